@@ -1,0 +1,2 @@
+//! wg-friend.
+fn main() {}

@@ -1,0 +1,25 @@
+//! The nouns: what a WireGuard network is made of. Pure values, valid by construction.
+//!
+//! Nothing here reads a file, a clock or the network. Each type has one way in (`FromStr` or a constructor), and clap,
+//! serde and the store all go through it, so that a value which exists is a value which is right.
+
+mod host;
+mod key;
+mod name;
+mod net;
+mod network;
+mod node;
+mod secrets;
+mod topology;
+
+pub use host::{Become, Host, HostAddress, InvalidDestination};
+pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};
+pub use name::{InterfaceName, InvalidName, Name};
+pub use net::{Cidr, Endpoint, EndpointHost, InterfaceAddr, InvalidNet, Mtu, Port};
+pub use network::{Network, PskPolicy};
+pub use node::{
+    Access, Custody, Device, Grant, Interface, InterfaceId, InterfaceKind, InvalidWord, Lan, Node, NodeId, Origin,
+    PortRange, Protocol, Role,
+};
+pub use secrets::{LinkId, Secrets};
+pub use topology::Topology;

@@ -1,0 +1,145 @@
+//! What one WireGuard interface is to be: the result of compiling, the input of every writer and of every plan.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Cidr, Endpoint, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port, PublicKey,
+};
+
+use super::firewall::Firewall;
+
+/// Everything that a node's host runs for a network, one entry per interface, the main one first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeConfig {
+    /// Whose.
+    pub node: NodeId,
+    /// Its name, for messages.
+    pub name: Name,
+    /// Its interfaces.
+    pub interfaces: Vec<InterfaceConfig>,
+}
+
+/// One WireGuard interface with its peers, and what the kernel needs around it.
+///
+/// Secrets are not in here: the private key and the preshared keys are looked up by `id` and by each peer's `link` when
+/// a file is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceConfig {
+    /// Its identity in the model.
+    pub id: InterfaceId,
+    /// Its name on the host.
+    pub name: InterfaceName,
+    /// The public half of its key.
+    pub public_key: PublicKey,
+    /// Its own addresses.
+    pub addresses: Vec<InterfaceAddr>,
+    /// UDP port; `None` lets the kernel choose.
+    pub listen_port: Option<Port>,
+    /// Bytes per packet.
+    pub mtu: Mtu,
+    /// DNS servers and search domains that wg-quick sets while the interface is up.
+    pub dns: Vec<String>,
+    /// Whether wg-quick adds routes for the peers' AllowedIPs.
+    pub table: Table,
+    /// Its peers, ordered by name.
+    pub peers: Vec<PeerConfig>,
+    /// Kernel settings it needs, in order.
+    pub sysctls: Vec<Sysctl>,
+    /// Routes beyond those that follow from the peers' AllowedIPs.
+    pub routes: Vec<Route>,
+    /// Policy routing rules.
+    pub rules: Vec<Rule>,
+    /// The nftables table that comes and goes with it.
+    pub firewall: Option<Firewall>,
+}
+
+/// Which routing table wg-quick fills with the peers' AllowedIPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// The main one; a default route gets a table of its own and a firewall mark.
+    Auto,
+    /// None: routes are listed in [`InterfaceConfig::routes`].
+    Off,
+}
+
+/// A peer of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerConfig {
+    /// The name of the node at the other end; written as a comment.
+    pub name: Name,
+    /// Its key.
+    pub public_key: PublicKey,
+    /// The link whose preshared key, if it has one, both ends carry.
+    pub link: LinkId,
+    /// What is sent to it and accepted from it; sorted, no prefix twice.
+    pub allowed_ips: Vec<Cidr>,
+    /// Where to dial it; `None` waits for it to dial us.
+    pub endpoint: Option<Endpoint>,
+    /// Seconds between keepalives sent to it; `None` sends none.
+    pub keepalive: Option<u16>,
+}
+
+/// A kernel setting, by its name for sysctl(8).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sysctl {
+    /// Dotted name, such as `net.ipv4.ip_forward`.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// A route through the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Route {
+    /// Where to.
+    pub to: Cidr,
+    /// Routing table; `None` is the main one.
+    pub table: Option<u32>,
+}
+
+/// A policy routing rule for both or one family: packets with `mark` look into `table`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rule {
+    /// IPv4 or IPv6.
+    pub ipv4: bool,
+    /// Position among the rules, lower first (main is 32766).
+    pub priority: u32,
+    /// Firewall mark, compared in full.
+    pub mark: u32,
+    /// Routing table.
+    pub table: u32,
+}
+
+/// The numbers that tie a server's uplink to its traffic: one mark, one table, one priority per exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UplinkRoute {
+    /// Firewall mark of packets that leave by this exit.
+    pub mark: u32,
+    /// Routing table whose default route is the uplink.
+    pub table: u32,
+    /// Priority of the rule.
+    pub priority: u32,
+}
+
+impl UplinkRoute {
+    /// The numbers for the uplink with this id: all derive from it, so they never change while the interface exists.
+    ///
+    /// Marks lie above 0x7766_0000 and tables above 7_766_000, away from wg-quick's 51820 and from common use;
+    /// priorities count up from 7766, before the main table (32766).
+    pub fn of(uplink: InterfaceId) -> Self {
+        let n = u32::try_from(uplink.0.rem_euclid(20_000)).expect("less than 20000");
+        Self { mark: 0x7766_0000 + n, table: 7_766_000 + n, priority: 7_766 + n }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.table {
+            Some(table) => write!(f, "{} table {table}", self.to),
+            None => self.to.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The WireGuard language: what a topology compiles into, how that is written for wg-quick(8), and how the answers of
+//! wg(8) are read. Pure: no I/O, no clock, no randomness.
+
+pub mod firewall;
+mod interface;
+
+pub use interface::{InterfaceConfig, NodeConfig, PeerConfig, Route, Rule, Sysctl, Table, UplinkRoute};
