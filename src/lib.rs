@@ -5,5 +5,8 @@
 //! ([`db`]), the hosts ([`fleet`]), the WireGuard language ([`wg`]) and the templates ([`render`]); all of them speak in
 //! the nouns of [`model`]. `tests/architecture.rs` fails on an arrow in another direction.
 
+pub mod cli;
 pub mod model;
+pub mod ops;
+pub mod settings;
 pub mod wg;

@@ -1,0 +1,181 @@
+//! The command line: what can be typed, and how it is answered. A file per command.
+
+mod completions;
+mod context;
+mod man;
+pub mod output;
+pub mod prompt;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use context::Context;
+use output::{Output, paint, paint_code, say, style};
+
+use crate::ops::{Error, Kind};
+
+/// How a command that did what it was asked ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Done, and differences were found.
+    Differences,
+    /// Some hosts failed; which ones was shown.
+    SomeHosts,
+    /// Tampering was found; where was shown.
+    Tampered,
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Differences => 3,
+            Self::SomeHosts => Kind::SomeHosts.exit_code(),
+            Self::Tampered => Kind::Tampered.exit_code(),
+        }
+    }
+}
+
+/// Runs WireGuard networks: an encrypted model, plans, safe deploys over SSH.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wg-friend",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 differences found · 4 some hosts failed · 5 locked or wrong passphrase · 6 tampering or corruption found"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// The database of the network [default: wg-friend/default.db in the XDG data directory]
+    #[arg(long, global = true, env = "WG_FRIEND_DB", value_name = "PATH", hide_env_values = true)]
+    db: Option<PathBuf>,
+    /// The settings file [default: wg-friend/wg-friend.toml in the XDG configuration directory]
+    #[arg(
+        long,
+        global = true,
+        env = "WG_FRIEND_CONFIG",
+        value_name = "FILE",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    config: Option<PathBuf>,
+    /// Print the result as one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+    /// Answer every question with yes
+    #[arg(long, short, global = true)]
+    yes: bool,
+    /// Show what would happen and change nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// Say only what was asked for, and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Say more; twice, say everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    color: clap::ColorChoice,
+    /// Read the passphrase from a file; its first line counts
+    #[arg(long, global = true, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+/// What wg-friend can be told to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Result<Exit, Error> {
+        match self {
+            Self::Completions(args) => completions::run(&args, context),
+            Self::Man(args) => man::run(&args, context),
+        }
+    }
+}
+
+/// Returns the definition of the command line, from which help, completions and man pages are made.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs one command line and returns the exit code. Errors are shown, not returned.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(show_usage(&error, &arguments)),
+    };
+    match cli.global.color {
+        clap::ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+        clap::ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+        clap::ColorChoice::Auto => {}
+    }
+    let out = Output::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    let outcome = Context::new(cli.global, out).and_then(|context| cli.command.run(&context));
+    ExitCode::from(match outcome {
+        Ok(exit) => exit.code(),
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            show_error(&error, out.is_json());
+            error.kind().exit_code()
+        }
+    })
+}
+
+/// Shows what clap has to say: help and version on stdout, usage errors on stderr.
+fn show_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let is_error = error.use_stderr();
+    if is_error && arguments.iter().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+        show_json(Kind::Usage, message, None);
+    } else {
+        let _ = error.print(); // nobody is left to tell
+    }
+    if is_error { Kind::Usage.exit_code() } else { 0 }
+}
+
+fn show_error(error: &Error, json: bool) {
+    let hint = error.hint();
+    if json {
+        return show_json(error.kind(), &error.to_string(), hint.as_deref());
+    }
+    say(&format!("{} {}", paint(style::BAD.bold(), "error:"), paint_code(&error.to_string())));
+    if let Some(hint) = hint {
+        say(&format!(" {} {}", paint(style::CODE.bold(), "hint:"), paint_code(&hint)));
+    }
+}
+
+fn show_json(kind: Kind, message: &str, hint: Option<&str>) {
+    let error = serde_json::json!({ "kind": kind, "exit_code": kind.exit_code(), "message": message, "hint": hint });
+    say(&serde_json::to_string_pretty(&serde_json::json!({ "error": error })).expect("plain strings serialise"));
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_has_no_contradictions() {
+        super::definition().debug_assert();
+    }
+}

@@ -1,0 +1,75 @@
+//! Asking a person. Only on a terminal: without one, a missing answer is an error that names the option.
+
+use std::io::{self, IsTerminal as _};
+
+use inquire::InquireError;
+use inquire::ui::{Attributes, Color, RenderConfig, StyleSheet, Styled};
+use zeroize::Zeroizing;
+
+use crate::ops::Error;
+
+/// Whether somebody sits there: both what is asked and what is answered go through a terminal.
+pub fn is_possible() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks for a line of text. An empty answer is the default, if there is one. `check` says what is wrong with an answer.
+pub fn text(
+    question: &str,
+    default: Option<&str>,
+    help: Option<&str>,
+    check: impl Fn(&str) -> Result<(), String> + Clone + 'static,
+) -> Result<String, Error> {
+    use inquire::validator::Validation;
+    let validator = move |answer: &str| {
+        Ok(match check(answer.trim()) {
+            Ok(()) => Validation::Valid,
+            Err(reason) => Validation::Invalid(reason.into()),
+        })
+    };
+    let mut prompt = inquire::Text::new(question).with_validator(validator).with_render_config(look());
+    prompt.default = default;
+    prompt.help_message = help;
+    prompt.prompt().map(|answer| answer.trim().to_owned()).map_err(declined)
+}
+
+/// Asks yes or no.
+pub fn confirm(question: &str, default: bool) -> Result<bool, Error> {
+    inquire::Confirm::new(question).with_default(default).with_render_config(look()).prompt().map_err(declined)
+}
+
+/// Asks for a passphrase, without echo.
+pub fn passphrase(question: &str) -> Result<Zeroizing<String>, Error> {
+    rpassword::prompt_password(question).map(Zeroizing::new).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Error::Cancelled,
+        _ => Error::Output(error),
+    })
+}
+
+/// Asks for a new passphrase, twice.
+pub fn new_passphrase(question: &str) -> Result<Zeroizing<String>, Error> {
+    let first = passphrase(question)?;
+    let second = passphrase("Again, to be sure: ")?;
+    if first == second { Ok(first) } else { Err(Error::value("passphrase", "the two are not the same")) }
+}
+
+fn declined(error: InquireError) -> Error {
+    match error {
+        InquireError::OperationCanceled | InquireError::OperationInterrupted => Error::Cancelled,
+        InquireError::IO(error) => Error::Output(error),
+        other => Error::Refused(other.to_string()),
+    }
+}
+
+fn look() -> RenderConfig<'static> {
+    if anstream::AutoStream::choice(&io::stderr()) == anstream::ColorChoice::Never {
+        return RenderConfig::empty();
+    }
+    let dim = StyleSheet::new().with_fg(Color::DarkGrey);
+    RenderConfig::default_colored()
+        .with_prompt_prefix(Styled::new("?").with_fg(Color::DarkCyan))
+        .with_answered_prompt_prefix(Styled::new("✓").with_fg(Color::DarkGreen))
+        .with_answer(StyleSheet::new().with_attr(Attributes::BOLD))
+        .with_default_value(dim)
+        .with_help_message(dim)
+}

@@ -1,0 +1,7 @@
+//! What wg-friend can do: a folder per family, a file per capability. Operations take what they touch and return a
+//! typed outcome that serialises; the front ends only turn input into calls and outcomes into something to look at.
+
+pub mod clock;
+pub mod error;
+
+pub use error::{Error, Kind};

@@ -1,0 +1,126 @@
+//! The settings file and what it says: `wg-friend.toml`, read once at start and passed down as values.
+
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+use serde::Deserialize;
+
+/// What can go wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no home directory to look in.
+    #[error("can't find your home directory: HOME is not set")]
+    NoHome,
+    /// The file is there and can't be read.
+    #[error("can't read the settings in {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file isn't TOML, or has a key or value that doesn't exist.
+    #[error("the settings in {} are wrong:\n{}", path.display(), source.to_string().trim_end())]
+    Wrong {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why, with the line.
+        source: Box<toml::de::Error>,
+    },
+}
+
+/// How costly it is to try a passphrase; chosen when a passphrase is set and stored with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum KdfProfile {
+    /// scrypt with n = 2^20, r = 8: seconds and 1 GiB of memory for each try
+    #[default]
+    Standard,
+    /// scrypt with n = 2^16, r = 8: 64 MiB, for machines with little memory
+    Light,
+}
+
+/// Settings, each with its default when the file doesn't say.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The database; `None` means [`default_database`].
+    pub db: Option<PathBuf>,
+    /// How many hosts are worked on at once.
+    pub parallel: usize,
+    /// Seconds until a host undoes a deploy that nobody confirmed.
+    pub confirm_timeout: u64,
+    /// The cost of new passphrases.
+    pub kdf: KdfProfile,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { db: None, parallel: 32, confirm_timeout: 60, kdf: KdfProfile::default() }
+    }
+}
+
+impl Settings {
+    /// Reads settings from the text of a file; `path` is for messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|source| Error::Wrong { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// Reads the file at `path`, or the one in the user's configuration directory; without a file, all is default.
+    ///
+    /// A file that was named must be there.
+    pub fn load(path: Option<&Path>) -> Result<Self, Error> {
+        let (path, named) = match path {
+            Some(path) => (path.to_owned(), true),
+            None => (directories()?.config_dir().join("wg-friend/wg-friend.toml"), false),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text, &path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(Self::default()),
+            Err(source) => Err(Error::Unreadable { path, source }),
+        }
+    }
+}
+
+fn directories() -> Result<etcetera::base_strategy::Xdg, Error> {
+    etcetera::base_strategy::Xdg::new().map_err(|_| Error::NoHome)
+}
+
+/// Returns where the database is unless somebody says otherwise: `wg-friend/default.db` in the user's data directory
+/// (XDG Base Directory Specification).
+pub fn default_database() -> Result<PathBuf, Error> {
+    Ok(directories()?.data_dir().join("wg-friend/default.db"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        assert_eq!(Settings::parse("", Path::new("x")).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_key_can_be_set() {
+        let text = "db = '/srv/net.db'\nparallel = 4\nconfirm_timeout = 120\nkdf = 'light'\n";
+        let settings = Settings::parse(text, Path::new("x")).unwrap();
+        assert_eq!(
+            settings,
+            Settings { db: Some("/srv/net.db".into()), parallel: 4, confirm_timeout: 120, kdf: KdfProfile::Light }
+        );
+    }
+
+    #[test]
+    fn a_mistyped_key_is_shown_with_its_line() {
+        let error = Settings::parse("paralel = 4\n", Path::new("wg-friend.toml")).unwrap_err();
+        insta::assert_snapshot!(error, @r"
+        the settings in wg-friend.toml are wrong:
+        TOML parse error at line 1, column 1
+          |
+        1 | paralel = 4
+          | ^^^^^^^
+        unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `kdf`
+        ");
+    }
+}
