@@ -1,0 +1,56 @@
+# What a script here needs of the machine. Read by ./test, ./demo and ./lab with `. scripts/need.sh`.
+# On Debian what is missing is installed; elsewhere it is named. When nothing is missing the network isn't used.
+
+# Runs a command as root.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -E "$@"
+	else
+		echo "this needs root, and there is no sudo: run it as root: $*" >&2
+		return 1
+	fi
+}
+
+# need PROGRAM=PACKAGE..: has the packages of all PROGRAMs that aren't there installed.
+need() {
+	missing=
+	for pair in "$@"; do
+		# System programs are found also by people who don't have them on their PATH.
+		(PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin && command -v "${pair%%=*}" >/dev/null) || missing="$missing $pair"
+	done
+	[ -n "$missing" ] || return 0
+	packages=
+	for pair in $missing; do packages="$packages ${pair#*=}"; done
+	if command -v apt-get >/dev/null; then
+		echo "installing:$packages" >&2
+		# shellcheck disable=SC2086 # a list of words
+		DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends $packages >/dev/null 2>&1 || {
+			DEBIAN_FRONTEND=noninteractive as_root apt-get update -qq >&2 &&
+				DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends $packages >&2
+		}
+	else
+		echo "missing:" >&2
+		for pair in $missing; do echo "  ${pair%%=*}  (the Debian package is ${pair#*=})" >&2; done
+		echo "install them with this system's package manager, then run this again" >&2
+		return 1
+	fi
+}
+
+# Rust can't come from Debian: its version there is too old.
+need_rust() {
+	command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+	command -v cargo >/dev/null || {
+		echo "Rust 1.95 or newer is missing: install it from https://rustup.rs" >&2
+		return 1
+	}
+	need cc=gcc
+}
+
+# What the lab's hosts are made of.
+need_lab() {
+	need wg=wireguard-tools wireguard-go=wireguard-go ssh=openssh-client sshd=openssh-server nft=nftables \
+		iptables=iptables ip=iproute2 ping=iputils-ping sysctl=procps socat=socat sudo=sudo unshare=util-linux \
+		tcpdump=tcpdump iperf3=iperf3 zbarimg=zbar-tools
+}
