@@ -6,7 +6,9 @@
 //! the nouns of [`model`]. `tests/architecture.rs` fails on an arrow in another direction.
 
 pub mod cli;
+pub mod fleet;
 pub mod model;
 pub mod ops;
+pub mod render;
 pub mod settings;
 pub mod wg;

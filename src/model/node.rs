@@ -205,6 +205,11 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// The ports from `first` to `last`; `None` when they are the wrong way round.
+    pub fn new(first: Port, last: Port) -> Option<Self> {
+        (first <= last).then_some(Self { first, last })
+    }
+
     /// The lowest port.
     pub fn first(self) -> Port {
         self.first
@@ -221,10 +226,7 @@ impl FromStr for PortRange {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last) = (first.trim().parse::<Port>()?, last.trim().parse::<Port>()?);
-        if first > last {
-            return Err(super::InvalidNet::Port(text.to_owned()));
-        }
-        Ok(Self { first, last })
+        Self::new(first, last).ok_or_else(|| super::InvalidNet::Port(text.to_owned()))
     }
 }
 

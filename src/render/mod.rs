@@ -1,0 +1,42 @@
+//! Fills the texts of `templates/`, which are compiled in. No template decides anything: it loops, and leaves out what
+//! isn't there.
+
+pub mod qr;
+
+use std::sync::LazyLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+/// The texts, by their paths under `templates/`.
+const TEMPLATES: [(&str, &str); 4] = [
+    ("firewall/table.nft", include_str!("../../templates/firewall/table.nft")),
+    ("firewall/server.nft", include_str!("../../templates/firewall/server.nft")),
+    ("firewall/router.nft", include_str!("../../templates/firewall/router.nft")),
+    ("firewall/exit.nft", include_str!("../../templates/firewall/exit.nft")),
+];
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A line that holds only a block leaves nothing behind, so templates look like what they make.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+    for (name, text) in TEMPLATES {
+        environment.add_template(name, text).expect("a test parses every template");
+    }
+    environment
+});
+
+/// Fills the template with this path under `templates/`.
+///
+/// # Panics
+///
+/// If there is no such template, or it uses a value that `values` lacks: both are mistakes of the caller that any test
+/// of it shows.
+pub fn fill(template: &str, values: impl Serialize) -> String {
+    let template = ENVIRONMENT.get_template(template).expect("the template is one of TEMPLATES");
+    template.render(Serde(values)).expect("the template uses only values that it is given")
+}

@@ -1,0 +1,94 @@
+//! QR codes (ISO/IEC 18004) of config texts, for phones: in the terminal, as PNG, as SVG.
+//!
+//! Error correction is level L, so that the modules are as large as can be: the code is shown on a screen, where nothing
+//! of it is torn off.
+
+use qrcode::render::{svg, unicode};
+use qrcode::{Color, EcLevel, QrCode};
+use zeroize::Zeroizing;
+
+/// What phones read without trouble, in bytes.
+pub const COMFORTABLE: usize = 1_000;
+
+/// What the largest code holds, in bytes (version 40, level L).
+pub const HARD_LIMIT: usize = 2_953;
+
+/// Light modules around a code on each side, as the standard wants.
+const QUIET_ZONE: usize = 4;
+
+/// A text too large for a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the config has {bytes} bytes and a QR code that phones can read holds {limit}: hand it out as a file instead \
+     (`wg-friend generate NAME --dir DIR`)"
+)]
+pub struct TooBig {
+    /// The size of the text.
+    pub bytes: usize,
+    /// What was allowed.
+    pub limit: usize,
+}
+
+/// A QR code of a text.
+pub struct Code(QrCode);
+
+impl Code {
+    /// Encodes a text of at most `limit` bytes; more than [`HARD_LIMIT`] never fits.
+    pub fn new(text: &str, limit: usize) -> Result<Self, TooBig> {
+        let limit = limit.min(HARD_LIMIT);
+        let too_big = TooBig { bytes: text.len(), limit };
+        if text.len() > limit {
+            return Err(too_big);
+        }
+        QrCode::with_error_correction_level(text, EcLevel::L).map(Self).map_err(|_| too_big)
+    }
+
+    /// Returns the number of columns that the code takes in a terminal, the quiet zone included. It takes half as many
+    /// rows, rounded up.
+    pub fn columns(&self) -> usize {
+        self.0.width() + 2 * QUIET_ZONE
+    }
+
+    /// Draws it with half blocks, two modules a character. Light modules are drawn in the terminal's foreground, which
+    /// suits light text on a dark ground; `inverted` suits dark text on a light ground.
+    pub fn terminal(&self, inverted: bool) -> Zeroizing<String> {
+        let (dark, light) = match inverted {
+            false => (unicode::Dense1x2::Dark, unicode::Dense1x2::Light),
+            true => (unicode::Dense1x2::Light, unicode::Dense1x2::Dark),
+        };
+        let mut drawing = self.0.render::<unicode::Dense1x2>();
+        Zeroizing::new(drawing.dark_color(dark).light_color(light).quiet_zone(true).build())
+    }
+
+    /// Draws it as an SVG document.
+    pub fn svg(&self) -> Zeroizing<String> {
+        let mut drawing = self.0.render::<svg::Color<'_>>();
+        Zeroizing::new(drawing.module_dimensions(8, 8).quiet_zone(true).build())
+    }
+
+    /// Draws it as a PNG image in black and white, `scale` pixels a module.
+    pub fn png(&self, scale: usize) -> Zeroizing<Vec<u8>> {
+        let scale = scale.max(1);
+        let modules = self.columns();
+        let side = modules * scale;
+        let mut pixels = Zeroizing::new(Vec::with_capacity(side * side));
+        for y in 0..side {
+            pixels.extend((0..side).map(|x| if self.is_dark(x / scale, y / scale) { 0 } else { u8::MAX }));
+        }
+        let mut image = Vec::with_capacity(4096 + side * side / 8);
+        let edge = u32::try_from(side).expect("a code has at most 185 modules and a scale is small");
+        let mut encoder = png::Encoder::new(&mut image, edge, edge);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().expect("writing to memory can't fail");
+        writer.write_image_data(&pixels).expect("there are as many pixels as the header says");
+        writer.finish().expect("writing to memory can't fail");
+        Zeroizing::new(image)
+    }
+
+    /// Whether the module at this place, counted from the quiet zone's corner, is dark.
+    fn is_dark(&self, x: usize, y: usize) -> bool {
+        let inside = QUIET_ZONE..QUIET_ZONE + self.0.width();
+        inside.contains(&x) && inside.contains(&y) && self.0[(x - QUIET_ZONE, y - QUIET_ZONE)] == Color::Dark
+    }
+}

@@ -1,0 +1,211 @@
+//! What rights mean: prefixes for a remote's own file, and sources, selections and grants for the server's firewall.
+//!
+//! Both come from here, so that a device asks for exactly what the server lets through.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Access, Cidr, Node, Port, PortRange, Protocol};
+use crate::wg::UplinkRoute;
+use crate::wg::firewall::{ExitPath, Granted, ServerRules};
+
+use super::plan::{Plan, aggregated};
+
+pub(super) fn is_exit_only(node: &Node) -> bool {
+    node.access == Access::ExitOnly
+}
+
+/// Returns what a remote sends to its peer. A family in which it has no address is left out: it couldn't be answered.
+pub(super) fn reachable(plan: &Plan<'_>, node: &Node) -> Vec<Cidr> {
+    let mut prefixes: Vec<Cidr> = if plan.members.exit_of(node).is_some() {
+        plan.defaults().collect()
+    } else {
+        match node.access {
+            Access::Full => plan.inside().collect(),
+            Access::VpnOnly => plan.network.clone(),
+            Access::LanOnly => plan.network.iter().copied().chain(selection(plan, node)).collect(),
+            Access::Custom => grants(plan, node).into_iter().map(|(destination, _, _)| destination).collect(),
+            Access::ExitOnly => Vec::new(),
+        }
+    };
+    if !is_exit_only(node) {
+        prefixes.extend(own_dns(plan, node));
+    }
+    prefixes.retain(|prefix| if prefix.is_ipv4() { node.address4.is_some() } else { node.address6.is_some() });
+    aggregated(prefixes)
+}
+
+/// Returns the parts of a node's selected LANs that are advertised now: a disabled router takes its LANs with it.
+fn selection(plan: &Plan<'_>, node: &Node) -> Vec<Cidr> {
+    let lans = node.lan_selection.iter().flat_map(|wanted| common(*wanted, plan.lans.iter().map(|(lan, _)| *lan)));
+    aggregated(lans.collect())
+}
+
+/// Returns a node's grants, cut down to the network and the LANs: a grant of 10.0.0.0/8 is no way out to anywhere else.
+fn grants(plan: &Plan<'_>, node: &Node) -> Vec<(Cidr, Protocol, Vec<PortRange>)> {
+    let mut found = Vec::new();
+    for grant in &node.grants {
+        found.extend(common(grant.destination, plan.inside()).map(|part| (part, grant.protocol, grant.ports.clone())));
+    }
+    found
+}
+
+/// Returns what a prefix has in common with each of some others.
+fn common(wanted: Cidr, with: impl Iterator<Item = Cidr>) -> impl Iterator<Item = Cidr> {
+    with.filter_map(move |other| match (wanted.covers(&other), other.covers(&wanted)) {
+        (true, _) => Some(other),
+        (_, true) => Some(wanted),
+        _ => None,
+    })
+}
+
+/// Returns the DNS servers inside the network that a node is told to ask.
+fn own_dns(plan: &Plan<'_>, node: &Node) -> Vec<Cidr> {
+    node.dns.as_ref().map_or_else(|| plan.inner_dns.clone(), |dns| plan.inner(dns))
+}
+
+/// Returns the addresses and LANs for which a node speaks.
+fn sources(node: &Node) -> impl Iterator<Item = Cidr> + '_ {
+    node.addresses().chain(node.lans.iter().map(|lan| lan.cidr))
+}
+
+/// Returns the rights that the server enforces.
+pub(super) fn rules(plan: &Plan<'_>, server: &Node) -> ServerRules {
+    let members = plan.members;
+    let judged = || {
+        let remotes = members.remotes.iter().filter(|node| !is_exit_only(node));
+        members.routers.iter().chain(remotes).copied()
+    };
+    // The server's own packets pass no chain that judges; its LANs' do.
+    let mut levels: BTreeMap<Cidr, Access> = server.lans.iter().map(|lan| (lan.cidr, server.access)).collect();
+    levels.extend(judged().flat_map(|node| sources(node).map(|source| (source, node.access))));
+
+    let mut selected = Vec::new();
+    let mut granted = Vec::new();
+    for node in judged().chain([server]) {
+        let own: Vec<Cidr> = if node.id == server.id {
+            server.lans.iter().map(|lan| lan.cidr).collect()
+        } else {
+            sources(node).collect()
+        };
+        if node.access == Access::LanOnly {
+            selected.extend(pairs(&own, &selection(plan, node)));
+        }
+        granted.extend(granted_to(plan, node, &own));
+    }
+    selected.sort_unstable();
+    granted.sort_unstable();
+    let mut uplinks: Vec<_> =
+        members.exits.iter().filter_map(|exit| server.uplink_to(exit.id)).map(|i| i.name.clone()).collect();
+    uplinks.sort_unstable();
+    let mut own: Vec<Cidr> = server.lans.iter().map(|lan| lan.cidr).collect();
+    own.sort_unstable();
+    let (exits, dns) = (exits(plan, server), plan.inner_dns.clone());
+    ServerRules { uplinks, own, nat: server.nat, sources: levels, selected, granted, exits, dns }
+}
+
+fn exits(plan: &Plan<'_>, server: &Node) -> BTreeMap<Cidr, ExitPath> {
+    let mut paths = BTreeMap::new();
+    for node in plan.members.remotes.iter().filter(|node| !is_exit_only(node)) {
+        let Some(uplink) = plan.members.exit_of(node).and_then(|exit| server.uplink_to(exit.id)) else { continue };
+        let path = ExitPath { uplink: uplink.name.clone(), mark: UplinkRoute::of(uplink.id).mark };
+        paths.extend(node.addresses().map(|source| (source, path.clone())));
+    }
+    paths
+}
+
+/// Returns each source with each destination of its family.
+fn pairs<'a>(sources: &'a [Cidr], destinations: &'a [Cidr]) -> impl Iterator<Item = (Cidr, Cidr)> + 'a {
+    let same_family = |(a, b): &(Cidr, Cidr)| a.is_ipv4() == b.is_ipv4();
+    sources.iter().flat_map(|source| destinations.iter().map(|to| (*source, *to))).filter(same_family)
+}
+
+/// Returns what a node may reach beyond its level: its grants, and the DNS servers that it alone is told to ask.
+fn granted_to(plan: &Plan<'_>, node: &Node, own: &[Cidr]) -> Vec<Granted> {
+    let mut wanted = if node.access == Access::Custom { grants(plan, node) } else { Vec::new() };
+    if let (Some(dns), false) = (&node.dns, node.access == Access::Full) {
+        let port = Port::new(53).and_then(|port| PortRange::new(port, port)).expect("53 is a port");
+        for server in plan.inner(dns) {
+            wanted.extend([Protocol::Tcp, Protocol::Udp].map(|protocol| (server, protocol, vec![port])));
+        }
+    }
+    let mut granted = Vec::new();
+    for (destination, protocol, ports) in disjoint(wanted) {
+        granted.extend(pairs(own, &[destination]).map(|(source, destination)| Granted {
+            source,
+            destination,
+            protocol,
+            ports,
+        }));
+    }
+    granted
+}
+
+type Part = (Cidr, Protocol, Option<PortRange>);
+
+/// Rewrites grants of one source so that no two of the same protocol overlap, since an nftables set refuses entries that
+/// do: what a wider destination is granted already is taken away from the narrower one.
+fn disjoint(mut wanted: Vec<(Cidr, Protocol, Vec<PortRange>)>) -> Vec<Part> {
+    wanted.sort_by_key(|(destination, protocol, _)| (*protocol, *destination));
+    let mut parts: Vec<Part> = Vec::new();
+    // Per protocol, the destinations around the current one, widest first, with all the ports that they have.
+    let mut around: Vec<(Cidr, Protocol, Vec<(u16, u16)>)> = Vec::new();
+    let mut groups = wanted.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+    for group in groups.by_ref() {
+        let (destination, protocol) = (group[0].0, group[0].1);
+        around.retain(|(wider, of, _)| *of == protocol && wider.covers(&destination));
+        let ports = merged(group.iter().flat_map(|(_, _, ports)| numbers(ports)).collect());
+        let mut rest = ports.clone();
+        for (_, _, taken) in &around {
+            rest = taken.iter().fold(rest, |rest, hole| without(&rest, *hole));
+        }
+        parts.extend(rest.into_iter().map(|range| (destination, protocol, as_ports(range))));
+        around.push((destination, protocol, ports));
+    }
+    parts
+}
+
+/// What a grant without ports permits.
+const ALL: (u16, u16) = (1, u16::MAX);
+
+fn numbers(ports: &[PortRange]) -> Vec<(u16, u16)> {
+    if ports.is_empty() {
+        return vec![ALL];
+    }
+    ports.iter().map(|range| (range.first().get(), range.last().get())).collect()
+}
+
+fn as_ports((first, last): (u16, u16)) -> Option<PortRange> {
+    let range = || PortRange::new(Port::new(first)?, Port::new(last)?);
+    if (first, last) == ALL { None } else { Some(range().expect("it is a part of 1 to 65535")) }
+}
+
+/// Sorts ranges and joins those that overlap or touch.
+fn merged(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    ranges.sort_unstable();
+    let mut joined: Vec<(u16, u16)> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some(open) if first <= open.1.saturating_add(1) => open.1 = open.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
+/// Returns what is left of some ranges without another.
+fn without(ranges: &[(u16, u16)], (from, to): (u16, u16)) -> Vec<(u16, u16)> {
+    let mut left = Vec::new();
+    for &(first, last) in ranges {
+        if to < first || last < from {
+            left.push((first, last));
+            continue;
+        }
+        if first < from {
+            left.push((first, from - 1));
+        }
+        if to < last {
+            left.push((to + 1, last));
+        }
+    }
+    left
+}

@@ -1,0 +1,282 @@
+//! What no configuration could make right, found before any is made.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::{Cidr, EndpointHost, InterfaceKind, Name, Node, NodeId, Role, Topology};
+use crate::wg::{NodeConfig, UplinkRoute};
+
+use super::Refusal;
+use super::access::is_exit_only;
+use super::links::Members;
+use super::plan::{aggregated, holding, listen_port};
+
+/// Returns every reason why a topology can't be compiled; none means that it can.
+///
+/// Addresses, keys and names are compared among all nodes, disabled ones too, so that enabling a node never brings a
+/// clash; the rest concerns the enabled nodes.
+pub fn check(topology: &Topology) -> Vec<Refusal> {
+    super::compile(topology).err().unwrap_or_default()
+}
+
+/// Returns what can be told without compiling.
+pub(super) fn check_members(members: &Members<'_>) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    servers(members, &mut found);
+    identities(members.topology, &mut found);
+    addresses(members.topology, &mut found);
+    lans(members, &mut found);
+    roles(members.topology, &mut found);
+    exits(members, &mut found);
+    rights(members.topology, &mut found);
+    dns(members.topology, &mut found);
+    dialling(members, &mut found);
+    machines(members, &mut found);
+    found
+}
+
+fn servers(members: &Members<'_>, found: &mut Vec<Refusal>) {
+    if members.topology.network.prefixes().next().is_none() {
+        found.push(Refusal::NoPrefix);
+    }
+    match members.servers[..] {
+        [] => found.push(Refusal::NoServer),
+        [_] => {}
+        [first, second, ..] => {
+            found.push(Refusal::SeveralServers { first: first.name.clone(), second: second.name.clone() });
+        }
+    }
+}
+
+/// Names and keys.
+fn identities(topology: &Topology, found: &mut Vec<Refusal>) {
+    let mut names = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    for node in &topology.nodes {
+        if names.insert(&node.name, ()).is_some() {
+            found.push(Refusal::DuplicateName { name: node.name.clone() });
+        }
+        for interface in &node.interfaces {
+            if let Some(first) = keys.insert(interface.public_key, node) {
+                let (first, second) = (first.name.clone(), node.name.clone());
+                found.push(Refusal::DuplicateKey { key: interface.public_key, first, second });
+            }
+        }
+    }
+}
+
+fn addresses(topology: &Topology, found: &mut Vec<Refusal>) {
+    let network = &topology.network;
+    let prefixes: Vec<Cidr> = network.prefixes().collect();
+    let mut owners: BTreeMap<IpAddr, &Node> = BTreeMap::new();
+    for node in &topology.nodes {
+        let own = node.addresses().map(|cidr| cidr.net().addr());
+        let mut count = 0;
+        for address in own {
+            count += 1;
+            if let Some(first) = owners.insert(address, node) {
+                let (first, second) = (first.name.clone(), node.name.clone());
+                found.push(Refusal::DuplicateAddress { address, first, second });
+            }
+            let node = node.name.clone();
+            match prefixes.iter().find(|prefix| prefix.contains(address)) {
+                None => found.push(Refusal::OutsideNetwork { node, address }),
+                Some(&network) if stands_for_all(network, address) => {
+                    found.push(Refusal::ReservedAddress { node, address, network });
+                }
+                Some(_) => {}
+            }
+        }
+        if count == 0 && !prefixes.is_empty() {
+            found.push(Refusal::NoAddress { node: node.name.clone() });
+        }
+    }
+}
+
+/// Whether an address is the first or last of an IPv4 prefix, or the first of an IPv6 one (RFC 4291, section 2.6.1).
+fn stands_for_all(network: Cidr, address: IpAddr) -> bool {
+    let net = network.net();
+    let wide = net.prefix_len() + 1 < net.max_prefix_len();
+    wide && (address == net.network() || (address.is_ipv4() && address == net.broadcast()))
+}
+
+fn lans(members: &Members<'_>, found: &mut Vec<Refusal>) {
+    let network: Vec<Cidr> = members.topology.network.prefixes().collect();
+    let mut all: Vec<(Cidr, &Name)> = Vec::new();
+    for node in members.topology.enabled() {
+        for lan in node.lans.iter().map(|lan| lan.cidr) {
+            let name = || node.name.clone();
+            if !matches!(node.role, Role::Server | Role::Router) {
+                found.push(Refusal::LanForRole { node: name(), role: node.role, lan });
+            } else if lan.is_default() {
+                found.push(Refusal::LanIsDefault { node: name(), lan });
+            } else if let Some(&network) = network.iter().find(|prefix| prefix.overlaps(&lan)) {
+                found.push(Refusal::LanInNetwork { node: name(), lan, network });
+            } else if !network.iter().any(|prefix| prefix.is_ipv4() == lan.is_ipv4()) {
+                found.push(Refusal::LanFamily { node: name(), lan });
+            } else {
+                all.push((lan, &node.name));
+            }
+        }
+    }
+    all.sort_unstable(); // a prefix comes before all that it holds
+    let mut widest: Option<(Cidr, &Name)> = None;
+    for (other, second) in all {
+        match widest {
+            Some((lan, first)) if lan.covers(&other) => {
+                let (first, second) = (first.clone(), second.clone());
+                found.push(Refusal::OverlappingLans { first, lan, second, other });
+            }
+            _ => widest = Some((other, second)),
+        }
+    }
+}
+
+/// What only a remote can have.
+fn roles(topology: &Topology, found: &mut Vec<Refusal>) {
+    for node in topology.enabled().filter(|node| node.role != Role::Remote) {
+        let (name, role) = (node.name.clone(), node.role);
+        if node.exit.is_some() {
+            found.push(Refusal::ExitForRole { node: name.clone(), role });
+        }
+        if is_exit_only(node) {
+            found.push(Refusal::ExitOnlyForRole { node: name, role });
+        }
+    }
+}
+
+fn exits(members: &Members<'_>, found: &mut Vec<Refusal>) {
+    let nodes: BTreeMap<NodeId, &Node> = members.topology.nodes.iter().map(|node| (node.id, node)).collect();
+    for remote in &members.remotes {
+        let node = remote.name.clone();
+        let target = remote.exit.map(|id| nodes.get(&id));
+        match target {
+            None if is_exit_only(remote) => found.push(Refusal::ExitOnlyWithoutExit { node }),
+            None => {}
+            Some(None) => found.push(Refusal::UnknownExit { node }),
+            Some(Some(other)) if other.role != Role::Exit => {
+                found.push(Refusal::NotAnExit { node, other: other.name.clone(), role: other.role });
+            }
+            Some(Some(exit)) if is_exit_only(remote) && !exit.enabled => {
+                found.push(Refusal::ExitDisabled { node, exit: exit.name.clone() });
+            }
+            Some(Some(exit)) if is_exit_only(remote) && exit.endpoint.is_none() => {
+                found.push(Refusal::ExitNotDialable { node, exit: exit.name.clone() });
+            }
+            Some(Some(_)) => {}
+        }
+    }
+    let Some(server) = members.servers.first() else { return };
+    let mut tables = BTreeMap::new();
+    for exit in &members.exits {
+        let Some(uplink) = server.uplink_to(exit.id) else {
+            found.push(Refusal::NoUplink { server: server.name.clone(), exit: exit.name.clone() });
+            continue;
+        };
+        if let Some(first) = tables.insert(UplinkRoute::of(uplink.id).table, &uplink.name) {
+            let (server, first, second) = (server.name.clone(), first.clone(), uplink.name.clone());
+            found.push(Refusal::UplinksCollide { server, first, second });
+        }
+    }
+}
+
+/// Selections and grants. The LANs of disabled routers count: they may come back.
+fn rights(topology: &Topology, found: &mut Vec<Refusal>) {
+    let lans: Vec<Cidr> = topology.nodes.iter().flat_map(|node| node.lans.iter().map(|lan| lan.cidr)).collect();
+    let network: Vec<Cidr> = topology.network.prefixes().collect();
+    for node in topology.enabled() {
+        for &lan in node.lan_selection.iter().filter(|wanted| !lans.iter().any(|lan| lan.covers(wanted))) {
+            found.push(Refusal::UnknownLan { node: node.name.clone(), lan });
+        }
+        let leads_somewhere =
+            |destination: &Cidr| network.iter().chain(&lans).any(|prefix| prefix.overlaps(destination));
+        for grant in node.grants.iter().filter(|grant| !leads_somewhere(&grant.destination)) {
+            found.push(Refusal::GrantLeadsNowhere { node: node.name.clone(), grant: grant.clone() });
+        }
+    }
+}
+
+fn dns(topology: &Topology, found: &mut Vec<Refusal>) {
+    let mut entries = |of: String, entries: &[String]| {
+        for entry in entries.iter().filter(|entry| !is_dns_entry(entry)) {
+            found.push(Refusal::Dns { of: of.clone(), entry: entry.clone() });
+        }
+    };
+    entries(format!("the network `{}`", topology.network.name), &topology.network.dns);
+    for node in topology.enabled() {
+        entries(format!("`{}`", node.name), node.dns.as_deref().unwrap_or_default());
+    }
+}
+
+/// Whether wg-quick takes it as an address or as a search domain, and no shell as anything else.
+fn is_dns_entry(entry: &str) -> bool {
+    let label = |label: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(fits) && !label.starts_with('-')
+    };
+    let domain = entry.strip_suffix('.').unwrap_or(entry);
+    let named =
+        || domain.len() <= 253 && domain.bytes().any(|b| b.is_ascii_alphabetic()) && domain.split('.').all(label);
+    entry.parse::<IpAddr>().is_ok() || named()
+}
+
+/// At least one end of each link has to find the other.
+fn dialling(members: &Members<'_>, found: &mut Vec<Refusal>) {
+    for link in members.links() {
+        if !link.inner.can_be_dialled() && !link.outer.can_be_dialled() && !is_exit_only(link.outer.node) {
+            let (first, second) = (link.inner.node.name.clone(), link.outer.node.name.clone());
+            found.push(Refusal::NobodyCanDial { first, second });
+        }
+    }
+}
+
+/// Nodes that share a machine: one interface name and one port each. An uplink to a disabled exit isn't there.
+fn machines(members: &Members<'_>, found: &mut Vec<Refusal>) {
+    let mut names = BTreeMap::new();
+    let mut ports = BTreeMap::new();
+    for node in members.topology.enabled() {
+        // Without a host, a node is a machine of its own.
+        let machine = node.host.as_ref().ok_or(node.id);
+        let present = node.interfaces.iter().filter(|interface| match interface.kind {
+            InterfaceKind::Main => true,
+            InterfaceKind::Uplink(exit) => members.exit(exit).is_some(),
+        });
+        for interface in present {
+            if let Some(first) = names.insert((machine, &interface.name), node) {
+                let (first, second) = (first.name.clone(), node.name.clone());
+                found.push(Refusal::SameInterface { first, second, interface: interface.name.clone() });
+            }
+            let Some(port) = listen_port(node, interface) else { continue };
+            if let Some(first) = ports.insert((machine, port), node) {
+                let (first, second) = (first.name.clone(), node.name.clone());
+                found.push(Refusal::SamePort { first, second, port });
+            }
+        }
+    }
+}
+
+/// Finds endpoints that a node would reach by the very tunnel that they are to carry. A default route is no such thing:
+/// wg-quick keeps the tunnel's own packets out of it.
+pub(super) fn endpoints_in_tunnels(nodes: &[NodeConfig]) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    for node in nodes {
+        let peers = || node.interfaces.iter().flat_map(|interface| &interface.peers);
+        let dialled = peers().filter_map(|peer| match &peer.endpoint.as_ref()?.host {
+            EndpointHost::Address(address) => Some((peer, *address)),
+            EndpointHost::Name(_) => None,
+        });
+        let mut dialled = dialled.peekable();
+        if dialled.peek().is_none() {
+            continue;
+        }
+        let prefixes = peers().flat_map(|peer| &peer.allowed_ips).filter(|prefix| !prefix.is_default());
+        let routed = aggregated(prefixes.copied().collect());
+        for (peer, address) in dialled {
+            if let (Some(through), Some(endpoint)) = (holding(&routed, address), peer.endpoint.clone()) {
+                let (node, peer) = (node.name.clone(), peer.name.clone());
+                found.push(Refusal::EndpointInTunnel { node, peer, endpoint, through });
+            }
+        }
+    }
+    found
+}

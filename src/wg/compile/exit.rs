@@ -1,0 +1,26 @@
+//! An exit: the server's uplink and the exit-only remotes are its peers, and it carries their packets to the internet.
+
+use crate::model::{Cidr, Node};
+use crate::wg::NodeConfig;
+use crate::wg::firewall::Duty;
+
+use super::links::Link;
+use super::plan::{Plan, config};
+
+pub(super) fn compile(plan: &Plan<'_>, server: &Node, exit: &Node) -> NodeConfig {
+    let mut peers = Vec::new();
+    if let Some(link) = Link::to_uplink(server, exit) {
+        peers.push(plan.peer(&link, exit, link.inner, plan.inside().collect()));
+    }
+    let direct = plan.direct.get(&exit.id).map_or(&[][..], Vec::as_slice);
+    for remote in direct {
+        let link = Link::to_exit(exit, remote);
+        peers.push(plan.peer(&link, exit, link.outer, remote.addresses().collect()));
+    }
+    let mut sources: Vec<Cidr> = direct.iter().flat_map(|remote| remote.addresses()).collect();
+    sources.sort_unstable();
+    let mut interface = plan.interface(exit, exit.main(), peers);
+    interface.sysctls = plan.forwarding();
+    interface.firewall = plan.firewall(exit, Duty::Exit { direct: sources });
+    config(exit, vec![interface])
+}

@@ -1,0 +1,51 @@
+//! From a topology to what each node's host runs: a pure function, the same for the same input, linear in the number of
+//! nodes and of the prefixes that are written out.
+//!
+//! A node's part is in the file of its role; [`links`] says who is a peer of whom, `access` turns rights into prefixes,
+//! and `check` finds what no configuration could make right.
+
+mod access;
+mod check;
+mod exit;
+mod links;
+mod plan;
+mod refusal;
+mod remote;
+mod router;
+mod server;
+
+use crate::model::Topology;
+
+use super::NodeConfig;
+
+pub use check::check;
+pub use links::links;
+pub use refusal::Refusal;
+
+use links::Members;
+use plan::Plan;
+
+/// Compiles a topology into the configuration of each enabled node, ordered by the nodes' ids.
+///
+/// Disabled nodes appear nowhere. Devices whose private key is elsewhere are compiled like all others.
+///
+/// # Errors
+///
+/// Everything that [`check`] finds, at least one.
+pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
+    let members = Members::of(topology);
+    let refusals = check::check_members(&members);
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let Some(server) = members.servers.first() else { return Err(vec![Refusal::NoServer]) };
+    let plan = Plan::of(&members);
+    let mut nodes = Vec::with_capacity(topology.nodes.len());
+    nodes.push(server::compile(&plan, server));
+    nodes.extend(members.routers.iter().map(|node| router::compile(&plan, server, node)));
+    nodes.extend(members.exits.iter().map(|node| exit::compile(&plan, server, node)));
+    nodes.extend(members.remotes.iter().map(|node| remote::compile(&plan, server, node)));
+    nodes.sort_by_key(|node| node.node);
+    let loops = check::endpoints_in_tunnels(&nodes);
+    if loops.is_empty() { Ok(nodes) } else { Err(loops) }
+}

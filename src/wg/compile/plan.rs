@@ -1,0 +1,180 @@
+//! What the roles' compilers share: the network's prefixes and LANs, and how peers and interfaces are put together.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::{Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port};
+use crate::wg::firewall::{Duty, Firewall};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
+
+use super::links::{End, Link, Members};
+
+/// A topology with what every node's config needs of it worked out once.
+pub(super) struct Plan<'a> {
+    pub(super) members: &'a Members<'a>,
+    /// The network's prefixes, IPv4 first.
+    pub(super) network: Vec<Cidr>,
+    /// Every advertised LAN with its owner, sorted by LAN.
+    pub(super) lans: Vec<(Cidr, NodeId)>,
+    /// The network's DNS servers that lie in the network or in a LAN.
+    pub(super) inner_dns: Vec<Cidr>,
+    /// The exit-only remotes of each exit.
+    pub(super) direct: BTreeMap<NodeId, Vec<&'a Node>>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn of(members: &'a Members<'a>) -> Self {
+        let topology = members.topology;
+        let owners = members.servers.iter().chain(&members.routers);
+        let mut lans: Vec<_> = owners.flat_map(|node| node.lans.iter().map(|lan| (lan.cidr, node.id))).collect();
+        lans.sort_unstable();
+        let mut direct: BTreeMap<NodeId, Vec<&Node>> = BTreeMap::new();
+        for node in members.remotes.iter().filter(|node| super::access::is_exit_only(node)) {
+            if let Some(exit) = members.exit_of(node) {
+                direct.entry(exit.id).or_default().push(node);
+            }
+        }
+        let mut plan =
+            Self { members, network: topology.network.prefixes().collect(), lans, inner_dns: Vec::new(), direct };
+        plan.inner_dns = plan.inner(&topology.network.dns);
+        plan
+    }
+
+    /// Returns the entries that are addresses in the network or in a LAN.
+    pub(super) fn inner(&self, dns: &[String]) -> Vec<Cidr> {
+        let addresses = dns.iter().filter_map(|entry| entry.parse::<IpAddr>().ok());
+        let mut inner: Vec<Cidr> = addresses.filter(|address| self.is_inside(*address)).map(Cidr::host).collect();
+        inner.sort_unstable();
+        inner.dedup();
+        inner
+    }
+
+    /// Whether an address lies in the network or in a LAN.
+    pub(super) fn is_inside(&self, address: IpAddr) -> bool {
+        let at = self.lans.partition_point(|(lan, _)| *lan <= Cidr::host(address));
+        let in_lan = self.lans[..at].last().is_some_and(|(lan, _)| lan.contains(address));
+        in_lan || self.network.iter().any(|prefix| prefix.contains(address))
+    }
+
+    /// Returns the LANs of every node but this one.
+    pub(super) fn lans_except(&self, node: &Node) -> impl Iterator<Item = Cidr> + '_ {
+        let own = node.id;
+        self.lans.iter().filter(move |(_, owner)| *owner != own).map(|(lan, _)| *lan)
+    }
+
+    /// Returns the network's prefixes and every LAN.
+    pub(super) fn inside(&self) -> impl Iterator<Item = Cidr> + '_ {
+        self.network.iter().copied().chain(self.lans.iter().map(|(lan, _)| *lan))
+    }
+
+    pub(super) fn mtu(&self, node: &Node) -> Mtu {
+        node.mtu.unwrap_or(self.members.topology.network.mtu)
+    }
+
+    /// Returns the peer that `near` sees at the other end of a link.
+    pub(super) fn peer(&self, link: &Link<'_>, near: &Node, far: End<'_>, allowed_ips: Vec<Cidr>) -> PeerConfig {
+        let endpoint = far.endpoint();
+        PeerConfig {
+            name: far.node.name.clone(),
+            public_key: far.interface.public_key,
+            link: link.id(),
+            allowed_ips: aggregated(allowed_ips),
+            keepalive: self.keepalive(near, endpoint.as_ref()),
+            endpoint,
+        }
+    }
+
+    /// A node that nobody can dial keeps its way in open, towards the peers that it dials itself.
+    fn keepalive(&self, near: &Node, far: Option<&Endpoint>) -> Option<u16> {
+        let needed = near.endpoint.is_none() && far.is_some();
+        let seconds = near.keepalive.or_else(|| needed.then_some(self.members.topology.network.keepalive));
+        seconds.filter(|&seconds| seconds != 0)
+    }
+
+    /// Returns an interface with nothing around it yet.
+    pub(super) fn interface(&self, node: &Node, interface: &Interface, mut peers: Vec<PeerConfig>) -> InterfaceConfig {
+        peers.sort_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
+        InterfaceConfig {
+            id: interface.id,
+            name: interface.name.clone(),
+            public_key: interface.public_key,
+            addresses: single_addresses(node),
+            listen_port: listen_port(node, interface),
+            mtu: self.mtu(node),
+            dns: Vec::new(),
+            table: Table::Auto,
+            peers,
+            sysctls: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            firewall: None,
+        }
+    }
+
+    /// Returns the settings without which a host forwards nothing, for the families that the network has.
+    pub(super) fn forwarding(&self) -> Vec<Sysctl> {
+        let setting = |prefix: &Cidr| {
+            let key = if prefix.is_ipv4() { "net.ipv4.ip_forward" } else { "net.ipv6.conf.all.forwarding" };
+            Sysctl { key: key.to_owned(), value: "1".to_owned() }
+        };
+        self.network.iter().map(setting).collect()
+    }
+
+    pub(super) fn firewall(&self, node: &Node, duty: Duty) -> Option<Firewall> {
+        Some(Firewall {
+            interface: node.main().name.clone(),
+            outer: outer_interface(node),
+            network: self.network.clone(),
+            lans: self.lans.iter().map(|(lan, _)| *lan).collect(),
+            duty,
+        })
+    }
+
+    /// Returns the default routes of the families that the network has.
+    pub(super) fn defaults(&self) -> impl Iterator<Item = Cidr> + '_ {
+        self.network.iter().map(|prefix| if prefix.is_ipv4() { Cidr::ALL4 } else { Cidr::ALL6 })
+    }
+}
+
+pub(super) fn config(node: &Node, interfaces: Vec<InterfaceConfig>) -> NodeConfig {
+    let name: Name = node.name.clone();
+    NodeConfig { node: node.id, name, interfaces }
+}
+
+/// The port that an interface listens on: a node that has an endpoint and no port of its own listens on the endpoint's,
+/// since a port that the kernel chooses couldn't be dialled.
+pub(super) fn listen_port(node: &Node, interface: &Interface) -> Option<Port> {
+    let is_main = interface.id == node.main().id;
+    let dialled = node.endpoint.as_ref().filter(|_| is_main).map(|endpoint| endpoint.port);
+    interface.listen_port.or(dialled)
+}
+
+pub(super) fn outer_interface(node: &Node) -> InterfaceName {
+    node.outer_interface().parse().expect("it is the name of an interface, or eth0")
+}
+
+/// Returns a node's addresses as /32 and /128: all but the server's main interface have them so.
+pub(super) fn single_addresses(node: &Node) -> Vec<InterfaceAddr> {
+    let full = |cidr: Cidr| {
+        InterfaceAddr::new(cidr.net().addr(), cidr.net().prefix_len()).expect("the length is its family's own")
+    };
+    node.addresses().map(full).collect()
+}
+
+/// Sorts prefixes and leaves out those which another one holds.
+pub(super) fn aggregated(mut prefixes: Vec<Cidr>) -> Vec<Cidr> {
+    prefixes.sort_unstable(); // a prefix comes before all that it holds
+    let mut kept: Vec<Cidr> = Vec::with_capacity(prefixes.len());
+    for prefix in prefixes {
+        if !kept.last().is_some_and(|last| last.covers(&prefix)) {
+            kept.push(prefix);
+        }
+    }
+    kept
+}
+
+/// Returns which of some prefixes holds an address. They are sorted and disjoint, as [`aggregated`] makes them.
+pub(super) fn holding(prefixes: &[Cidr], address: IpAddr) -> Option<Cidr> {
+    let at = prefixes.partition_point(|prefix| *prefix <= Cidr::host(address));
+    prefixes[..at].last().copied().filter(|prefix| prefix.contains(address))
+}

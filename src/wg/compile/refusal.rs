@@ -1,0 +1,281 @@
+//! Why a topology can't be compiled: each reason names both sides and says what to do.
+
+use std::net::IpAddr;
+
+use crate::model::{Cidr, Endpoint, Grant, InterfaceName, Name, Port, PublicKey, Role};
+
+/// Something that no configuration could make right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody for the others to link to.
+    #[error("the network has no enabled server: add one with `wg-friend add server`, or enable the one it has")]
+    NoServer,
+    /// One server per network.
+    #[error("`{first}` and `{second}` are both servers: a network has one, so disable or remove the other")]
+    SeveralServers {
+        /// One of them.
+        first: Name,
+        /// Another.
+        second: Name,
+    },
+    /// A network without addresses.
+    #[error("the network has neither an IPv4 nor an IPv6 prefix: give it one")]
+    NoPrefix,
+    /// Two nodes of one name.
+    #[error("two nodes are called `{name}`: rename one")]
+    DuplicateName {
+        /// The name.
+        name: Name,
+    },
+    /// A node without addresses.
+    #[error("`{node}` has no address in the network: give it one")]
+    NoAddress {
+        /// Whose.
+        node: Name,
+    },
+    /// An address twice.
+    #[error("`{first}` and `{second}` both have the address {address}: change one of them")]
+    DuplicateAddress {
+        /// The address.
+        address: IpAddr,
+        /// One owner.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
+    /// A key twice.
+    #[error("`{first}` and `{second}` both have the key {key}: give one of them a new key")]
+    DuplicateKey {
+        /// The key.
+        key: PublicKey,
+        /// One owner.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
+    /// An address of no prefix.
+    #[error("`{node}` has the address {address}, which lies outside the network's prefixes: pick a free one inside")]
+    OutsideNetwork {
+        /// Whose.
+        node: Name,
+        /// The address.
+        address: IpAddr,
+    },
+    /// The first or last address of the IPv4 prefix.
+    #[error("`{node}` has the address {address}, which stands for the whole network {network}: pick another")]
+    ReservedAddress {
+        /// Whose.
+        node: Name,
+        /// The address.
+        address: IpAddr,
+        /// The prefix it stands for.
+        network: Cidr,
+    },
+    /// LANs that share addresses.
+    #[error(
+        "the LAN {lan} of `{first}` overlaps the LAN {other} of `{second}`: \
+         packets could go to one of them only, so renumber one or advertise a smaller part of it"
+    )]
+    OverlappingLans {
+        /// A node.
+        first: Name,
+        /// Its LAN.
+        lan: Cidr,
+        /// Another node, or the same.
+        second: Name,
+        /// The other LAN.
+        other: Cidr,
+    },
+    /// A LAN that shares addresses with the VPN itself.
+    #[error("the LAN {lan} of `{node}` overlaps the network's own {network}: renumber the LAN or the network")]
+    LanInNetwork {
+        /// Whose.
+        node: Name,
+        /// The LAN.
+        lan: Cidr,
+        /// The network's prefix.
+        network: Cidr,
+    },
+    /// A default route as a LAN.
+    #[error("`{node}` advertises {lan}, which is the whole internet: that is what an exit is for")]
+    LanIsDefault {
+        /// Whose.
+        node: Name,
+        /// The LAN.
+        lan: Cidr,
+    },
+    /// A LAN of a family that the network doesn't carry.
+    #[error("`{node}` advertises {lan}, but the network has no prefix of that family: give it one or withdraw the LAN")]
+    LanFamily {
+        /// Whose.
+        node: Name,
+        /// The LAN.
+        lan: Cidr,
+    },
+    /// A LAN behind a node that forwards to none.
+    #[error("`{node}` is a {role} and can't advertise the LAN {lan}: only servers and routers do")]
+    LanForRole {
+        /// Whose.
+        node: Name,
+        /// Its role.
+        role: Role,
+        /// The LAN.
+        lan: Cidr,
+    },
+    /// Neither end of a link has an endpoint.
+    #[error(
+        "neither `{first}` nor `{second}` can dial the other, for neither has an endpoint: \
+         set one, such as `wg-friend set {first} endpoint=vpn.example.com`"
+    )]
+    NobodyCanDial {
+        /// One end.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
+    /// An endpoint that is reached through the tunnel which it is to carry.
+    #[error(
+        "`{node}` would reach {endpoint}, where it dials `{peer}`, through the tunnel itself, for it routes {through} \
+         there: give `{peer}` an endpoint outside of it"
+    )]
+    EndpointInTunnel {
+        /// Who dials.
+        node: Name,
+        /// Who is dialled.
+        peer: Name,
+        /// Where.
+        endpoint: Endpoint,
+        /// The routed prefix that holds it.
+        through: Cidr,
+    },
+    /// An exit-only remote needs its one peer.
+    #[error("`{node}` has access exit_only and no exit: assign one or give it another access level")]
+    ExitOnlyWithoutExit {
+        /// Whose.
+        node: Name,
+    },
+    /// An exit-only remote's one peer is switched off.
+    #[error(
+        "`{node}` has access exit_only and its exit `{exit}` is disabled: assign another exit, or disable `{node}` too"
+    )]
+    ExitDisabled {
+        /// Whose.
+        node: Name,
+        /// The exit.
+        exit: Name,
+    },
+    /// An exit-only remote dials its exit.
+    #[error(
+        "`{node}` has access exit_only and dials its exit `{exit}` directly, which has no endpoint: \
+         set `{exit}`'s endpoint or assign another exit"
+    )]
+    ExitNotDialable {
+        /// Whose.
+        node: Name,
+        /// The exit.
+        exit: Name,
+    },
+    /// The exit of a node is something else.
+    #[error("`{node}` has `{other}` as its exit, which is a {role}: assign an exit node")]
+    NotAnExit {
+        /// Whose.
+        node: Name,
+        /// What it refers to.
+        other: Name,
+        /// The role it has.
+        role: Role,
+    },
+    /// The exit of a node doesn't exist.
+    #[error("`{node}` has an exit that isn't in the network: assign another or none")]
+    UnknownExit {
+        /// Whose.
+        node: Name,
+    },
+    /// An exit for something that isn't a remote.
+    #[error("`{node}` is a {role} and can't leave by an exit: only remotes do")]
+    ExitForRole {
+        /// Whose.
+        node: Name,
+        /// Its role.
+        role: Role,
+    },
+    /// An exit-only node that isn't a remote.
+    #[error("`{node}` is a {role} and can't have access exit_only: only remotes do")]
+    ExitOnlyForRole {
+        /// Whose.
+        node: Name,
+        /// Its role.
+        role: Role,
+    },
+    /// The server has no interface for an exit.
+    #[error(
+        "`{server}` has no uplink interface towards the exit `{exit}`: remove the exit and add it again, \
+         which makes one"
+    )]
+    NoUplink {
+        /// The server.
+        server: Name,
+        /// The exit.
+        exit: Name,
+    },
+    /// Two uplinks whose marks and tables coincide.
+    #[error(
+        "`{server}`'s uplinks {first} and {second} would share a routing table: remove the exit behind {second} and \
+         add it again, which gives it another number"
+    )]
+    UplinksCollide {
+        /// The server.
+        server: Name,
+        /// One interface.
+        first: InterfaceName,
+        /// The other.
+        second: InterfaceName,
+    },
+    /// Two interfaces of one name on one machine.
+    #[error("`{first}` and `{second}` would both use the interface {interface} on the same machine: rename one")]
+    SameInterface {
+        /// One node.
+        first: Name,
+        /// The other, or the same.
+        second: Name,
+        /// The interface's name.
+        interface: InterfaceName,
+    },
+    /// Two interfaces of one port on one machine.
+    #[error("`{first}` and `{second}` would both listen on UDP port {port} of the same machine: change one")]
+    SamePort {
+        /// One node.
+        first: Name,
+        /// The other, or the same.
+        second: Name,
+        /// The port.
+        port: Port,
+    },
+    /// A LAN selection without a LAN.
+    #[error("`{node}` may reach the LAN {lan}, which no node advertises: select one that exists")]
+    UnknownLan {
+        /// Whose.
+        node: Name,
+        /// The selection.
+        lan: Cidr,
+    },
+    /// A grant that leads nowhere.
+    #[error(
+        "`{node}` is granted `{grant}`, which lies neither in the network nor in an advertised LAN: \
+         correct the destination"
+    )]
+    GrantLeadsNowhere {
+        /// Whose.
+        node: Name,
+        /// The grant.
+        grant: Grant,
+    },
+    /// Not a DNS server or search domain.
+    #[error("{of} has the DNS entry {entry:?}: expected an address, such as 10.66.0.1, or a search domain")]
+    Dns {
+        /// A node's name, or the network.
+        of: String,
+        /// The entry.
+        entry: String,
+    },
+}

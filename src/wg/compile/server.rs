@@ -1,0 +1,69 @@
+//! The server: a peer for every router and remote, an uplink for every exit, and the firewall that decides.
+
+use crate::model::{Cidr, InterfaceAddr, InterfaceName, Network, Node};
+use crate::wg::firewall::Duty;
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Route, Rule, Sysctl, Table, UplinkRoute};
+
+use super::access;
+use super::links::Link;
+use super::plan::{Plan, config};
+
+pub(super) fn compile(plan: &Plan<'_>, server: &Node) -> NodeConfig {
+    let links = plan.members.links();
+    let (main, uplinks): (Vec<&Link<'_>>, Vec<&Link<'_>>) = links
+        .iter()
+        .filter(|link| link.inner.node.id == server.id)
+        .partition(|link| link.inner.interface.id == server.main().id);
+    let mut interfaces = vec![main_interface(plan, server, &main)];
+    interfaces.extend(uplinks.iter().map(|link| uplink(plan, server, link)));
+    interfaces[1..].sort_by(|a, b| a.name.cmp(&b.name));
+    config(server, interfaces)
+}
+
+fn main_interface(plan: &Plan<'_>, server: &Node, links: &[&Link<'_>]) -> InterfaceConfig {
+    let peer = |link: &&Link<'_>| -> PeerConfig {
+        let node = link.outer.node;
+        let own = node.addresses().chain(node.lans.iter().map(|lan| lan.cidr)).collect();
+        plan.peer(link, server, link.outer, own)
+    };
+    let mut interface = plan.interface(server, server.main(), links.iter().map(peer).collect());
+    interface.addresses = network_addresses(&plan.members.topology.network, server);
+    interface.sysctls = plan.forwarding();
+    interface.firewall = plan.firewall(server, Duty::Server(access::rules(plan, server)));
+    interface
+}
+
+/// Returns the server's addresses with the network's prefix lengths: the whole network is reached by its interface.
+fn network_addresses(network: &Network, server: &Node) -> Vec<InterfaceAddr> {
+    let four = server.address4.zip(network.cidr4).map(|(address, net)| (address.into(), net.prefix_len()));
+    let six = server.address6.zip(network.cidr6).map(|(address, net)| (address.into(), net.prefix_len()));
+    four.into_iter().chain(six).filter_map(|(address, length)| InterfaceAddr::new(address, length)).collect()
+}
+
+/// The tunnel to one exit. Its peer has the default routes, so they go into a table of their own, which only packets
+/// with the exit's mark look into. It has the server's own addresses again, so that packets which the server sends
+/// through it have the right source, whatever came up first.
+fn uplink(plan: &Plan<'_>, server: &Node, link: &Link<'_>) -> InterfaceConfig {
+    let numbers = UplinkRoute::of(link.inner.interface.id);
+    let defaults: Vec<Cidr> = plan.defaults().collect();
+    let peer = plan.peer(link, server, link.outer, defaults.clone());
+    let mut interface = plan.interface(server, link.inner.interface, vec![peer]);
+    interface.table = Table::Off;
+    let to_exit = link.outer.node.addresses().map(|to| Route { to, table: None });
+    let to_internet = defaults.iter().map(|&to| Route { to, table: Some(numbers.table) });
+    interface.routes = to_exit.chain(to_internet).collect();
+    let rule =
+        |to: &Cidr| Rule { ipv4: to.is_ipv4(), priority: numbers.priority, mark: numbers.mark, table: numbers.table };
+    interface.rules = defaults.iter().map(rule).collect();
+    if defaults.contains(&Cidr::ALL4) {
+        interface.sysctls = vec![loose_source_check(&interface.name)];
+    }
+    interface
+}
+
+/// Answers from the internet come in here although the main table sends packets to their sources elsewhere: the check
+/// of sources (RFC 3704) has to be the loose one. A dot in an interface's name is a slash in a setting's, see sysctl(8).
+fn loose_source_check(interface: &InterfaceName) -> Sysctl {
+    let key = format!("net.ipv4.conf.{}.rp_filter", interface.as_str().replace('.', "/"));
+    Sysctl { key, value: "2".to_owned() }
+}

@@ -1,0 +1,59 @@
+//! What the kernel needs around an interface, as wg-quick(8) hooks.
+
+use crate::model::Cidr;
+use crate::wg::firewall;
+use crate::wg::interface::{InterfaceConfig, Route, Rule};
+
+use super::DIRECTORY;
+
+/// A line of the `[Interface]` section. wg-quick runs each command by bash's `eval`; every value in it is a number, a
+/// prefix, or a name that has no character with a meaning to a shell.
+pub(super) struct Hook {
+    pub(super) key: &'static str,
+    pub(super) command: String,
+}
+
+/// Returns the hooks of an interface, in the order in which they are written.
+pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
+    let mut hooks = Vec::new();
+    let mut hook = |key, command| hooks.push(Hook { key, command });
+    if interface.firewall.is_some() {
+        // Before the interface exists, so that there is no moment in which packets pass unjudged.
+        hook("PreUp", format!("nft -f {DIRECTORY}/{}", firewall::file_name(&interface.name)));
+    }
+    for sysctl in &interface.sysctls {
+        hook("PostUp", format!("sysctl -q -w {}={}", sysctl.key, sysctl.value));
+    }
+    for route in &interface.routes {
+        hook("PostUp", add_route(route, interface.name.as_str()));
+    }
+    for rule in &interface.rules {
+        // The kernel refuses a rule that it has: one that an unclean end left behind goes first.
+        let (with, without) = (rule_command(rule, "add"), rule_command(rule, "del"));
+        hook("PostUp", format!("{without} 2>/dev/null || true; {with}"));
+    }
+    for rule in &interface.rules {
+        hook("PostDown", format!("{} 2>/dev/null || true", rule_command(rule, "del")));
+    }
+    if interface.firewall.is_some() {
+        // Adding it first makes this succeed when it is gone already.
+        let table = firewall::table_name(&interface.name);
+        hook("PostDown", format!("nft 'table inet {table}; delete table inet {table}'"));
+    }
+    hooks
+}
+
+/// Routes through an interface go away with it, so nothing takes them back.
+fn add_route(route: &Route, interface: &str) -> String {
+    let table = route.table.map_or_else(String::new, |number| format!(" table {number}"));
+    format!("ip {} route replace {} dev {interface}{table}", family(&route.to), route.to)
+}
+
+fn rule_command(rule: &Rule, verb: &str) -> String {
+    let family = if rule.ipv4 { "-4" } else { "-6" };
+    format!("ip {family} rule {verb} fwmark {:#010x} table {} priority {}", rule.mark, rule.table, rule.priority)
+}
+
+fn family(cidr: &Cidr) -> &'static str {
+    if cidr.is_ipv4() { "-4" } else { "-6" }
+}

@@ -1,0 +1,122 @@
+//! What one node's nftables table says: data. `ruleset` writes it out through `templates/firewall/`.
+//!
+//! The table judges only packets that come in or go out by the node's WireGuard interfaces, and leaves all others
+//! alone. It holds sets and maps keyed by address, so the number of rules, and with it the cost of a packet, doesn't
+//! grow with the number of peers.
+
+mod ruleset;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Access, Cidr, InterfaceName, PortRange, Protocol};
+
+pub use ruleset::ruleset;
+
+/// A node's nftables table. It comes and goes with the main interface and covers the uplinks too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firewall {
+    /// The main interface.
+    pub interface: InterfaceName,
+    /// The interface towards LANs or the internet.
+    pub outer: InterfaceName,
+    /// The network's prefixes.
+    pub network: Vec<Cidr>,
+    /// Every LAN that is advertised, by whomever; sorted.
+    pub lans: Vec<Cidr>,
+    /// What the node does with packets.
+    pub duty: Duty,
+}
+
+/// What a node does with packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "role")]
+pub enum Duty {
+    /// Decides who may reach what.
+    Server(ServerRules),
+    /// Carries packets between the tunnel and its own LANs.
+    Router {
+        /// The LANs it advertises; sorted.
+        own: Vec<Cidr>,
+        /// Whether packets into its LANs get its own address as their source.
+        nat: bool,
+    },
+    /// Carries packets from the tunnel to the internet.
+    Exit {
+        /// The addresses of remotes that are its direct peers, whom no server has judged; sorted.
+        direct: Vec<Cidr>,
+    },
+}
+
+/// The rights that a server enforces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRules {
+    /// The interfaces towards exits; sorted.
+    pub uplinks: Vec<InterfaceName>,
+    /// The LANs that the server itself is in; sorted.
+    pub own: Vec<Cidr>,
+    /// Whether packets into its own LANs get its own address as their source.
+    pub nat: bool,
+    /// What each source may reach: addresses of nodes and LANs. Whoever is missing may only answer.
+    pub sources: BTreeMap<Cidr, Access>,
+    /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN.
+    pub selected: Vec<(Cidr, Cidr)>,
+    /// What sources may reach beyond their level; sorted, and no two of one source and protocol overlap.
+    pub granted: Vec<Granted>,
+    /// The uplink by which each source's internet traffic leaves, with its mark. Whoever is missing has no internet.
+    pub exits: BTreeMap<Cidr, ExitPath>,
+    /// The network's DNS servers that lie inside of it: anyone may ask them.
+    pub dns: Vec<Cidr>,
+}
+
+/// One thing that a source may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Granted {
+    /// Who.
+    pub source: Cidr,
+    /// What.
+    pub destination: Cidr,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// To which ports; `None` means all. Only with TCP and UDP.
+    pub ports: Option<PortRange>,
+}
+
+/// How packets of a source leave for the internet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitPath {
+    /// The uplink interface.
+    pub uplink: InterfaceName,
+    /// The firewall mark whose routing table leads there.
+    pub mark: u32,
+}
+
+/// Returns the name of the table for an interface: `wgf_` and the interface's name, with the characters that nft(8)
+/// takes in no identifier written as `_` and a letter. Different interfaces have different tables.
+pub fn table_name(interface: &InterfaceName) -> String {
+    let mut name = String::from("wgf_");
+    for character in interface.as_str().chars() {
+        match character {
+            '_' => name.push_str("__"),
+            '-' => name.push_str("_h"),
+            '.' => name.push_str("_d"),
+            '=' => name.push_str("_e"),
+            '+' => name.push_str("_p"),
+            other => name.push(other),
+        }
+    }
+    name
+}
+
+/// Returns the name of the file that holds the table for an interface, beside its wg-quick file.
+pub fn file_name(interface: &InterfaceName) -> String {
+    format!("wgf-{interface}.nft")
+}
+
+impl Firewall {
+    /// Returns the name of the table, in the family `inet`.
+    pub fn table(&self) -> String {
+        table_name(&self.interface)
+    }
+}

@@ -1,0 +1,199 @@
+//! Writes a firewall as input for `nft -f` (nftables 1.0.6, Linux 5.10).
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::model::{Cidr, Protocol};
+use crate::render;
+
+use super::{Duty, Firewall, Granted, ServerRules};
+
+/// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
+/// loopback, link-local (RFC 3927), multicast and reserved.
+const PRIVATE4: [&str; 8] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/3",
+];
+
+/// What is not the internet: unspecified, loopback, unique local (RFC 4193), link-local and multicast.
+const PRIVATE6: [&str; 5] = ["::/128", "::1/128", "fc00::/7", "fe80::/10", "ff00::/8"];
+
+/// A named set or map, as the template writes it.
+#[derive(Serialize)]
+struct Set {
+    keyword: &'static str,
+    name: String,
+    of: &'static str,
+    interval: bool,
+    elements: Vec<String>,
+}
+
+/// What the templates are filled with.
+#[derive(Serialize)]
+struct Values<'a> {
+    table: String,
+    main: &'a str,
+    outer: &'a str,
+    purpose: &'static str,
+    nat: bool,
+    sets: Vec<Set>,
+}
+
+/// Returns the table as input for `nft -f`: loading it replaces what was there in one step.
+pub fn ruleset(firewall: &Firewall) -> String {
+    let inside: Vec<Cidr> = firewall.network.iter().chain(&firewall.lans).copied().collect();
+    let (template, purpose, nat, mut sets) = match &firewall.duty {
+        Duty::Server(rules) => {
+            let purpose = "It decides who may reach what, judges only packets from and to the tunnels, and leaves all others alone.";
+            ("firewall/server.nft", purpose, rules.nat, server_sets(firewall, rules))
+        }
+        Duty::Router { own, nat } => {
+            let purpose =
+                "It lets the tunnel reach the LANs behind this router and nothing else, and the LANs reach the tunnel.";
+            ("firewall/router.nft", purpose, *nat, prefixes("own", own))
+        }
+        Duty::Exit { direct } => {
+            let purpose = "It lets the tunnel reach the internet and nothing else.";
+            let mut sets = addresses("direct", direct);
+            sets.extend(private());
+            ("firewall/exit.nft", purpose, true, sets)
+        }
+    };
+    if !matches!(firewall.duty, Duty::Router { .. }) {
+        sets.extend(prefixes("inside", &inside));
+    }
+    sets.insert(0, ours(firewall));
+    let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
+    render::fill(template, Values { table: firewall.table(), main, outer, purpose, nat, sets })
+}
+
+/// The interfaces whose packets are judged.
+fn ours(firewall: &Firewall) -> Set {
+    let uplinks = match &firewall.duty {
+        Duty::Server(rules) => rules.uplinks.as_slice(),
+        _ => &[],
+    };
+    let elements =
+        [&firewall.interface].into_iter().chain(uplinks).map(|name| format!("{:?}", name.as_str())).collect();
+    Set { keyword: "set", name: "ours".to_owned(), of: "ifname", interval: false, elements }
+}
+
+/// Two of a kind, IPv4 then IPv6: `element` says which family an item belongs to and how it is written.
+fn pair<T>(
+    keyword: &'static str,
+    name: &str,
+    of: [&'static str; 2],
+    interval: bool,
+    items: impl IntoIterator<Item = T>,
+    element: impl Fn(T) -> (Cidr, String),
+) -> [Set; 2] {
+    let mut elements = [Vec::new(), Vec::new()];
+    for item in items {
+        let (family, text) = element(item);
+        elements[usize::from(!family.is_ipv4())].push(text);
+    }
+    let [four, six] = elements;
+    [("4", of[0], four), ("6", of[1], six)].map(|(digit, of, elements)| Set {
+        keyword,
+        name: format!("{name}{digit}"),
+        of,
+        interval,
+        elements,
+    })
+}
+
+const ADDRESS: [&str; 2] = ["ipv4_addr", "ipv6_addr"];
+
+fn prefixes(name: &str, items: &[Cidr]) -> Vec<Set> {
+    pair("set", name, ADDRESS, true, items, |cidr| (*cidr, plain(cidr))).into()
+}
+
+fn addresses(name: &str, items: &[Cidr]) -> Vec<Set> {
+    pair("set", name, ADDRESS, false, items, |cidr| (*cidr, plain(cidr))).into()
+}
+
+/// Writes a prefix, a single address without its length, as `nft list` does.
+fn plain(cidr: &Cidr) -> String {
+    let net = cidr.net();
+    if is_single(cidr) { net.addr().to_string() } else { net.to_string() }
+}
+
+fn is_single(cidr: &Cidr) -> bool {
+    cidr.net().prefix_len() == cidr.net().max_prefix_len()
+}
+
+fn private() -> Vec<Set> {
+    let own = |list: &[&str]| list.iter().map(|&prefix| prefix.to_owned()).collect();
+    let set = |name: &str, of, elements| Set { keyword: "set", name: name.to_owned(), of, interval: true, elements };
+    vec![set("private4", "ipv4_addr", own(&PRIVATE4)), set("private6", "ipv6_addr", own(&PRIVATE6))]
+}
+
+fn server_sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
+    let mut sets = prefixes("network", &firewall.network);
+    sets.extend(prefixes("own", &rules.own));
+    sets.extend(addresses("dns", &rules.dns));
+    sets.extend(private());
+    sets.extend(levels(rules));
+    sets.extend(selected(rules));
+    sets.extend(granted(rules));
+    sets.extend(exits(rules));
+    sets
+}
+
+/// Single addresses are looked up by hash; LANs need a search tree.
+fn levels(rules: &ServerRules) -> Vec<Set> {
+    let verdicts = ["ipv4_addr : verdict", "ipv6_addr : verdict"];
+    let (single, wide): (Vec<_>, Vec<_>) = rules.sources.iter().partition(|(source, _)| is_single(source));
+    let element =
+        |(source, access): (&Cidr, &crate::model::Access)| (*source, format!("{} : goto {access}", plain(source)));
+    let singles = pair("map", "levels", verdicts, false, single, element);
+    singles.into_iter().chain(pair("map", "lan_levels", verdicts, true, wide, element)).collect()
+}
+
+fn selected(rules: &ServerRules) -> [Set; 2] {
+    let of = ["ipv4_addr . ipv4_addr", "ipv6_addr . ipv6_addr"];
+    pair("set", "selected", of, true, &rules.selected, |(source, lan)| {
+        (*source, format!("{} . {}", plain(source), plain(lan)))
+    })
+}
+
+fn granted(rules: &ServerRules) -> Vec<Set> {
+    let with = |wanted: fn(Protocol) -> bool| rules.granted.iter().filter(move |grant| wanted(grant.protocol));
+    let hosts = |grant: &Granted| (grant.source, format!("{} . {}", plain(&grant.source), plain(&grant.destination)));
+    let ports = |grant: &Granted| {
+        let ports = grant.ports.map_or_else(|| "0-65535".to_owned(), |range| range.to_string());
+        let (family, hosts) = hosts(grant);
+        (family, format!("{hosts} . {} . {ports}", grant.protocol))
+    };
+    let two = ["ipv4_addr . ipv4_addr", "ipv6_addr . ipv6_addr"];
+    let four =
+        ["ipv4_addr . ipv4_addr . inet_proto . inet_service", "ipv6_addr . ipv6_addr . inet_proto . inet_service"];
+    let with_ports = with(|protocol| matches!(protocol, Protocol::Tcp | Protocol::Udp));
+    let mut sets: Vec<Set> = pair("set", "granted_ports", four, true, with_ports, ports).into();
+    sets.extend(pair("set", "granted_all", two, true, with(|protocol| protocol == Protocol::Any), hosts));
+    sets.extend(pair("set", "granted_icmp", two, true, with(|protocol| protocol == Protocol::Icmp), hosts));
+    sets
+}
+
+fn exits(rules: &ServerRules) -> Vec<Set> {
+    let marks = ["ipv4_addr : mark", "ipv6_addr : mark"];
+    let interfaces = ["ipv4_addr . ifname", "ipv6_addr . ifname"];
+    let mut sets: Vec<Set> = pair("map", "exit_marks", marks, false, &rules.exits, |(source, path)| {
+        (*source, format!("{} : {:#010x}", plain(source), path.mark))
+    })
+    .into();
+    sets.extend(pair("set", "exits", interfaces, false, &rules.exits, |(source, path)| {
+        (*source, format!("{} . {:?}", plain(source), path.uplink.as_str()))
+    }));
+    let used: BTreeSet<u32> = rules.exits.values().map(|path| path.mark).collect();
+    let elements = used.into_iter().map(|mark| format!("{mark:#010x}")).collect();
+    sets.push(Set { keyword: "set", name: "exit_mark".to_owned(), of: "mark", interval: false, elements });
+    sets
+}
