@@ -6,6 +6,7 @@
 //! the nouns of [`model`]. `tests/architecture.rs` fails on an arrow in another direction.
 
 pub mod cli;
+pub mod db;
 pub mod fleet;
 pub mod model;
 pub mod ops;

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or the network. Each type has one way in (`FromStr` or a constructor), and clap,
 //! serde and the store all go through it, so that a value which exists is a value which is right.
 
+mod event;
 mod host;
 mod key;
 mod name;
@@ -12,6 +13,9 @@ mod node;
 mod secrets;
 mod topology;
 
+pub use event::{
+    Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
+};
 pub use host::{Become, Host, HostAddress, InvalidDestination};
 pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};
 pub use name::{InterfaceName, InvalidName, Name};

@@ -1,0 +1,101 @@
+//! Machines.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::Database;
+use super::error::{Error, Result};
+use super::row::Cells;
+use super::tx::Tx;
+use crate::model::{Host, HostAddress, Name};
+
+const COLUMNS: &str = "name, destination, user, port, jump, identity, become";
+
+fn read(row: &Row<'_>) -> Result<Host> {
+    let cells = Cells { table: "hosts", row };
+    let address = match cells.get(1)? {
+        None => HostAddress::Local,
+        Some(destination) => HostAddress::Ssh {
+            destination,
+            user: cells.get(2)?,
+            port: cells.convert_some(3)?,
+            jump: cells.get(4)?,
+            identity: cells.get(5)?,
+        },
+    };
+    Ok(Host { name: cells.parse(0)?, address, becoming: cells.parse(6)? })
+}
+
+/// Reads all hosts, ordered by name.
+pub(super) fn load(conn: &Connection) -> Result<Vec<Host>> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM hosts ORDER BY name"))?;
+    let mut rows = statement.query([])?;
+    let mut hosts = Vec::new();
+    while let Some(row) = rows.next()? {
+        hosts.push(read(row)?);
+    }
+    Ok(hosts)
+}
+
+/// Returns the row of a host, or `None` when there is none of that name (any more).
+pub(super) fn row_id(conn: &Connection, name: &Name) -> Result<Option<i64>> {
+    let sql = "SELECT id FROM hosts WHERE name = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?)
+}
+
+/// Returns the row of a host that has to be there.
+pub(super) fn known_row_id(conn: &Connection, name: &Name) -> Result<i64> {
+    row_id(conn, name)?.ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &Name) -> Error {
+    Error::NotFound { what: "host", name: name.to_string() }
+}
+
+impl Database {
+    /// Reads all hosts, ordered by name.
+    pub fn hosts(&self) -> Result<Vec<Host>> {
+        load(&self.conn)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a host.
+    pub fn insert_host(&self, host: &Host) -> Result<()> {
+        let sql = format!("INSERT INTO hosts ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+        self.save(&sql, host, None).map(|_| ())
+    }
+
+    /// Replaces every field of a host, its name included; nodes and history go with it.
+    pub fn update_host(&self, name: &Name, host: &Host) -> Result<()> {
+        let sql =
+            "UPDATE hosts SET name = ?1, destination = ?2, user = ?3, port = ?4, jump = ?5, identity = ?6, become = ?7
+                   WHERE name = ?8";
+        if self.save(sql, host, Some(name))? == 1 { Ok(()) } else { Err(unknown(name)) }
+    }
+
+    /// Removes a host. Its history stays under its name.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while nodes live on it.
+    pub fn delete_host(&self, name: &Name) -> Result<()> {
+        let deleted = self.transaction.execute("DELETE FROM hosts WHERE name = ?1", [name.as_str()])?;
+        if deleted == 1 { Ok(()) } else { Err(unknown(name)) }
+    }
+
+    fn save(&self, sql: &str, host: &Host, replaced: Option<&Name>) -> Result<usize> {
+        let none = (None, None, None, None, None);
+        let (destination, user, port, jump, identity) = match &host.address {
+            HostAddress::Local => none,
+            HostAddress::Ssh { destination, user, port, jump, identity } => {
+                (Some(destination), user.as_ref(), port.map(|p| p.get()), jump.as_ref(), identity.as_ref())
+            }
+        };
+        let (name, becoming) = (host.name.as_str(), host.becoming.as_str());
+        Ok(match replaced {
+            None => self.transaction.execute(sql, params![name, destination, user, port, jump, identity, becoming])?,
+            Some(old) => self
+                .transaction
+                .execute(sql, params![name, destination, user, port, jump, identity, becoming, old.as_str()])?,
+        })
+    }
+}

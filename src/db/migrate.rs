@@ -1,0 +1,134 @@
+//! Schema versions: numbered, forward only, each step in a transaction after a copy of the file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, backup};
+use rusqlite_migration::{M, Migrations};
+
+use super::error::{Error, Result};
+
+const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_initial.sql")).foreign_key_check()];
+
+/// Every schema there ever was, oldest first. A released step is never edited.
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+/// Returns the schema version in a file.
+fn version(conn: &Connection) -> Result<i64> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Brings a new, empty file to the present schema.
+pub(super) fn create(conn: &mut Connection) -> Result<()> {
+    MIGRATIONS.to_latest(conn).map_err(from_migration)
+}
+
+/// Brings a file to the newest schema of `migrations`, which has `known` steps. Refuses a file that is newer.
+pub(super) fn upgrade(conn: &mut Connection, path: &Path, migrations: &Migrations<'_>, known: usize) -> Result<()> {
+    let refuse = |found| Error::Newer { path: path.to_owned(), found, known };
+    let steps = |found: i64| usize::try_from(found).map_err(|_| Error::NotADatabase { path: path.to_owned() });
+    let found = version(conn)?;
+    if steps(found)? > known {
+        return Err(refuse(found));
+    }
+    if steps(found)? == known {
+        return Ok(());
+    }
+    // One process at a time. The directory serves as the lock: it needs no file of its own, and opening the database
+    // itself a second time would, on closing, drop the locks that SQLite holds on it.
+    let directory = super::open::directory_of(path);
+    let io = |action, source| Error::Io { action, path: directory.to_owned(), source };
+    let lock = File::open(&directory).map_err(|e| io("open", e))?;
+    lock.lock().map_err(|e| io("lock", e))?;
+    let mut at = steps(version(conn)?)?;
+    while at < known {
+        copy(conn, &copy_name(path, at))?;
+        at += 1;
+        migrations.to_version(conn, at).map_err(from_migration)?;
+    }
+    Ok(())
+}
+
+/// Returns the schema version that this program writes.
+pub(super) fn latest() -> usize {
+    STEPS.len()
+}
+
+fn copy_name(path: &Path, version: usize) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".schema-{version}.bak"));
+    path.with_file_name(name)
+}
+
+/// Copies a database into a file that only its owner can read.
+fn copy(conn: &Connection, to: &Path) -> Result<()> {
+    let io = |action| move |source| Error::Io { action, path: to.to_owned(), source };
+    let file = tempfile::Builder::new()
+        .prefix(".wg-friend-")
+        .suffix(".bak")
+        .tempfile_in(super::open::directory_of(to)) // 0600
+        .map_err(io("make a copy beside"))?;
+    {
+        let mut target = Connection::open(file.path())?;
+        backup::Backup::new(conn, &mut target)?.run_to_completion(1000, std::time::Duration::ZERO, None)?;
+    }
+    file.as_file().sync_all().map_err(io("write"))?;
+    file.persist(to).map_err(|e| io("write")(e.error))?;
+    Ok(())
+}
+
+fn from_migration(error: rusqlite_migration::Error) -> Error {
+    match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
+        other => Error::Damaged { what: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn each_step_leaves_a_copy_of_what_was_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let mut conn = Connection::open(&path).unwrap();
+        conn.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+        let migrations = Migrations::new(vec![
+            M::up("CREATE TABLE t (x INTEGER) STRICT; INSERT INTO t VALUES (7);"),
+            M::up("UPDATE t SET x = 8;"),
+            M::up("UPDATE t SET x = 9;"),
+        ]);
+        migrations.to_version(&mut conn, 1).unwrap();
+        upgrade(&mut conn, &path, &migrations, 3).unwrap();
+        let x = |conn: &Connection| conn.query_row("SELECT x FROM t", [], |r| r.get::<_, i64>(0)).unwrap();
+        assert_eq!(x(&conn), 9);
+        for (version, value) in [(1, 7), (2, 8)] {
+            let copy = dir.path().join(format!("a.db.schema-{version}.bak"));
+            assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(x(&Connection::open(copy).unwrap()), value);
+        }
+    }
+
+    #[test]
+    fn a_failing_step_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let mut conn = Connection::open(&path).unwrap();
+        let migrations = Migrations::new(vec![
+            M::up("CREATE TABLE t (x INTEGER) STRICT; INSERT INTO t VALUES (7);"),
+            M::up("UPDATE t SET x = 8; UPDATE missing SET x = 9;"),
+        ]);
+        migrations.to_version(&mut conn, 1).unwrap();
+        assert!(upgrade(&mut conn, &path, &migrations, 2).is_err());
+        assert_eq!(version(&conn).unwrap(), 1);
+        assert_eq!(conn.query_row("SELECT x FROM t", [], |r| r.get::<_, i64>(0)).unwrap(), 7);
+    }
+}

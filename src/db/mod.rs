@@ -1,0 +1,102 @@
+//! The store: one SQLite file that holds the model of a network, its vault, its audit log and what was done to its hosts.
+//!
+//! [`Database`] is the file opened: it answers everything that isn't secret. [`Database::unlock`] turns it into a
+//! [`Store`], which also opens sealed values and is the only one that can write: [`Store::write`] takes an audit event along
+//! with the work, so a change without its entry can't be made. Inside, a [`Tx`] reads everything a store reads.
+
+mod audit;
+mod commands;
+mod deployments;
+mod error;
+mod generated;
+mod hosts;
+pub mod keyring;
+mod keys;
+mod migrate;
+mod networks;
+mod nodes;
+mod open;
+mod rekey;
+mod row;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod vault;
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+use wg_friend_crypt::DataKey;
+
+pub use audit::{Entry, Filter, Finding, Problem, Verification};
+pub use commands::{Command, CommandId};
+pub use deployments::{Deployment, DeploymentId};
+pub use error::{Error, Kind, Result};
+pub use generated::{Generated, Handout};
+pub use keys::KeyRecord;
+pub use tx::Tx;
+pub use vault::{Passphrase, RecoveryKey, Rekeyed, Slot};
+pub use wg_friend_crypt::KdfParams;
+
+/// An open database, locked: answers everything that isn't secret.
+#[derive(Debug)]
+pub struct Database {
+    conn: Connection,
+    path: PathBuf,
+    id: String,
+}
+
+impl Database {
+    /// Returns where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the random name of the database, under which the kernel's keyring holds its key.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// An unlocked database: opens what is sealed, and writes.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    key: DataKey,
+}
+
+impl Deref for Store {
+    type Target = Database;
+    fn deref(&self) -> &Database {
+        &self.database
+    }
+}
+
+impl Store {
+    /// Opens a second connection to the same database, for another thread.
+    pub fn another(&self) -> Result<Self> {
+        Ok(Self { database: Database::open(&self.path)?, key: self.key.duplicate() })
+    }
+
+    /// Returns the key that opens everything sealed.
+    pub fn data_key(&self) -> &DataKey {
+        &self.key
+    }
+
+    /// Puts the data key into the kernel's keyring, so that the next commands need no passphrase for a while.
+    pub fn remember(&self, duration: std::time::Duration) -> Result<()> {
+        keyring::remember(&self.key, &self.id, duration)
+    }
+
+    /// Gives up the key.
+    pub fn lock(self) -> Database {
+        self.database
+    }
+}
+
+/// A time as the store keeps it: whole microseconds.
+fn micros(time: DateTime<Utc>) -> i64 {
+    time.timestamp_micros()
+}

@@ -1,0 +1,331 @@
+//! Nodes, with their interfaces, LANs, grants and addresses.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::error::{Error, Result};
+use super::networks::NETWORK;
+use super::row::{Cells, list};
+use super::tx::Tx;
+use super::{Database, hosts, micros};
+use crate::model::{
+    Grant, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey, PublicKey,
+};
+
+/// Reads all nodes, ordered by id: one query per table, merged in order, so that time and memory grow with the nodes
+/// alone.
+pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    let sql = "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
+                      n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
+                      n.origin, n.created
+               FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id ORDER BY n.id";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        nodes.push(read(row)?);
+    }
+
+    let sql = "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key
+               FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active' ORDER BY i.node_id, i.id";
+    merge(conn, &mut nodes, "interfaces", sql, |node, cells| {
+        let kind = cells.get::<Option<i64>>(3)?.map_or(InterfaceKind::Main, |exit| InterfaceKind::Uplink(NodeId(exit)));
+        node.interfaces.push(Interface {
+            id: InterfaceId(cells.get(1)?),
+            name: cells.parse(2)?,
+            kind,
+            listen_port: cells.convert_some(4)?,
+            public_key: cells.parse(5)?,
+        });
+        Ok(())
+    })?;
+    let sql = "SELECT node_id, cidr, description FROM lans ORDER BY node_id, position";
+    merge(conn, &mut nodes, "lans", sql, |node, cells| {
+        node.lans.push(Lan { cidr: cells.parse(1)?, description: cells.get(2)? });
+        Ok(())
+    })?;
+    let sql = "SELECT node_id, cidr FROM lan_selection ORDER BY node_id";
+    merge(conn, &mut nodes, "lan_selection", sql, |node, cells| {
+        node.lan_selection.insert(cells.parse(1)?);
+        Ok(())
+    })?;
+    let sql = "SELECT node_id, destination, protocol, ports FROM grants ORDER BY node_id, position";
+    merge(conn, &mut nodes, "grants", sql, |node, cells| {
+        let wrong = |_| Error::Value { table: "grants", column: "ports".into() };
+        let ports: String = cells.get(3)?;
+        let ports =
+            ports.split(',').filter(|p| !p.is_empty()).map(str::parse).collect::<Result<_, _>>().map_err(wrong)?;
+        node.grants.push(Grant { destination: cells.parse(1)?, protocol: cells.parse(2)?, ports });
+        Ok(())
+    })?;
+
+    for node in &mut nodes {
+        node.interfaces.sort_by_key(|i| i.kind != InterfaceKind::Main); // the main one is first, whenever it was made
+        if !node.interfaces.first().is_some_and(|i| i.kind == InterfaceKind::Main) {
+            return Err(Error::Damaged { what: format!("node {} has no main interface", node.name) });
+        }
+    }
+    Ok(nodes)
+}
+
+/// Hands each row of a query that is ordered by node to the node in its first column.
+fn merge(
+    conn: &Connection,
+    nodes: &mut [Node],
+    table: &'static str,
+    sql: &str,
+    mut take: impl FnMut(&mut Node, &Cells<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut at = 0;
+    while let Some(row) = rows.next()? {
+        let cells = Cells { table, row };
+        let owner = NodeId(cells.get(0)?);
+        while nodes.get(at).is_some_and(|node| node.id < owner) {
+            at += 1;
+        }
+        match nodes.get_mut(at) {
+            Some(node) if node.id == owner => take(node, &cells)?,
+            _ => return Err(Error::Damaged { what: format!("{table} of a node that doesn't exist") }),
+        }
+    }
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> Result<Node> {
+    let cells = Cells { table: "nodes", row };
+    Ok(Node {
+        id: NodeId(cells.get(0)?),
+        guid: cells.parse(1)?,
+        name: cells.parse(2)?,
+        role: cells.parse(3)?,
+        device: cells.parse_some(4)?,
+        enabled: cells.get(5)?,
+        custody: cells.parse(6)?,
+        provisional: cells.get(7)?,
+        address4: cells.parse_some(8)?,
+        address6: cells.parse_some(9)?,
+        endpoint: cells.parse_some(10)?,
+        keepalive: cells.get(11)?,
+        mtu: cells.convert_some(12)?,
+        dns: cells.list_some(13)?,
+        outer_interface: cells.parse_some(14)?,
+        nat: cells.get(15)?,
+        access: cells.parse(16)?,
+        exit: cells.get::<Option<i64>>(17)?.map(NodeId),
+        host: cells.parse_some(18)?,
+        notes: cells.get(19)?,
+        origin: cells.parse(20)?,
+        created: cells.time(21)?,
+        interfaces: Vec::with_capacity(1),
+        lans: Vec::new(),
+        lan_selection: Default::default(),
+        grants: Vec::new(),
+    })
+}
+
+fn unknown(id: NodeId) -> Error {
+    Error::NotFound { what: "node", name: format!("number {}", id.0) }
+}
+
+impl Database {
+    /// Returns the addresses that have been freed since a time and aren't taken again: not to be given to another node
+    /// while somebody may still use them.
+    pub fn released_since(&self, since: DateTime<Utc>) -> Result<Vec<IpAddr>> {
+        let sql = "SELECT address FROM released_addresses WHERE released >= ?1 ORDER BY address";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([micros(since)])?;
+        let mut addresses = Vec::new();
+        while let Some(row) = rows.next()? {
+            addresses.push(Cells { table: "released_addresses", row }.parse(0)?);
+        }
+        Ok(addresses)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a node with its main interface and that interface's first key. Returns it as stored.
+    ///
+    /// The numbers in `node.id` and `node.interfaces[0].id` are assigned here; what they were doesn't matter. Uplinks are
+    /// added afterwards, with [`Tx::insert_uplink`]. The first key counts as made at `node.created`.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`] for a name, address, guid or key that is taken; [`Error::KeyMismatch`].
+    pub fn insert_node(&self, mut node: Node, private: Option<&PrivateKey>) -> Result<Node> {
+        let [Interface { kind: InterfaceKind::Main, .. }] = node.interfaces[..] else {
+            return Err(Error::Refused("a new node has exactly one interface, its main one"));
+        };
+        let sql = format!(
+            "INSERT INTO nodes (network_id, guid, created, name, role, device, enabled, custody, provisional, address4,
+               address6, endpoint, keepalive, mtu, dns, outer_interface, nat, access, exit_id, host_id, notes, origin)
+             VALUES ({NETWORK}, ?1, ?2, '', '', NULL, 1, '', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, '', NULL, NULL,
+               '', '')"
+        );
+        self.transaction.execute(&sql, params![node.guid.to_string(), micros(node.created)])?;
+        node.id = NodeId(self.transaction.last_insert_rowid());
+        self.save_fields(&node)?;
+        self.save_lists(&node)?;
+        let main = &mut node.interfaces[0];
+        main.id = self.add_interface(node.id, &main.name, None, main.listen_port)?;
+        self.insert_key(main.id, main.public_key, private, node.created)?;
+        node.created = DateTime::from_timestamp_micros(micros(node.created)).unwrap_or(node.created);
+        Ok(node)
+    }
+
+    /// Replaces every field of a node that can change, the names and ports of its interfaces included.
+    ///
+    /// Keys are replaced with [`Tx::replace_key`], interfaces added and removed on their own; guid and creation stay. An
+    /// address that the node gives up counts as released at `now`.
+    pub fn update_node(&self, node: &Node, now: DateTime<Utc>) -> Result<()> {
+        let before = self.addresses(node.id)?.ok_or_else(|| unknown(node.id))?;
+        let after = [node.address4.map(IpAddr::from), node.address6.map(IpAddr::from)];
+        for address in before.into_iter().flatten().filter(|a| !after.contains(&Some(*a))) {
+            self.release(address, now)?;
+        }
+        self.save_fields(node)?;
+        self.save_lists(node)?;
+        let sql = "UPDATE interfaces SET name = ?1, listen_port = ?2 WHERE id = ?3 AND node_id = ?4";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        for interface in &node.interfaces {
+            let (name, port) = (interface.name.as_str(), interface.listen_port.map(Port::get));
+            if statement.execute(params![name, port, interface.id.0, node.id.0])? != 1 {
+                return Err(Error::NotFound {
+                    what: "interface",
+                    name: format!("{} of {}", interface.name, node.name),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a node with its interfaces and keys. Its addresses count as released at `now`.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while other nodes use it as their exit or have an uplink to it.
+    pub fn delete_node(&self, id: NodeId, now: DateTime<Utc>) -> Result<()> {
+        for address in self.addresses(id)?.ok_or_else(|| unknown(id))?.into_iter().flatten() {
+            self.release(address, now)?;
+        }
+        self.transaction.execute("DELETE FROM nodes WHERE id = ?1", [id.0])?;
+        Ok(())
+    }
+
+    /// Adds a server's interface towards an exit, with its first key.
+    #[expect(clippy::too_many_arguments, reason = "one for each column; a struct would be used here only")]
+    pub fn insert_uplink(
+        &self,
+        server: NodeId,
+        exit: NodeId,
+        name: &InterfaceName,
+        listen_port: Option<Port>,
+        public: PublicKey,
+        private: Option<&PrivateKey>,
+        now: DateTime<Utc>,
+    ) -> Result<InterfaceId> {
+        let id = self.add_interface(server, name, Some(exit), listen_port)?;
+        self.insert_key(id, public, private, now)?;
+        Ok(id)
+    }
+
+    /// Removes an uplink with its keys and preshared keys.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for a main interface, which goes only with its node.
+    pub fn delete_interface(&self, id: InterfaceId) -> Result<()> {
+        let sql = "DELETE FROM interfaces WHERE id = ?1 AND exit_id IS NOT NULL";
+        match self.transaction.execute(sql, [id.0])? {
+            1 => Ok(()),
+            _ => Err(Error::NotFound { what: "uplink", name: format!("number {}", id.0) }),
+        }
+    }
+
+    fn add_interface(
+        &self,
+        node: NodeId,
+        name: &InterfaceName,
+        exit: Option<NodeId>,
+        listen_port: Option<Port>,
+    ) -> Result<InterfaceId> {
+        let sql = "INSERT INTO interfaces (node_id, name, exit_id, listen_port) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![node.0, name.as_str(), exit.map(|e| e.0), listen_port.map(Port::get)];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
+        Ok(InterfaceId(self.transaction.last_insert_rowid()))
+    }
+
+    fn save_fields(&self, node: &Node) -> Result<()> {
+        let host = node.host.as_ref().map(|name: &Name| hosts::known_row_id(&self.transaction, name)).transpose()?;
+        let sql = "UPDATE nodes SET name = ?2, role = ?3, device = ?4, enabled = ?5, custody = ?6, provisional = ?7,
+                     address4 = ?8, address6 = ?9, endpoint = ?10, keepalive = ?11, mtu = ?12, dns = ?13,
+                     outer_interface = ?14, nat = ?15, access = ?16, exit_id = ?17, host_id = ?18, notes = ?19, origin = ?20
+                   WHERE id = ?1";
+        self.transaction.prepare_cached(sql)?.execute(params![
+            node.id.0,
+            node.name.as_str(),
+            node.role.as_str(),
+            node.device.map(|d| d.as_str()),
+            node.enabled,
+            node.custody.as_str(),
+            node.provisional,
+            node.address4.map(|a| a.to_string()),
+            node.address6.map(|a| a.to_string()),
+            node.endpoint.as_ref().map(|e| e.to_string()),
+            node.keepalive,
+            node.mtu.map(|m| m.get()),
+            node.dns.as_deref().map(list),
+            node.outer_interface.as_ref().map(|i| i.as_str()),
+            node.nat,
+            node.access.as_str(),
+            node.exit.map(|e| e.0),
+            host,
+            node.notes,
+            node.origin.as_str(),
+        ])?;
+        for address in [node.address4.map(IpAddr::from), node.address6.map(IpAddr::from)].into_iter().flatten() {
+            let sql = "DELETE FROM released_addresses WHERE address = ?1";
+            self.transaction.prepare_cached(sql)?.execute([address.to_string()])?;
+        }
+        Ok(())
+    }
+
+    fn save_lists(&self, node: &Node) -> Result<()> {
+        let tx = &self.transaction;
+        let id = node.id.0;
+        for table in ["lans", "lan_selection", "grants"] {
+            tx.prepare_cached(&format!("DELETE FROM {table} WHERE node_id = ?1"))?.execute([id])?;
+        }
+        for (at, lan) in (0_i64..).zip(&node.lans) {
+            let sql = "INSERT INTO lans (node_id, position, cidr, description) VALUES (?1, ?2, ?3, ?4)";
+            tx.prepare_cached(sql)?.execute(params![id, at, lan.cidr.to_string(), lan.description])?;
+        }
+        for cidr in &node.lan_selection {
+            let sql = "INSERT INTO lan_selection (node_id, cidr) VALUES (?1, ?2)";
+            tx.prepare_cached(sql)?.execute(params![id, cidr.to_string()])?;
+        }
+        for (at, grant) in (0_i64..).zip(&node.grants) {
+            let sql =
+                "INSERT INTO grants (node_id, position, destination, protocol, ports) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let ports = grant.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let values = params![id, at, grant.destination.to_string(), grant.protocol.as_str(), ports];
+            tx.prepare_cached(sql)?.execute(values)?;
+        }
+        Ok(())
+    }
+
+    fn addresses(&self, id: NodeId) -> Result<Option<[Option<IpAddr>; 2]>> {
+        let mut statement = self.transaction.prepare_cached("SELECT address4, address6 FROM nodes WHERE id = ?1")?;
+        let read = |row: &Row<'_>| {
+            let cells = Cells { table: "nodes", row };
+            Ok((|| Ok([cells.parse_some(0)?, cells.parse_some(1)?]))())
+        };
+        statement.query_row([id.0], read).optional()?.transpose()
+    }
+
+    fn release(&self, address: IpAddr, now: DateTime<Utc>) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO released_addresses (address, released) VALUES (?1, ?2)";
+        self.transaction.prepare_cached(sql)?.execute(params![address.to_string(), micros(now)])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! Opening the file and making a new one: what the file system has to promise before a secret goes into it.
+
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use wg_friend_crypt::{DataKey, KdfParams};
+
+use super::error::{Error, Result};
+use super::vault::{self, Passphrase, RecoveryKey};
+use super::{Database, Store, audit, migrate, networks};
+use crate::model::{Action, Actor, Event, Network};
+
+/// Marks a SQLite file as ours ("wgfr").
+const APPLICATION_ID: i64 = 0x7767_6672;
+
+/// How long a writer waits for another.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What only the owner may do with a directory, and with a file.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Returns the directory that a file is in.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Refuses what anyone but the owner can get at.
+fn only_ours(path: &Path, wanted: u32) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned() },
+        _ => Error::Io { action: "look at", path: path.to_owned(), source },
+    })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Error::Permissions { path: path.to_owned(), mode, wanted }) }
+}
+
+/// Sets what every connection needs.
+fn configure(conn: &Connection) -> Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.execute_batch(
+        "PRAGMA foreign_keys = ON;
+         PRAGMA secure_delete = ON;   -- what is deleted is overwritten
+         PRAGMA temp_store = MEMORY;  -- nothing of ours in temporary files
+         PRAGMA trusted_schema = OFF; -- a forged schema runs no functions
+         PRAGMA cell_size_check = ON;",
+    )?;
+    Ok(())
+}
+
+impl Database {
+    /// Opens an existing database. Needs no passphrase.
+    ///
+    /// Refuses a missing file, one that others can get at, one of a newer version, one that isn't ours or is damaged, and
+    /// one that can't be written. An older schema is brought up to date, after a copy of the file.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::Missing { path: path.to_owned() });
+        }
+        only_ours(&directory_of(path), DIRECTORY_MODE)?;
+        if !path.is_file() {
+            return Err(Error::NotADatabase { path: path.to_owned() });
+        }
+        only_ours(path, FILE_MODE)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut conn = Connection::open_with_flags(path, flags)?;
+        if conn.is_readonly(MAIN_DB)? {
+            return Err(Error::ReadOnly);
+        }
+        let foreign = |_| Error::NotADatabase { path: path.to_owned() };
+        configure(&conn)?;
+        let application: i64 = conn
+            .pragma_query_value(None, "application_id", |row| row.get(0))
+            .map_err(Error::from)
+            .map_err(|e| if matches!(e, Error::Damaged { .. }) { foreign(e) } else { e })?;
+        if application != APPLICATION_ID {
+            return Err(Error::NotADatabase { path: path.to_owned() });
+        }
+        // Readers and the writer don't wait for each other. The mode is stored in the file, so this is a look only, save
+        // for the first time.
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        migrate::upgrade(&mut conn, path, &migrate::MIGRATIONS, migrate::latest())?;
+        let id = conn
+            .query_row("SELECT database_id FROM vault", [], |row| row.get(0))
+            .map_err(|e| vault::no_row(e, "the vault is gone"))?;
+        Ok(Self { conn, path: path.to_owned(), id })
+    }
+
+    /// Takes from everyone but the owner the right to read or write the database file. Its directory is left as it is.
+    pub fn mend_permissions(path: &Path) -> Result<()> {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            let file = PathBuf::from(name);
+            match fs::set_permissions(&file, fs::Permissions::from_mode(FILE_MODE)) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && !suffix.is_empty() => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::Missing { path: file }),
+                Err(source) => return Err(Error::Io { action: "change the mode of", path: file, source }),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a new, encrypted database with one network, and unlocks it. Returns the recovery key, to be printed once.
+    ///
+    /// Missing directories are made with mode 0700. The file is built under another name and put in place complete, never
+    /// over an existing one: after a crash half-way there is no database.
+    pub fn create(
+        path: &Path,
+        passphrase: &Passphrase,
+        params: KdfParams,
+        network: &Network,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<(Store, RecoveryKey)> {
+        passphrase.check_new()?;
+        let directory = directory_of(path);
+        let io = |action| {
+            let path = path.to_owned();
+            move |source| Error::Io { action, path, source }
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(&directory)
+            .map_err(io("make the directory of"))?;
+        only_ours(&directory, DIRECTORY_MODE)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path: path.to_owned() });
+        }
+        let key = DataKey::random()?;
+        let recovery = RecoveryKey::random()?;
+        let slots = vault::make_slots(&key, passphrase, params, &recovery, now)?; // seconds, before any file is there
+
+        let file = tempfile::Builder::new().prefix(".wg-friend-").suffix(".new").tempfile_in(&directory); // 0600
+        let file = file.map_err(io("make"))?;
+        {
+            let mut conn = Connection::open(file.path())?;
+            configure(&conn)?;
+            conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+            migrate::create(&mut conn)?;
+            let tx = conn.transaction()?;
+            vault::initialise(&tx, &key, &slots, now)?;
+            networks::insert(&tx, network)?;
+            let created = Event::network(Action::DatabaseCreated, network)
+                .with("log_n", params.log_n())
+                .with("prefixes", network.prefixes().map(|p| p.to_string()).collect::<Vec<_>>());
+            audit::append(&tx, &key, now, actor, &created)?;
+            tx.commit()?;
+            conn.close().map_err(|(_, e)| e)?;
+        }
+        file.as_file().sync_all().map_err(io("write"))?;
+        file.persist_noclobber(path).map_err(|e| match e.error.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
+            _ => io("put in place")(e.error),
+        })?;
+        // The name is on the disk only once its directory is.
+        File::open(&directory).and_then(|d| d.sync_all()).map_err(io("write the directory of"))?;
+        Ok((Store { database: Self::open(path)?, key }, recovery))
+    }
+
+    /// Reads the whole file and names the first damage, if there is any. Costs time in proportion to its size.
+    pub fn check_structure(&self) -> Result<()> {
+        let answer: String = self.conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if answer == "ok" { Ok(()) } else { Err(Error::Damaged { what: answer }) }
+    }
+}

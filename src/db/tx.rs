@@ -1,0 +1,79 @@
+//! Transactions: every change goes through here, together with its audit entry.
+
+use std::ops::Deref;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Transaction, TransactionBehavior};
+
+use super::error::{Error, Result};
+use super::{Database, Store, audit};
+use crate::model::{Actor, Event};
+
+/// A change under way. Reads what a [`Store`] reads, its own changes included; dropped, it leaves no trace.
+///
+/// What it can do stands beside the tables concerned: networks, nodes, keys, hosts, files, deployments.
+#[derive(Debug)]
+pub struct Tx<'s> {
+    store: &'s Store,
+    pub(super) transaction: Transaction<'s>,
+}
+
+impl Deref for Tx<'_> {
+    type Target = Store;
+    fn deref(&self) -> &Store {
+        self.store
+    }
+}
+
+impl<'s> Tx<'s> {
+    fn begin(store: &'s Store) -> Result<Self> {
+        let transaction = Transaction::new_unchecked(&store.database.conn, TransactionBehavior::Immediate)?;
+        Ok(Self { store, transaction })
+    }
+
+    pub(super) fn record(&self, now: DateTime<Utc>, actor: &Actor, event: &Event) -> Result<()> {
+        audit::append(&self.transaction, &self.store.key, now, actor, event)
+    }
+}
+
+impl Store {
+    /// Changes the database: does the work, writes the event it returns into the audit log, and commits both or neither.
+    ///
+    /// Waits up to 5 s for another writer, then fails with [`Error::Busy`].
+    pub fn write<T, E: From<Error>>(
+        &mut self,
+        now: DateTime<Utc>,
+        actor: &Actor,
+        work: impl FnOnce(&Tx<'_>) -> Result<(T, Event), E>,
+    ) -> Result<T, E> {
+        let tx = Tx::begin(self)?;
+        let (value, event) = work(&tx)?;
+        tx.record(now, actor, &event)?;
+        tx.transaction.commit().map_err(Error::from)?;
+        Ok(value)
+    }
+
+    /// Does the work and takes it back: for previews, which then read the changed model inside.
+    pub fn try_out<T, E: From<Error>>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+        let tx = Tx::begin(self)?;
+        let value = work(&tx)?;
+        tx.transaction.rollback().map_err(Error::from)?;
+        Ok(value)
+    }
+
+    /// Changes what needs no event of its own, or several.
+    pub(super) fn quietly<T>(&mut self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let tx = Tx::begin(self)?;
+        let value = work(&tx)?;
+        tx.transaction.commit()?;
+        Ok(value)
+    }
+}
+
+impl Database {
+    /// Begins a view of one moment for several queries; inside a transaction there is one already.
+    pub(super) fn snapshot(&self) -> Result<Option<Transaction<'_>>> {
+        let free = self.conn.is_autocommit();
+        Ok(free.then(|| Transaction::new_unchecked(&self.conn, TransactionBehavior::Deferred)).transpose()?)
+    }
+}

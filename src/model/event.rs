@@ -1,0 +1,320 @@
+//! Who did what: the words of the audit log, and the states of what is recorded about hosts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::node::{InvalidWord, words};
+use super::{Name, Network, Node};
+
+words! {
+    /// What part of the operator's concerns an event touches.
+    Category, "category" {
+        /// Keys, passphrases, unlocking.
+        Security = "security",
+        /// The model and what is generated and deployed from it.
+        Configuration = "configuration",
+        /// Who may reach what.
+        Access = "access",
+        /// wg-friend itself.
+        System = "system",
+    }
+}
+
+words! {
+    /// How much an event deserves a second look.
+    Severity, "severity" {
+        /// Everyday.
+        Info = "info",
+        /// Worth a look.
+        Warning = "warning",
+        /// Needs a look.
+        Critical = "critical",
+    }
+}
+
+words! {
+    /// Through which face something was done.
+    Source, "source" {
+        /// The command line.
+        Cli = "cli",
+        /// The terminal screens.
+        Tui = "tui",
+        /// The HTTP interface.
+        Api = "api",
+        /// The dashboard.
+        Web = "web",
+        /// A scheduled job.
+        Job = "job",
+    }
+}
+
+words! {
+    /// What kind of thing an event is about.
+    EntityType, "entity type" {
+        /// The database and its vault.
+        Database = "database",
+        /// A network.
+        Network = "network",
+        /// A node; its guid names it.
+        Node = "node",
+        /// A machine; its name names it.
+        Host = "host",
+    }
+}
+
+words! {
+    /// What was done.
+    Action, "action" {
+        /// The database was made, encrypted, with its network.
+        DatabaseCreated = "database_created",
+        /// The data key was taken out of the vault with a passphrase or the recovery key.
+        Unlocked = "unlocked",
+        /// Somebody tried a wrong passphrase.
+        UnlockFailed = "unlock_failed",
+        /// The passphrase was replaced.
+        PassphraseChanged = "passphrase_changed",
+        /// The recovery key was replaced.
+        RecoveryKeyChanged = "recovery_key_changed",
+        /// Everything sealed was sealed anew under a new data key.
+        Rekeyed = "rekeyed",
+        /// A secret was shown to the operator.
+        SecretRevealed = "secret_revealed",
+        /// The network's prefixes or defaults changed.
+        NetworkUpdated = "network_updated",
+        /// A node was added.
+        PeerAdded = "peer_added",
+        /// A node was removed.
+        PeerRemoved = "peer_removed",
+        /// A node changed.
+        PeerUpdated = "peer_updated",
+        /// What a node may reach changed.
+        AccessChanged = "access_changed",
+        /// A remote was given an exit, or another one.
+        NodeAssigned = "node_assigned",
+        /// A key was replaced.
+        KeyRotation = "key_rotation",
+        /// A private key was wiped from the database.
+        PrivateKeyForgotten = "private_key_forgotten",
+        /// Preshared keys were made, replaced or removed.
+        PresharedKeyChanged = "preshared_key_changed",
+        /// A machine was added.
+        HostAdded = "host_added",
+        /// A machine changed.
+        HostUpdated = "host_updated",
+        /// A machine was removed.
+        HostRemoved = "host_removed",
+        /// Files were made from the model.
+        ConfigGenerated = "config_generated",
+        /// A node's file was handed out.
+        ConfigHandedOut = "config_handed_out",
+        /// A deployment to a host began.
+        DeployStarted = "deploy_started",
+        /// A host confirmed a deployment.
+        ConfigDeployed = "config_deployed",
+        /// A host went back to what it had before, or a deployment failed.
+        DeployFailed = "deploy_failed",
+        /// An earlier version was deployed again.
+        ConfigRolledBack = "config_rolled_back",
+    }
+}
+
+impl Action {
+    /// Returns the category an action belongs to.
+    pub fn category(self) -> Category {
+        use Action as A;
+        match self {
+            A::DatabaseCreated => Category::System,
+            A::Unlocked
+            | A::UnlockFailed
+            | A::PassphraseChanged
+            | A::RecoveryKeyChanged
+            | A::Rekeyed
+            | A::SecretRevealed
+            | A::KeyRotation
+            | A::PrivateKeyForgotten
+            | A::PresharedKeyChanged => Category::Security,
+            A::AccessChanged | A::NodeAssigned => Category::Access,
+            A::NetworkUpdated
+            | A::PeerAdded
+            | A::PeerRemoved
+            | A::PeerUpdated
+            | A::HostAdded
+            | A::HostUpdated
+            | A::HostRemoved
+            | A::ConfigGenerated
+            | A::ConfigHandedOut
+            | A::DeployStarted
+            | A::ConfigDeployed
+            | A::DeployFailed
+            | A::ConfigRolledBack => Category::Configuration,
+        }
+    }
+
+    /// Returns the severity an action has unless its event says otherwise.
+    pub fn severity(self) -> Severity {
+        use Action as A;
+        match self {
+            A::UnlockFailed
+            | A::PassphraseChanged
+            | A::RecoveryKeyChanged
+            | A::Rekeyed
+            | A::SecretRevealed
+            | A::PeerRemoved
+            | A::HostRemoved
+            | A::DeployFailed => Severity::Warning,
+            _ => Severity::Info,
+        }
+    }
+}
+
+/// Who does something, and through what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Login name.
+    pub operator: String,
+    /// Where the person sits, when that is another machine: the client's address of SSH or HTTP.
+    pub address: Option<String>,
+    /// Through which face.
+    pub source: Source,
+}
+
+/// Something that was done: becomes an entry of the audit log together with the [`Actor`] and the time.
+///
+/// Details never hold a secret: the log is readable without the passphrase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// What was done.
+    pub action: Action,
+    /// Of what category; by default the action's.
+    pub category: Category,
+    /// How serious; by default the action's.
+    pub severity: Severity,
+    /// To what kind of thing.
+    pub entity_type: EntityType,
+    /// To which one.
+    pub entity_guid: Option<String>,
+    /// Whatever else is worth knowing, as a JSON object.
+    pub details: Value,
+}
+
+impl Event {
+    fn new(action: Action, entity_type: EntityType, entity_guid: Option<String>, details: Value) -> Self {
+        let (category, severity) = (action.category(), action.severity());
+        Self { action, category, severity, entity_type, entity_guid, details }
+    }
+
+    /// Something done to the database as a whole.
+    pub fn database(action: Action) -> Self {
+        Self::new(action, EntityType::Database, None, json!({}))
+    }
+
+    /// Something done to a network.
+    pub fn network(action: Action, network: &Network) -> Self {
+        Self::new(action, EntityType::Network, Some(network.name.to_string()), json!({ "name": network.name }))
+    }
+
+    /// Something done to a node.
+    pub fn node(action: Action, node: &Node) -> Self {
+        Self::new(action, EntityType::Node, Some(node.guid.to_string()), json!({ "name": node.name }))
+    }
+
+    /// Something done to a host.
+    pub fn host(action: Action, host: &Name) -> Self {
+        Self::new(action, EntityType::Host, Some(host.to_string()), json!({ "name": host }))
+    }
+
+    /// Adds a detail; one of the same name is replaced.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        if let Value::Object(details) = &mut self.details {
+            details.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Adds what the thing was before and what it is now; of two objects only the members that differ.
+    pub fn change(self, before: &impl Serialize, after: &impl Serialize) -> Self {
+        let text = |e: serde_json::Error| Value::String(format!("not representable: {e}"));
+        let mut before = serde_json::to_value(before).unwrap_or_else(text);
+        let mut after = serde_json::to_value(after).unwrap_or_else(text);
+        if let (Value::Object(old), Value::Object(new)) = (&mut before, &mut after) {
+            let same: Vec<String> =
+                old.iter().filter(|(k, v)| new.get(*k) == Some(v)).map(|(k, _)| k.clone()).collect();
+            for name in same {
+                old.remove(&name);
+                new.remove(&name);
+            }
+        }
+        self.with("before", before).with("after", after)
+    }
+
+    /// Replaces the severity.
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+}
+
+words! {
+    /// Where a key of an interface stands.
+    KeyState, "key state" {
+        /// Known to the peers, not yet used.
+        Staged = "staged",
+        /// In use.
+        Active = "active",
+        /// Was used once.
+        Retired = "retired",
+    }
+}
+
+words! {
+    /// Where a deployment stands.
+    DeploymentState, "deployment state" {
+        /// Under way, or interrupted.
+        Started = "started",
+        /// The host runs it.
+        Confirmed = "confirmed",
+        /// The host went back to what it had before.
+        Reverted = "reverted",
+        /// It ended before anything was changed.
+        Failed = "failed",
+        /// It was interrupted, and what the host made of it isn't known.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Where a command on a host stands.
+    CommandState, "command state" {
+        /// About to be sent, or sent and not yet answered.
+        Pending = "pending",
+        /// Answered with success.
+        Succeeded = "succeeded",
+        /// Answered with failure.
+        Failed = "failed",
+        /// Interrupted before its answer was seen.
+        Unknown = "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_shows_only_what_differs() {
+        let event = Event::database(Action::NetworkUpdated)
+            .change(&json!({ "port": 51820, "mtu": 1420 }), &json!({ "port": 51821, "mtu": 1420 }))
+            .with("why", "moved");
+        insta::assert_snapshot!(event.details, @"");
+    }
+
+    #[test]
+    fn severity_follows_the_action_unless_given() {
+        assert_eq!(Event::database(Action::UnlockFailed).severity, Severity::Warning);
+        assert_eq!(Event::database(Action::UnlockFailed).severity(Severity::Critical).severity, Severity::Critical);
+        assert_eq!(Event::database(Action::Unlocked).category, Category::Security);
+    }
+}
