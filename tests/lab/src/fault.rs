@@ -203,7 +203,7 @@ impl Host<'_> {
     /// # Errors
     /// When the host can't be reached.
     pub fn cut_ssh(&self) -> Result<()> {
-        self.run("pkill -KILL -f '^sshd: .*[@[]' || pkill -KILL -f '^sshd-session'").map(drop)
+        self.run("pkill -KILL -f '^sshd(-session)?: [^/]'").map(drop)
     }
 
     /// Starts the host's sshd again.

@@ -26,7 +26,11 @@ warden() {
 	trap '' INT HUP TERM
 	identify >"$lab/warden.new"
 	mv "$lab/warden.new" "$lab/warden"
-	unshare --net --mount --pid --fork --kill-child --propagation private sh "$lab/inside.sh" keeper "$lab" || :
+	# A signal that is ignored here would be ignored in there for good.
+	(
+		trap - INT HUP TERM
+		exec unshare --net --mount --pid --fork --kill-child --propagation private sh "$lab/inside.sh" keeper "$lab"
+	) || :
 	cd /
 	if [ -s "$lab/cgroup" ]; then
 		groups=$(cat "$lab/cgroup")
@@ -183,8 +187,7 @@ start() {
 	if [ "$INIT" = systemd ]; then
 		group=$(cat "$lab/cgroup")/$name.$round
 		mkdir -p "$group"
-		read -r self _ </proc/self/stat
-		echo "$self" >"$group/cgroup.procs"
+		echo 0 >"$group/cgroup.procs"
 		exec unshare --cgroup --pid --fork --kill-child sh "$lab/inside.sh" boot "$lab" "$name" "$round"
 	fi
 	exec unshare --pid --fork --kill-child sh "$lab/inside.sh" boot "$lab" "$name" "$round"
@@ -206,7 +209,7 @@ boot() {
 		mount -t tmpfs -o mode=755 run run
 	else
 		devices
-		mount -t tmpfs -o mode=755,size=16m run run
+		mount -t tmpfs -o mode=755,size=48m run run # systemd wants 16 MiB of it free
 	fi
 	mkdir -p run/lock run/sshd run/user
 	pivot_root . "$old"
