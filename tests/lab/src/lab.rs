@@ -59,16 +59,17 @@ impl Lab {
         Self::start(&prefix, spec, false)
     }
 
-    /// Starts a lab that lives until [`Lab::down`], under a name by which [`Lab::attach`] finds it.
+    /// Starts a lab under a name by which [`Lab::attach`] finds it. A detached one lives until [`Lab::down`], any other
+    /// as long as the returned value.
     ///
     /// # Errors
     /// As [`Lab::up`]; also when there is a lab of that name already.
-    pub fn up_detached(prefix: &str, spec: &Spec) -> Result<Self> {
+    pub fn up_as(name: &str, spec: &Spec, detached: bool) -> Result<Self> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if prefix.is_empty() || prefix.len() > 20 || !prefix.chars().all(plain) || prefix.starts_with('.') {
-            return Err(Error::Failed(format!("`{prefix}` is no name for a lab: letters, digits, `-`, `_` and `.`")));
+        if name.is_empty() || name.len() > 20 || !name.chars().all(plain) || name.starts_with('.') {
+            return Err(Error::Failed(format!("`{name}` is no name for a lab: letters, digits, `-`, `_` and `.`")));
         }
-        Self::start(prefix, spec, true)
+        Self::start(name, spec, detached)
     }
 
     /// Starts a lab for a test; says why and returns `None` where it can't, unless `CI=true`.

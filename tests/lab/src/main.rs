@@ -27,6 +27,9 @@ enum Action {
     Up {
         /// `office` (the default), `twenty`, `pair`, or a file; `lab spec office` shows what one looks like.
         spec: Option<String>,
+        /// Stay, and end the lab when standard input ends or this program does.
+        #[arg(long)]
+        stay: bool,
     },
     /// Ends the lab: every process, namespace, link and file of it.
     Down,
@@ -101,7 +104,7 @@ fn run(args: Args) -> Result<ExitCode> {
     let prefix = &args.prefix;
     let lab = || Lab::attach(prefix);
     match args.command {
-        Action::Up { spec } => up(prefix, spec.as_deref().unwrap_or("office"))?,
+        Action::Up { spec, stay } => up(prefix, spec.as_deref().unwrap_or("office"), stay)?,
         Action::Down => lab()?.down()?,
         Action::Spec { name } => print!("{}", named(&name)?),
         Action::Check => {
@@ -156,7 +159,7 @@ fn named(name: &str) -> Result<Spec> {
     }
 }
 
-fn up(prefix: &str, spec: &str) -> Result<()> {
+fn up(prefix: &str, spec: &str, stay: bool) -> Result<()> {
     let spec = named(spec)?;
     if let Ok(old) = Lab::attach(prefix) {
         if old.spec == spec {
@@ -166,8 +169,14 @@ fn up(prefix: &str, spec: &str) -> Result<()> {
         return Err(Error::Failed(format!("another lab `{prefix}` is up: end it with `./lab down`, or use --prefix")));
     }
     let begun = std::time::Instant::now();
-    let lab = Lab::up_detached(prefix, &spec)?;
+    let lab = Lab::up_as(prefix, &spec, !stay)?;
     eprintln!("{} hosts in {:.1} s", spec.hosts.len(), begun.elapsed().as_secs_f64());
+    if stay {
+        println!("ready");
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+            .map_err(|source| Error::Io { what: "reading standard input".to_owned(), source })?;
+        return lab.down();
+    }
     list(&lab);
     let flag = if prefix == "lab" { String::new() } else { format!("--prefix {prefix} ") };
     if let Some(controller) = lab.controller() {

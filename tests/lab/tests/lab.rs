@@ -421,9 +421,9 @@ fn a_detached_lab_outlives_its_maker_and_is_found_by_name() -> Result {
         return Lab::up_or_skip(&Spec::pair()).map(drop);
     }
     let name = format!("kept-{}", std::process::id());
-    drop(Lab::up_detached(&name, &Spec::pair())?);
+    drop(Lab::up_as(&name, &Spec::pair(), true)?);
     assert!(Lab::all()?.contains(&name));
-    assert!(Lab::up_detached(&name, &Spec::pair()).is_err());
+    assert!(Lab::up_as(&name, &Spec::pair(), true).is_err());
     let lab = Lab::attach(&name)?;
     assert_eq!(lab.spec, Spec::pair());
     assert_eq!(lab.host("a").sh("hostname")?, "a");
