@@ -40,3 +40,19 @@ pub fn fill(template: &str, values: impl Serialize) -> String {
     let template = ENVIRONMENT.get_template(template).expect("the template is one of TEMPLATES");
     template.render(Serde(values)).expect("the template uses only values that it is given")
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_template_parses_and_none_is_forgotten() {
+        let known: Vec<&str> = super::ENVIRONMENT.templates().map(|(name, _)| name).collect();
+        assert_eq!(known.len(), super::TEMPLATES.len());
+        for folder in ["firewall"] {
+            let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
+            for entry in std::fs::read_dir(path).unwrap() {
+                let name = format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap());
+                assert!(known.contains(&name.as_str()), "{name} is in no list");
+            }
+        }
+    }
+}

@@ -92,3 +92,53 @@ impl Code {
         inside.contains(&x) && inside.contains(&y) && self.0[(x - QUIET_ZONE, y - QUIET_ZONE)] == Color::Dark
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_big_is_an_error_that_offers_a_file() {
+        insta::assert_snapshot!(Code::new(&"x".repeat(1_001), COMFORTABLE).err().unwrap(), @"the config has 1001 bytes and a QR code that phones can read holds 1000: hand it out as a file instead (`wg-friend generate NAME --dir DIR`)");
+        assert!(Code::new(&"\u{e9}".repeat(1_476), usize::MAX).is_ok());
+        assert!(Code::new(&"\u{e9}".repeat(1_477), usize::MAX).is_err());
+    }
+
+    #[test]
+    fn a_terminal_shows_two_modules_a_character_and_a_quiet_zone() {
+        let code = Code::new("x", COMFORTABLE).unwrap();
+        let drawing = code.terminal(false);
+        assert_eq!(code.columns(), 21 + 8);
+        assert_eq!(drawing.lines().count(), 15);
+        assert!(drawing.lines().all(|line| line.chars().count() == 29));
+        assert!(drawing.lines().take(2).all(|line| line.chars().all(|c| c == '\u{2588}')));
+        assert!(code.terminal(true).lines().take(2).all(|line| line.chars().all(|c| c == ' ')));
+    }
+
+    #[test]
+    fn an_svg_is_a_document_of_its_own() {
+        let text = Code::new("x", COMFORTABLE).unwrap().svg();
+        assert!(text.starts_with("<?xml") && text.ends_with("</svg>"), "{}", *text);
+    }
+
+    #[test]
+    fn a_decoder_reads_the_png_back() {
+        if Command::new("zbarimg").arg("--version").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "zbarimg is needed here");
+            eprintln!("skipped: zbarimg (Debian: zbar-tools) isn't installed");
+            return;
+        }
+        let config =
+            "[Interface]\nPrivateKey=4PIO+5DmBN3Xw+k0rD0C1Z2pnq2Cz8jN0L1pF2sUw1s=\nAddress=10.66.0.3/32\n".repeat(9);
+        for text in ["x", &config] {
+            let mut file = tempfile::NamedTempFile::with_suffix(".png").unwrap();
+            file.write_all(&Code::new(text, COMFORTABLE).unwrap().png(4)).unwrap();
+            let options = ["--quiet", "--raw", "--oneshot", "-Sbinary"];
+            let output = Command::new("zbarimg").args(options).arg(file.path()).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text, "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}

@@ -8,43 +8,44 @@ use crate::model::{Access, Cidr, Node, Port, PortRange, Protocol};
 use crate::wg::UplinkRoute;
 use crate::wg::firewall::{ExitPath, Granted, ServerRules};
 
-use super::plan::{Plan, aggregated};
+use super::layout::{Layout, aggregated};
 
 pub(super) fn is_exit_only(node: &Node) -> bool {
     node.access == Access::ExitOnly
 }
 
 /// Returns what a remote sends to its peer. A family in which it has no address is left out: it couldn't be answered.
-pub(super) fn reachable(plan: &Plan<'_>, node: &Node) -> Vec<Cidr> {
-    let mut prefixes: Vec<Cidr> = if plan.members.exit_of(node).is_some() {
-        plan.defaults().collect()
+pub(super) fn reachable(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
+    let mut prefixes: Vec<Cidr> = if layout.members.exit_of(node).is_some() {
+        layout.defaults().collect()
     } else {
         match node.access {
-            Access::Full => plan.inside().collect(),
-            Access::VpnOnly => plan.network.clone(),
-            Access::LanOnly => plan.network.iter().copied().chain(selection(plan, node)).collect(),
-            Access::Custom => grants(plan, node).into_iter().map(|(destination, _, _)| destination).collect(),
+            Access::Full => layout.inside().collect(),
+            Access::VpnOnly => layout.network.clone(),
+            Access::LanOnly => layout.network.iter().copied().chain(selection(layout, node)).collect(),
+            Access::Custom => grants(layout, node).into_iter().map(|(destination, _, _)| destination).collect(),
             Access::ExitOnly => Vec::new(),
         }
     };
     if !is_exit_only(node) {
-        prefixes.extend(own_dns(plan, node));
+        prefixes.extend(own_dns(layout, node));
     }
     prefixes.retain(|prefix| if prefix.is_ipv4() { node.address4.is_some() } else { node.address6.is_some() });
     aggregated(prefixes)
 }
 
 /// Returns the parts of a node's selected LANs that are advertised now: a disabled router takes its LANs with it.
-fn selection(plan: &Plan<'_>, node: &Node) -> Vec<Cidr> {
-    let lans = node.lan_selection.iter().flat_map(|wanted| common(*wanted, plan.lans.iter().map(|(lan, _)| *lan)));
+fn selection(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
+    let lans = node.lan_selection.iter().flat_map(|wanted| common(*wanted, layout.lans.iter().map(|(lan, _)| *lan)));
     aggregated(lans.collect())
 }
 
 /// Returns a node's grants, cut down to the network and the LANs: a grant of 10.0.0.0/8 is no way out to anywhere else.
-fn grants(plan: &Plan<'_>, node: &Node) -> Vec<(Cidr, Protocol, Vec<PortRange>)> {
+fn grants(layout: &Layout<'_>, node: &Node) -> Vec<(Cidr, Protocol, Vec<PortRange>)> {
     let mut found = Vec::new();
     for grant in &node.grants {
-        found.extend(common(grant.destination, plan.inside()).map(|part| (part, grant.protocol, grant.ports.clone())));
+        found
+            .extend(common(grant.destination, layout.inside()).map(|part| (part, grant.protocol, grant.ports.clone())));
     }
     found
 }
@@ -59,8 +60,8 @@ fn common(wanted: Cidr, with: impl Iterator<Item = Cidr>) -> impl Iterator<Item 
 }
 
 /// Returns the DNS servers inside the network that a node is told to ask.
-fn own_dns(plan: &Plan<'_>, node: &Node) -> Vec<Cidr> {
-    node.dns.as_ref().map_or_else(|| plan.inner_dns.clone(), |dns| plan.inner(dns))
+fn own_dns(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
+    node.dns.as_ref().map_or_else(|| layout.inner_dns.clone(), |dns| layout.inner(dns))
 }
 
 /// Returns the addresses and LANs for which a node speaks.
@@ -69,8 +70,8 @@ fn sources(node: &Node) -> impl Iterator<Item = Cidr> + '_ {
 }
 
 /// Returns the rights that the server enforces.
-pub(super) fn rules(plan: &Plan<'_>, server: &Node) -> ServerRules {
-    let members = plan.members;
+pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
+    let members = layout.members;
     let judged = || {
         let remotes = members.remotes.iter().filter(|node| !is_exit_only(node));
         members.routers.iter().chain(remotes).copied()
@@ -88,9 +89,9 @@ pub(super) fn rules(plan: &Plan<'_>, server: &Node) -> ServerRules {
             sources(node).collect()
         };
         if node.access == Access::LanOnly {
-            selected.extend(pairs(&own, &selection(plan, node)));
+            selected.extend(pairs(&own, &selection(layout, node)));
         }
-        granted.extend(granted_to(plan, node, &own));
+        granted.extend(granted_to(layout, node, &own));
     }
     selected.sort_unstable();
     granted.sort_unstable();
@@ -99,14 +100,14 @@ pub(super) fn rules(plan: &Plan<'_>, server: &Node) -> ServerRules {
     uplinks.sort_unstable();
     let mut own: Vec<Cidr> = server.lans.iter().map(|lan| lan.cidr).collect();
     own.sort_unstable();
-    let (exits, dns) = (exits(plan, server), plan.inner_dns.clone());
+    let (exits, dns) = (exits(layout, server), layout.inner_dns.clone());
     ServerRules { uplinks, own, nat: server.nat, sources: levels, selected, granted, exits, dns }
 }
 
-fn exits(plan: &Plan<'_>, server: &Node) -> BTreeMap<Cidr, ExitPath> {
+fn exits(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPath> {
     let mut paths = BTreeMap::new();
-    for node in plan.members.remotes.iter().filter(|node| !is_exit_only(node)) {
-        let Some(uplink) = plan.members.exit_of(node).and_then(|exit| server.uplink_to(exit.id)) else { continue };
+    for node in layout.members.remotes.iter().filter(|node| !is_exit_only(node)) {
+        let Some(uplink) = layout.members.exit_of(node).and_then(|exit| server.uplink_to(exit.id)) else { continue };
         let path = ExitPath { uplink: uplink.name.clone(), mark: UplinkRoute::of(uplink.id).mark };
         paths.extend(node.addresses().map(|source| (source, path.clone())));
     }
@@ -120,11 +121,11 @@ fn pairs<'a>(sources: &'a [Cidr], destinations: &'a [Cidr]) -> impl Iterator<Ite
 }
 
 /// Returns what a node may reach beyond its level: its grants, and the DNS servers that it alone is told to ask.
-fn granted_to(plan: &Plan<'_>, node: &Node, own: &[Cidr]) -> Vec<Granted> {
-    let mut wanted = if node.access == Access::Custom { grants(plan, node) } else { Vec::new() };
+fn granted_to(layout: &Layout<'_>, node: &Node, own: &[Cidr]) -> Vec<Granted> {
+    let mut wanted = if node.access == Access::Custom { grants(layout, node) } else { Vec::new() };
     if let (Some(dns), false) = (&node.dns, node.access == Access::Full) {
         let port = Port::new(53).and_then(|port| PortRange::new(port, port)).expect("53 is a port");
-        for server in plan.inner(dns) {
+        for server in layout.inner(dns) {
             wanted.extend([Protocol::Tcp, Protocol::Udp].map(|protocol| (server, protocol, vec![port])));
         }
     }

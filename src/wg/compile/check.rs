@@ -8,8 +8,8 @@ use crate::wg::{NodeConfig, UplinkRoute};
 
 use super::Refusal;
 use super::access::is_exit_only;
+use super::layout::{aggregated, holding, listen_port};
 use super::links::Members;
-use super::plan::{aggregated, holding, listen_port};
 
 /// Returns every reason why a topology can't be compiled; none means that it can.
 ///

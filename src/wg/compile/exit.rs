@@ -4,23 +4,23 @@ use crate::model::{Cidr, Node};
 use crate::wg::NodeConfig;
 use crate::wg::firewall::Duty;
 
+use super::layout::{Layout, config};
 use super::links::Link;
-use super::plan::{Plan, config};
 
-pub(super) fn compile(plan: &Plan<'_>, server: &Node, exit: &Node) -> NodeConfig {
+pub(super) fn compile(layout: &Layout<'_>, server: &Node, exit: &Node) -> NodeConfig {
     let mut peers = Vec::new();
     if let Some(link) = Link::to_uplink(server, exit) {
-        peers.push(plan.peer(&link, exit, link.inner, plan.inside().collect()));
+        peers.push(layout.peer(&link, exit, link.inner, layout.inside().collect()));
     }
-    let direct = plan.direct.get(&exit.id).map_or(&[][..], Vec::as_slice);
+    let direct = layout.direct.get(&exit.id).map_or(&[][..], Vec::as_slice);
     for remote in direct {
         let link = Link::to_exit(exit, remote);
-        peers.push(plan.peer(&link, exit, link.outer, remote.addresses().collect()));
+        peers.push(layout.peer(&link, exit, link.outer, remote.addresses().collect()));
     }
     let mut sources: Vec<Cidr> = direct.iter().flat_map(|remote| remote.addresses()).collect();
     sources.sort_unstable();
-    let mut interface = plan.interface(exit, exit.main(), peers);
-    interface.sysctls = plan.forwarding();
-    interface.firewall = plan.firewall(exit, Duty::Exit { direct: sources });
+    let mut interface = layout.interface(exit, exit.main(), peers);
+    interface.sysctls = layout.forwarding();
+    interface.firewall = layout.firewall(exit, Duty::Exit { direct: sources });
     config(exit, vec![interface])
 }

@@ -7,12 +7,19 @@
 mod access;
 mod check;
 mod exit;
+mod layout;
 mod links;
-mod plan;
 mod refusal;
 mod remote;
 mod router;
 mod server;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
 
 use crate::model::Topology;
 
@@ -22,8 +29,8 @@ pub use check::check;
 pub use links::links;
 pub use refusal::Refusal;
 
+use layout::Layout;
 use links::Members;
-use plan::Plan;
 
 /// Compiles a topology into the configuration of each enabled node, ordered by the nodes' ids.
 ///
@@ -39,12 +46,12 @@ pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
         return Err(refusals);
     }
     let Some(server) = members.servers.first() else { return Err(vec![Refusal::NoServer]) };
-    let plan = Plan::of(&members);
+    let layout = Layout::of(&members);
     let mut nodes = Vec::with_capacity(topology.nodes.len());
-    nodes.push(server::compile(&plan, server));
-    nodes.extend(members.routers.iter().map(|node| router::compile(&plan, server, node)));
-    nodes.extend(members.exits.iter().map(|node| exit::compile(&plan, server, node)));
-    nodes.extend(members.remotes.iter().map(|node| remote::compile(&plan, server, node)));
+    nodes.push(server::compile(&layout, server));
+    nodes.extend(members.routers.iter().map(|node| router::compile(&layout, server, node)));
+    nodes.extend(members.exits.iter().map(|node| exit::compile(&layout, server, node)));
+    nodes.extend(members.remotes.iter().map(|node| remote::compile(&layout, server, node)));
     nodes.sort_by_key(|node| node.node);
     let loops = check::endpoints_in_tunnels(&nodes);
     if loops.is_empty() { Ok(nodes) } else { Err(loops) }

@@ -6,23 +6,23 @@ use crate::model::Node;
 use crate::wg::NodeConfig;
 
 use super::access::{is_exit_only, reachable};
+use super::layout::{Layout, config};
 use super::links::Link;
-use super::plan::{Plan, config};
 
-pub(super) fn compile(plan: &Plan<'_>, server: &Node, remote: &Node) -> NodeConfig {
-    let exit = plan.members.exit_of(remote).filter(|_| is_exit_only(remote));
+pub(super) fn compile(layout: &Layout<'_>, server: &Node, remote: &Node) -> NodeConfig {
+    let exit = layout.members.exit_of(remote).filter(|_| is_exit_only(remote));
     let link = exit.map_or_else(|| Link::to_server(server, remote), |exit| Link::to_exit(exit, remote));
-    let peer = plan.peer(&link, remote, link.inner, reachable(plan, remote));
-    let mut interface = plan.interface(remote, remote.main(), vec![peer]);
-    interface.dns = dns(plan, remote);
+    let peer = layout.peer(&link, remote, link.inner, reachable(layout, remote));
+    let mut interface = layout.interface(remote, remote.main(), vec![peer]);
+    interface.dns = dns(layout, remote);
     config(remote, vec![interface])
 }
 
 /// Returns the DNS entries for a remote's file. A server inside the network is no use to an exit-only remote, which
 /// doesn't get there.
-fn dns(plan: &Plan<'_>, remote: &Node) -> Vec<String> {
-    let entries = remote.dns.as_ref().unwrap_or(&plan.members.topology.network.dns);
+fn dns(layout: &Layout<'_>, remote: &Node) -> Vec<String> {
+    let entries = remote.dns.as_ref().unwrap_or(&layout.members.topology.network.dns);
     let out_of_reach =
-        |entry: &String| is_exit_only(remote) && entry.parse::<IpAddr>().is_ok_and(|address| plan.is_inside(address));
+        |entry: &String| is_exit_only(remote) && entry.parse::<IpAddr>().is_ok_and(|address| layout.is_inside(address));
     entries.iter().filter(|entry| !out_of_reach(entry)).cloned().collect()
 }

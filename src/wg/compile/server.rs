@@ -5,31 +5,31 @@ use crate::wg::firewall::Duty;
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Route, Rule, Sysctl, Table, UplinkRoute};
 
 use super::access;
+use super::layout::{Layout, config};
 use super::links::Link;
-use super::plan::{Plan, config};
 
-pub(super) fn compile(plan: &Plan<'_>, server: &Node) -> NodeConfig {
-    let links = plan.members.links();
+pub(super) fn compile(layout: &Layout<'_>, server: &Node) -> NodeConfig {
+    let links = layout.members.links();
     let (main, uplinks): (Vec<&Link<'_>>, Vec<&Link<'_>>) = links
         .iter()
         .filter(|link| link.inner.node.id == server.id)
         .partition(|link| link.inner.interface.id == server.main().id);
-    let mut interfaces = vec![main_interface(plan, server, &main)];
-    interfaces.extend(uplinks.iter().map(|link| uplink(plan, server, link)));
+    let mut interfaces = vec![main_interface(layout, server, &main)];
+    interfaces.extend(uplinks.iter().map(|link| uplink(layout, server, link)));
     interfaces[1..].sort_by(|a, b| a.name.cmp(&b.name));
     config(server, interfaces)
 }
 
-fn main_interface(plan: &Plan<'_>, server: &Node, links: &[&Link<'_>]) -> InterfaceConfig {
+fn main_interface(layout: &Layout<'_>, server: &Node, links: &[&Link<'_>]) -> InterfaceConfig {
     let peer = |link: &&Link<'_>| -> PeerConfig {
         let node = link.outer.node;
         let own = node.addresses().chain(node.lans.iter().map(|lan| lan.cidr)).collect();
-        plan.peer(link, server, link.outer, own)
+        layout.peer(link, server, link.outer, own)
     };
-    let mut interface = plan.interface(server, server.main(), links.iter().map(peer).collect());
-    interface.addresses = network_addresses(&plan.members.topology.network, server);
-    interface.sysctls = plan.forwarding();
-    interface.firewall = plan.firewall(server, Duty::Server(access::rules(plan, server)));
+    let mut interface = layout.interface(server, server.main(), links.iter().map(peer).collect());
+    interface.addresses = network_addresses(&layout.members.topology.network, server);
+    interface.sysctls = layout.forwarding();
+    interface.firewall = layout.firewall(server, Duty::Server(access::rules(layout, server)));
     interface
 }
 
@@ -43,11 +43,11 @@ fn network_addresses(network: &Network, server: &Node) -> Vec<InterfaceAddr> {
 /// The tunnel to one exit. Its peer has the default routes, so they go into a table of their own, which only packets
 /// with the exit's mark look into. It has the server's own addresses again, so that packets which the server sends
 /// through it have the right source, whatever came up first.
-fn uplink(plan: &Plan<'_>, server: &Node, link: &Link<'_>) -> InterfaceConfig {
+fn uplink(layout: &Layout<'_>, server: &Node, link: &Link<'_>) -> InterfaceConfig {
     let numbers = UplinkRoute::of(link.inner.interface.id);
-    let defaults: Vec<Cidr> = plan.defaults().collect();
-    let peer = plan.peer(link, server, link.outer, defaults.clone());
-    let mut interface = plan.interface(server, link.inner.interface, vec![peer]);
+    let defaults: Vec<Cidr> = layout.defaults().collect();
+    let peer = layout.peer(link, server, link.outer, defaults.clone());
+    let mut interface = layout.interface(server, link.inner.interface, vec![peer]);
     interface.table = Table::Off;
     let to_exit = link.outer.node.addresses().map(|to| Route { to, table: None });
     let to_internet = defaults.iter().map(|&to| Route { to, table: Some(numbers.table) });

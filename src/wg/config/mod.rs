@@ -5,6 +5,8 @@
 //! half-way.
 
 mod hooks;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 
@@ -103,13 +105,13 @@ pub fn write(node: &NodeConfig, interface: &InterfaceConfig, keys: Keys<'_>) -> 
              # PrivateKey = the key whose public half is above",
         ),
     }
-    text.pair("Address", &joined(&interface.addresses));
+    text.list("Address", &interface.addresses);
     if let Some(port) = interface.listen_port {
         text.pair("ListenPort", &port.to_string());
     }
     text.pair("MTU", &interface.mtu.to_string());
     if !interface.dns.is_empty() {
-        text.pair("DNS", &interface.dns.join(", "));
+        text.list("DNS", &interface.dns);
     }
     if interface.table == Table::Off {
         text.pair("Table", "off");
@@ -137,19 +139,19 @@ pub fn minimal(interface: &InterfaceConfig, secrets: &Secrets) -> Zeroizing<Stri
     if let Some(key) = keys.private(interface) {
         text.pair("PrivateKey", &key);
     }
-    text.pair("Address", &joined(&interface.addresses));
+    text.list("Address", &interface.addresses);
     if let Some(port) = interface.listen_port {
         text.pair("ListenPort", &port.to_string());
     }
     text.pair("MTU", &interface.mtu.to_string());
     if !interface.dns.is_empty() {
-        text.pair("DNS", &interface.dns.join(","));
+        text.list("DNS", &interface.dns);
     }
     for peer in &interface.peers {
         text.line("[Peer]");
         let nets: Vec<IpNet> = peer.allowed_ips.iter().map(Cidr::net).collect();
-        let joined: Vec<Cidr> = IpNet::aggregate(&nets).into_iter().map(Cidr::containing).collect();
-        write_peer(&mut text, peer, keys, &joined);
+        let fewest: Vec<Cidr> = IpNet::aggregate(&nets).into_iter().map(Cidr::containing).collect();
+        write_peer(&mut text, peer, keys, &fewest);
     }
     text.finish()
 }
@@ -160,8 +162,7 @@ fn write_peer(text: &mut Text, peer: &PeerConfig, keys: Keys<'_>, allowed_ips: &
         text.pair("PresharedKey", &key);
     }
     if !allowed_ips.is_empty() {
-        let separator = if text.tight { "," } else { ", " };
-        text.pair("AllowedIPs", &allowed_ips.iter().map(Cidr::to_string).collect::<Vec<_>>().join(separator));
+        text.list("AllowedIPs", allowed_ips);
     }
     if let Some(endpoint) = &peer.endpoint {
         text.pair("Endpoint", &endpoint.to_string());
@@ -169,10 +170,6 @@ fn write_peer(text: &mut Text, peer: &PeerConfig, keys: Keys<'_>, allowed_ips: &
     if let Some(seconds) = peer.keepalive {
         text.pair("PersistentKeepalive", &seconds.to_string());
     }
-}
-
-fn joined<T: ToString>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Text that is wiped when dropped. It is made large enough at once, for a string that grows leaves copies behind.
@@ -199,6 +196,11 @@ impl Text {
     fn pair(&mut self, key: &str, value: &str) {
         let equals = if self.tight { "=" } else { " = " };
         writeln!(self.text, "{key}{equals}{value}").expect("writing to a string can't fail");
+    }
+
+    fn list<T: ToString>(&mut self, key: &str, items: &[T]) {
+        let separator = if self.tight { "," } else { ", " };
+        self.pair(key, &items.iter().map(T::to_string).collect::<Vec<_>>().join(separator));
     }
 
     fn finish(self) -> Zeroizing<String> {

@@ -5,6 +5,8 @@
 //! grow with the number of peers.
 
 mod ruleset;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

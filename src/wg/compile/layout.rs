@@ -10,7 +10,7 @@ use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
 use super::links::{End, Link, Members};
 
 /// A topology with what every node's config needs of it worked out once.
-pub(super) struct Plan<'a> {
+pub(super) struct Layout<'a> {
     pub(super) members: &'a Members<'a>,
     /// The network's prefixes, IPv4 first.
     pub(super) network: Vec<Cidr>,
@@ -22,7 +22,7 @@ pub(super) struct Plan<'a> {
     pub(super) direct: BTreeMap<NodeId, Vec<&'a Node>>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> Layout<'a> {
     pub(super) fn of(members: &'a Members<'a>) -> Self {
         let topology = members.topology;
         let owners = members.servers.iter().chain(&members.routers);
@@ -34,10 +34,10 @@ impl<'a> Plan<'a> {
                 direct.entry(exit.id).or_default().push(node);
             }
         }
-        let mut plan =
+        let mut layout =
             Self { members, network: topology.network.prefixes().collect(), lans, inner_dns: Vec::new(), direct };
-        plan.inner_dns = plan.inner(&topology.network.dns);
-        plan
+        layout.inner_dns = layout.inner(&topology.network.dns);
+        layout
     }
 
     /// Returns the entries that are addresses in the network or in a LAN.

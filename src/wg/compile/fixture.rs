@@ -1,0 +1,145 @@
+//! Topologies for tests.
+
+use chrono::DateTime;
+
+use crate::model::*;
+
+/// Builds a topology node by node. Addresses, ids and keys count up; every interface has a private key and every link a
+/// preshared key.
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    pub(crate) topology: Topology,
+    next: u8,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let network = Network {
+            name: "home".parse().unwrap(),
+            interface: "wg0".parse().unwrap(),
+            cidr4: Some("10.66.0.0/24".parse().unwrap()),
+            cidr6: Some("fd00:66::/64".parse().unwrap()),
+            port: Port::WIREGUARD,
+            dns: vec!["10.66.0.1".to_owned()],
+            mtu: Mtu::DEFAULT,
+            keepalive: 25,
+            psk: PskPolicy::Unique,
+        };
+        Self { topology: Topology { network, nodes: Vec::new(), hosts: Vec::new() }, next: 0 }
+    }
+
+    /// A server with a LAN, two routers, two exits and a remote of every kind.
+    pub(crate) fn everything() -> Self {
+        let mut all = Self::new();
+        all.add("hub", Role::Server).lans = lans(&["192.168.1.0/24"]);
+        let office = all.add("office", Role::Router);
+        office.lans = lans(&["192.168.10.0/24", "fd00:10::/64"]);
+        let depot = all.add("depot", Role::Router);
+        depot.lans = lans(&["192.168.20.0/24"]);
+        depot.nat = true;
+        let berlin = all.add_exit("berlin");
+        let tokyo = all.add_exit("tokyo");
+        all.add("alice", Role::Remote);
+        all.add("bob", Role::Remote).access = Access::VpnOnly;
+        let carol = all.add("carol", Role::Remote);
+        carol.access = Access::LanOnly;
+        carol.lan_selection = ["192.168.10.0/24".parse().unwrap()].into();
+        let dave = all.add("dave", Role::Remote);
+        dave.access = Access::Custom;
+        dave.grants = ["192.168.20.7 tcp 22,443,8000-8999", "192.168.20.0/24 udp 53", "fd00:10::/64", "10.66.0.2 icmp"]
+            .map(|grant| grant.parse().unwrap())
+            .into();
+        let erin = all.add("erin", Role::Remote);
+        (erin.access, erin.exit) = (Access::ExitOnly, Some(berlin));
+        all.add("frank", Role::Remote).exit = Some(tokyo);
+        all
+    }
+
+    /// Adds a node that is like most of its role and returns it for changes.
+    pub(crate) fn add(&mut self, name: &str, role: Role) -> &mut Node {
+        self.next += 1;
+        let number = self.next;
+        let id = InterfaceId(100 * i64::from(number));
+        let public = role != Role::Remote;
+        let port = public.then_some(Port::WIREGUARD);
+        let main = Interface {
+            id,
+            name: "wg0".parse().unwrap(),
+            kind: InterfaceKind::Main,
+            listen_port: port,
+            public_key: private_key(id).public(),
+        };
+        self.topology.nodes.push(Node {
+            id: NodeId(number.into()),
+            guid: main.public_key,
+            name: name.parse().unwrap(),
+            role,
+            device: None,
+            enabled: true,
+            custody: Custody::Held,
+            provisional: false,
+            interfaces: vec![main],
+            address4: Some([10, 66, 0, number].into()),
+            address6: Some([0xfd00, 0x66, 0, 0, 0, 0, 0, number.into()].into()),
+            endpoint: public.then(|| format!("{name}.example.com:51820").parse().unwrap()),
+            keepalive: None,
+            mtu: None,
+            dns: None,
+            lans: Vec::new(),
+            outer_interface: None,
+            nat: false,
+            access: Access::Full,
+            lan_selection: Default::default(),
+            grants: Vec::new(),
+            exit: None,
+            host: None,
+            notes: String::new(),
+            origin: Origin::Manual,
+            created: DateTime::UNIX_EPOCH,
+        });
+        self.topology.nodes.last_mut().unwrap()
+    }
+
+    /// Adds an exit, and the server's uplink towards it.
+    pub(crate) fn add_exit(&mut self, name: &str) -> NodeId {
+        let exit = self.add(name, Role::Exit).id;
+        let server = self.topology.nodes.iter_mut().find(|node| node.role == Role::Server).unwrap();
+        let number = server.interfaces.len();
+        let id = InterfaceId(server.interfaces[0].id.0 + number as i64);
+        server.interfaces.push(Interface {
+            id,
+            name: format!("wgx{number}").parse().unwrap(),
+            kind: InterfaceKind::Uplink(exit),
+            listen_port: Port::new(51900 + number as u16),
+            public_key: private_key(id).public(),
+        });
+        exit
+    }
+
+    pub(crate) fn node(&mut self, name: &str) -> &mut Node {
+        self.topology.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap()
+    }
+
+    pub(crate) fn secrets(&self) -> Secrets {
+        let ids = self.topology.nodes.iter().flat_map(|node| node.interfaces.iter().map(|interface| interface.id));
+        let links = super::links(&self.topology).into_iter();
+        Secrets {
+            private: ids.map(|id| (id, private_key(id))).collect(),
+            preshared: links.map(|link| (link, PresharedKey::from_random(filled(link.ends().1.0)))).collect(),
+        }
+    }
+}
+
+pub(crate) fn lans(prefixes: &[&str]) -> Vec<Lan> {
+    prefixes.iter().map(|text| Lan { cidr: text.parse().unwrap(), description: String::new() }).collect()
+}
+
+fn filled(number: i64) -> [u8; 32] {
+    let mut bytes = [7; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+fn private_key(id: InterfaceId) -> PrivateKey {
+    PrivateKey::from_random(filled(id.0 << 8))
+}

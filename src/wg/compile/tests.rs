@@ -1,0 +1,279 @@
+use super::fixture::{Fixture, lans};
+use super::{Refusal, check, compile};
+use crate::model::{Access, Cidr, Role};
+use crate::wg::{InterfaceConfig, NodeConfig, Table};
+
+fn compiled(fixture: &Fixture) -> Vec<NodeConfig> {
+    compile(&fixture.topology).unwrap()
+}
+
+fn node<'a>(nodes: &'a [NodeConfig], name: &str) -> &'a NodeConfig {
+    nodes.iter().find(|node| node.name.as_str() == name).unwrap()
+}
+
+fn main<'a>(nodes: &'a [NodeConfig], name: &str) -> &'a InterfaceConfig {
+    &node(nodes, name).interfaces[0]
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Each peer on a line: name, AllowedIPs, endpoint, keepalive.
+fn peers(interface: &InterfaceConfig) -> String {
+    let line = |peer: &crate::wg::PeerConfig| {
+        let endpoint = peer.endpoint.as_ref().map_or("-".to_owned(), ToString::to_string);
+        let keepalive = peer.keepalive.map_or("-".to_owned(), |seconds| seconds.to_string());
+        format!("{} [{}] {endpoint} {keepalive}", peer.name, listed(&peer.allowed_ips))
+    };
+    interface.peers.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn refusals(fixture: &Fixture) -> String {
+    check(&fixture.topology).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_server_has_every_router_and_remote_as_a_peer_and_no_exit() {
+    let nodes = compiled(&Fixture::everything());
+    let hub = main(&nodes, "hub");
+    insta::assert_snapshot!(listed(&hub.addresses), @"10.66.0.1/24 fd00:66::1/64");
+    insta::assert_snapshot!(peers(hub), @"
+    alice [10.66.0.6/32 fd00:66::6/128] - -
+    bob [10.66.0.7/32 fd00:66::7/128] - -
+    carol [10.66.0.8/32 fd00:66::8/128] - -
+    dave [10.66.0.9/32 fd00:66::9/128] - -
+    depot [10.66.0.3/32 192.168.20.0/24 fd00:66::3/128] depot.example.com:51820 -
+    frank [10.66.0.11/32 fd00:66::b/128] - -
+    office [10.66.0.2/32 192.168.10.0/24 fd00:10::/64 fd00:66::2/128] office.example.com:51820 -
+    ");
+}
+
+#[test]
+fn each_exit_has_an_uplink_with_a_table_of_its_own() {
+    let nodes = compiled(&Fixture::everything());
+    let hub = node(&nodes, "hub");
+    let names: Vec<&str> = hub.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!(names, ["wg0", "wgx1", "wgx2"]);
+    let uplink = &hub.interfaces[1];
+    assert_eq!(uplink.table, Table::Off);
+    assert_eq!(uplink.listen_port.unwrap().get(), 51901);
+    insta::assert_snapshot!(listed(&uplink.addresses), @"10.66.0.1/32 fd00:66::1/128");
+    insta::assert_snapshot!(peers(uplink), @"berlin [0.0.0.0/0 ::/0] berlin.example.com:51820 -");
+    insta::assert_snapshot!(listed(&uplink.routes), @"10.66.0.4/32 fd00:66::4/128 0.0.0.0/0 table 7766101 ::/0 table 7766101");
+    let rules: Vec<String> = uplink
+        .rules
+        .iter()
+        .map(|rule| format!("{} {:#x} {} {}", rule.ipv4, rule.mark, rule.table, rule.priority))
+        .collect();
+    insta::assert_snapshot!(rules.join("\n"), @"
+    true 0x77660065 7766101 7867
+    false 0x77660065 7766101 7867
+    ");
+    assert_eq!(uplink.sysctls[0].key, "net.ipv4.conf.wgx1.rp_filter");
+}
+
+#[test]
+fn routers_and_exits_reach_everything_but_themselves() {
+    let nodes = compiled(&Fixture::everything());
+    insta::assert_snapshot!(peers(main(&nodes, "office")), @"hub [10.66.0.0/24 192.168.1.0/24 192.168.20.0/24 fd00:66::/64] hub.example.com:51820 -");
+    insta::assert_snapshot!(peers(main(&nodes, "berlin")), @"
+    erin [10.66.0.10/32 fd00:66::a/128] - -
+    hub [10.66.0.0/24 192.168.1.0/24 192.168.10.0/24 192.168.20.0/24 fd00:10::/64 fd00:66::/64] hub.example.com:51901 -
+    ");
+    insta::assert_snapshot!(peers(main(&nodes, "tokyo")), @"hub [10.66.0.0/24 192.168.1.0/24 192.168.10.0/24 192.168.20.0/24 fd00:10::/64 fd00:66::/64] hub.example.com:51902 -");
+}
+
+#[test]
+fn a_remote_asks_for_what_its_access_permits() {
+    let nodes = compiled(&Fixture::everything());
+    let all = ["alice", "bob", "carol", "dave", "erin", "frank"].map(|name| peers(main(&nodes, name)));
+    insta::assert_snapshot!(all.join("\n"), @"
+    hub [10.66.0.0/24 192.168.1.0/24 192.168.10.0/24 192.168.20.0/24 fd00:10::/64 fd00:66::/64] hub.example.com:51820 25
+    hub [10.66.0.0/24 fd00:66::/64] hub.example.com:51820 25
+    hub [10.66.0.0/24 192.168.10.0/24 fd00:66::/64] hub.example.com:51820 25
+    hub [10.66.0.1/32 10.66.0.2/32 192.168.20.0/24 fd00:10::/64] hub.example.com:51820 25
+    berlin [0.0.0.0/0 ::/0] berlin.example.com:51820 25
+    hub [0.0.0.0/0 ::/0] hub.example.com:51820 25
+    ");
+}
+
+#[test]
+fn a_remote_may_ask_the_dns_server_that_it_is_told_to_ask() {
+    let mut fixture = Fixture::everything();
+    fixture.topology.network.dns = vec!["192.168.10.53".to_owned(), "home.lan".to_owned()];
+    fixture.node("carol").dns = Some(vec!["192.168.20.53".to_owned()]);
+    let nodes = compiled(&fixture);
+    let all = ["bob", "carol", "dave"].map(|name| peers(main(&nodes, name)));
+    insta::assert_snapshot!(all.join("\n"), @"
+    hub [10.66.0.0/24 192.168.10.53/32 fd00:66::/64] hub.example.com:51820 25
+    hub [10.66.0.0/24 192.168.10.0/24 192.168.20.53/32 fd00:66::/64] hub.example.com:51820 25
+    hub [10.66.0.2/32 192.168.10.53/32 192.168.20.0/24 fd00:10::/64] hub.example.com:51820 25
+    ");
+}
+
+#[test]
+fn an_exit_only_remote_is_not_sent_to_a_dns_server_that_it_cannot_reach() {
+    let mut fixture = Fixture::everything();
+    fixture.topology.network.dns = vec!["10.66.0.1".to_owned(), "9.9.9.9".to_owned()];
+    let nodes = compiled(&fixture);
+    assert_eq!(main(&nodes, "erin").dns, ["9.9.9.9"]);
+    assert_eq!(main(&nodes, "frank").dns, ["10.66.0.1", "9.9.9.9"]);
+}
+
+#[test]
+fn disabled_nodes_and_their_lans_disappear() {
+    let mut fixture = Fixture::everything();
+    fixture.node("office").enabled = false;
+    fixture.node("tokyo").enabled = false;
+    fixture.node("bob").enabled = false;
+    let nodes = compiled(&fixture);
+    let text = serde_json::to_string(&nodes).unwrap();
+    for gone in ["office", "tokyo", "bob", "192.168.10.0/24", "wgx2"] {
+        assert!(!text.contains(gone), "{gone} is still there");
+    }
+    insta::assert_snapshot!(peers(main(&nodes, "frank")), @"hub [10.66.0.0/24 192.168.1.0/24 192.168.20.0/24 fd00:66::/64] hub.example.com:51820 25");
+}
+
+#[test]
+fn keepalives_are_for_those_whom_nobody_can_dial() {
+    let mut fixture = Fixture::everything();
+    fixture.node("alice").keepalive = Some(0);
+    fixture.node("bob").keepalive = Some(5);
+    fixture.node("office").endpoint = None;
+    fixture.node("hub").keepalive = Some(60);
+    let nodes = compiled(&fixture);
+    let sent = |name: &str| main(&nodes, name).peers[0].keepalive;
+    assert_eq!([sent("alice"), sent("bob"), sent("carol")], [None, Some(5), Some(25)]);
+    assert_eq!([sent("office"), sent("depot"), sent("hub")], [Some(25), None, Some(60)]);
+}
+
+#[test]
+fn an_ipv4_network_has_no_trace_of_ipv6() {
+    let mut fixture = Fixture::everything();
+    fixture.topology.network.cidr6 = None;
+    fixture.node("office").lans.pop();
+    fixture.node("dave").grants.retain(|grant| grant.destination.is_ipv4());
+    fixture.topology.nodes.iter_mut().for_each(|node| node.address6 = None);
+    let text = serde_json::to_string(&compiled(&fixture)).unwrap();
+    assert!(!text.contains("::") && !text.contains("ipv6"), "{text}");
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
+    let mut clash = Fixture::everything();
+    clash.node("depot").lans = lans(&["192.168.10.128/25", "10.66.0.64/26", "0.0.0.0/0"]);
+    clash.node("bob").address4 = clash.node("alice").address4;
+    clash.node("carol").address4 = Some([10, 66, 0, 255].into());
+    clash.node("dave").address4 = Some([10, 99, 0, 1].into());
+    clash.node("erin").lans = lans(&["172.16.0.0/24"]);
+    clash.node("frank").interfaces[0].public_key = clash.node("alice").main().public_key;
+    insta::assert_snapshot!(refusals(&clash), @"
+    `alice` and `frank` both have the key 31XbTBzxhOkCsshXxhzHD+gvHeZnIeNQCKQfz0yb/18=: give one of them a new key
+    `alice` and `bob` both have the address 10.66.0.6: change one of them
+    `carol` has the address 10.66.0.255, which stands for the whole network 10.66.0.0/24: pick another
+    `dave` has the address 10.99.0.1, which lies outside the network's prefixes: pick a free one inside
+    the LAN 10.66.0.64/26 of `depot` overlaps the network's own 10.66.0.0/24: renumber the LAN or the network
+    `depot` advertises 0.0.0.0/0, which is the whole internet: that is what an exit is for
+    `erin` is a remote and can't advertise the LAN 172.16.0.0/24: only servers and routers do
+    the LAN 192.168.10.0/24 of `office` overlaps the LAN 192.168.10.128/25 of `depot`: packets could go to one of them only, so renumber one or advertise a smaller part of it
+    ");
+
+    let mut exits = Fixture::everything();
+    let (hub, berlin) = (exits.node("hub").id, exits.node("berlin").id);
+    exits.node("alice").exit = Some(hub);
+    exits.node("erin").exit = None;
+    exits.node("office").exit = Some(berlin);
+    exits.node("depot").access = Access::ExitOnly;
+    exits.node("hub").interfaces.pop();
+    exits.node("frank").exit = Some(crate::model::NodeId(99));
+    insta::assert_snapshot!(refusals(&exits), @"
+    `office` is a router and can't leave by an exit: only remotes do
+    `depot` is a router and can't have access exit_only: only remotes do
+    `alice` has `hub` as its exit, which is a server: assign an exit node
+    `erin` has access exit_only and no exit: assign one or give it another access level
+    `frank` has an exit that isn't in the network: assign another or none
+    `hub` has no uplink interface towards the exit `tokyo`: remove the exit and add it again, which makes one
+    ");
+
+    let mut dialling = Fixture::everything();
+    dialling.node("hub").endpoint = None;
+    dialling.node("berlin").endpoint = None;
+    insta::assert_snapshot!(refusals(&dialling), @"
+    `erin` has access exit_only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit
+    neither `hub` nor `berlin` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
+    neither `hub` nor `alice` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
+    neither `hub` nor `bob` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
+    neither `hub` nor `carol` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
+    neither `hub` nor `dave` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
+    neither `hub` nor `frank` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
+    ");
+
+    let mut rights = Fixture::everything();
+    rights.node("carol").lan_selection = ["172.16.0.0/24".parse().unwrap()].into();
+    rights.node("dave").grants = vec!["172.16.0.1 tcp 22".parse().unwrap()];
+    rights.node("bob").dns = Some(vec!["1.1.1.1\nPostUp = reboot".to_owned()]);
+    rights.topology.network.dns = vec!["9.9.9".to_owned(), "home.lan".to_owned(), "fd00::1".to_owned()];
+    insta::assert_snapshot!(refusals(&rights), @r#"
+    `carol` may reach the LAN 172.16.0.0/24, which no node advertises: select one that exists
+    `dave` is granted `172.16.0.1/32 tcp 22`, which lies neither in the network nor in an advertised LAN: correct the destination
+    the network `home` has the DNS entry "9.9.9": expected an address, such as 10.66.0.1, or a search domain
+    `bob` has the DNS entry "1.1.1.1\nPostUp = reboot": expected an address, such as 10.66.0.1, or a search domain
+    "#);
+
+    let mut machine = Fixture::everything();
+    for name in ["hub", "office"] {
+        machine.node(name).host = Some("box".parse().unwrap());
+    }
+    machine.node("depot").endpoint = Some("192.168.10.7:51820".parse().unwrap());
+    insta::assert_snapshot!(refusals(&machine), @"
+    `hub` and `office` would both use the interface wg0 on the same machine: rename one
+    `hub` and `office` would both listen on UDP port 51820 of the same machine: change one
+    ");
+}
+
+#[test]
+fn an_endpoint_behind_its_own_tunnel_is_refused() {
+    let mut fixture = Fixture::everything();
+    fixture.node("hub").endpoint = Some("192.168.1.2:51820".parse().unwrap());
+    // Those who route the server's LAN through the tunnel lose it; those who don't, or send everything, can dial it.
+    insta::assert_snapshot!(refusals(&fixture), @"
+    `office` would reach 192.168.1.2:51820, where it dials `hub`, through the tunnel itself, for it routes 192.168.1.0/24 there: give `hub` an endpoint outside of it
+    `depot` would reach 192.168.1.2:51820, where it dials `hub`, through the tunnel itself, for it routes 192.168.1.0/24 there: give `hub` an endpoint outside of it
+    `berlin` would reach 192.168.1.2:51901, where it dials `hub`, through the tunnel itself, for it routes 192.168.1.0/24 there: give `hub` an endpoint outside of it
+    `tokyo` would reach 192.168.1.2:51902, where it dials `hub`, through the tunnel itself, for it routes 192.168.1.0/24 there: give `hub` an endpoint outside of it
+    `alice` would reach 192.168.1.2:51820, where it dials `hub`, through the tunnel itself, for it routes 192.168.1.0/24 there: give `hub` an endpoint outside of it
+    ");
+}
+
+#[test]
+fn a_network_has_one_server() {
+    let mut fixture = Fixture::new();
+    assert_eq!(check(&fixture.topology), [Refusal::NoServer]);
+    fixture.add("hub", Role::Server);
+    assert_eq!(check(&fixture.topology), []);
+    fixture.add("spare", Role::Server);
+    let (first, second) = ("hub".parse().unwrap(), "spare".parse().unwrap());
+    assert_eq!(check(&fixture.topology), [Refusal::SeveralServers { first, second }]);
+    fixture.node("hub").enabled = false;
+    assert_eq!(check(&fixture.topology), []);
+}
+
+#[test]
+fn an_exit_only_remote_needs_an_exit_that_can_be_dialled() {
+    let mut fixture = Fixture::everything();
+    fixture.node("berlin").endpoint = None;
+    insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit_only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit");
+    fixture.node("berlin").enabled = false;
+    insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit_only and its exit `berlin` is disabled: assign another exit, or disable `erin` too");
+}
+
+#[test]
+fn grants_are_cut_down_to_the_network_and_its_lans() {
+    let mut fixture = Fixture::everything();
+    fixture.node("dave").grants = vec!["0.0.0.0/0 tcp 443".parse().unwrap()];
+    let nodes = compiled(&fixture);
+    let allowed = &main(&nodes, "dave").peers[0].allowed_ips;
+    assert_eq!(listed(allowed), "10.66.0.0/24 192.168.1.0/24 192.168.10.0/24 192.168.20.0/24");
+    assert!(!allowed.contains(&Cidr::ALL4));
+}

@@ -1,0 +1,684 @@
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use super::{Duty, Firewall, ruleset, table_name};
+use crate::wg::compile::compile;
+use crate::wg::compile::fixture::Fixture;
+
+fn firewalls(fixture: &Fixture) -> Vec<Firewall> {
+    let nodes = compile(&fixture.topology).unwrap();
+    nodes.into_iter().filter_map(|mut node| node.interfaces.remove(0).firewall).collect()
+}
+
+/// Runs a shell script in a network namespace of its own, with `input` on its standard input; `None` when that isn't
+/// permitted here or there is no nft.
+fn in_a_namespace(script: &str, input: &str) -> Option<Output> {
+    let isolated = ["-n", "sh", "-c"];
+    let probe = Command::new("unshare").args(isolated).arg("nft list ruleset").output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "nft and network namespaces are needed here");
+        eprintln!("skipped: there is no nft here, or no permission to make a network namespace");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(isolated).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    Some(child.wait_with_output().unwrap())
+}
+
+fn assert_loads(text: &str) {
+    // Twice: loading replaces. In the end nothing of it may be left.
+    let script = "cat >/dev/shm/wgf-test.$$ && trap 'rm -f /dev/shm/wgf-test.$$' EXIT && \
+        nft -c -f /dev/shm/wgf-test.$$ && nft -f /dev/shm/wgf-test.$$ && nft list ruleset >/dev/null && \
+        nft -f /dev/shm/wgf-test.$$";
+    if let Some(output) = in_a_namespace(script, text) {
+        assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn nft_takes_every_ruleset_also_twice() {
+    let mut odd = Fixture::everything();
+    for node in &mut odd.topology.nodes {
+        node.interfaces[0].name = "a=b+c.d_e-1".parse().unwrap();
+        node.nat = true;
+    }
+    let mut bare = Fixture::new();
+    bare.add("hub", crate::model::Role::Server);
+    bare.add("office", crate::model::Role::Router);
+    for fixture in [Fixture::everything(), odd, bare] {
+        firewalls(&fixture).iter().for_each(|firewall| assert_loads(&ruleset(firewall)));
+    }
+}
+
+#[test]
+fn grants_that_overlap_become_entries_that_do_not() {
+    let mut fixture = Fixture::everything();
+    fixture.node("dave").grants = [
+        "192.168.20.0/24 tcp 20-30",
+        "192.168.20.7 tcp 22,25-40",
+        "192.168.20.7 tcp 35-50",
+        "192.168.0.0/16 tcp 28",
+        "192.168.20.0/24",
+        "192.168.20.9",
+        "192.168.20.9 udp",
+        "192.168.20.0/28 udp 53",
+        "10.0.0.0/8 icmp",
+    ]
+    .map(|grant| grant.parse().unwrap())
+    .into();
+    let firewalls = firewalls(&fixture);
+    let Duty::Server(rules) = &firewalls[0].duty else { panic!("the first is the server") };
+    let four = rules.granted.iter().filter(|grant| grant.source.is_ipv4());
+    let lines = four.map(|grant| {
+        let ports = grant.ports.map_or("all".to_owned(), |ports| ports.to_string());
+        format!("{} {} {ports}", grant.destination, grant.protocol)
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    10.66.0.0/24 icmp all
+    192.168.1.0/24 tcp 28
+    192.168.10.0/24 tcp 28
+    192.168.20.0/24 any all
+    192.168.20.0/24 tcp 20-30
+    192.168.20.0/28 udp 53
+    192.168.20.7/32 tcp 31-50
+    192.168.20.9/32 udp 1-52
+    192.168.20.9/32 udp 54-65535
+    ");
+    assert_loads(&ruleset(&firewalls[0]));
+}
+
+#[test]
+fn the_number_of_rules_does_not_grow_with_the_number_of_peers() {
+    let rules = |fixture: &Fixture| {
+        let text = ruleset(&firewalls(fixture)[0]);
+        text.lines().filter(|line| line.ends_with("accept") || line.ends_with("drop") || line.contains("vmap")).count()
+    };
+    let mut more = Fixture::everything();
+    for number in 0..100 {
+        more.add(&format!("phone-{number}"), crate::model::Role::Remote);
+    }
+    assert_eq!(rules(&more), rules(&Fixture::everything()));
+}
+
+#[test]
+fn different_interfaces_have_different_tables() {
+    let names = ["wg0", "wg-0", "wg_0", "wg.0", "wg=0", "wg+0", "wg_h0"];
+    let tables: Vec<String> = names.iter().map(|name| table_name(&name.parse().unwrap())).collect();
+    assert_eq!(tables, ["wgf_wg0", "wgf_wg_h0", "wgf_wg__0", "wgf_wg_d0", "wgf_wg_e0", "wgf_wg_p0", "wgf_wg__h0"]);
+}
+
+#[test]
+fn a_router_joins_its_lans_and_the_tunnel_and_nothing_else() {
+    let firewalls = firewalls(&Fixture::everything());
+    let depot = firewalls.iter().find(|firewall| matches!(firewall.duty, Duty::Router { nat: true, .. })).unwrap();
+    insta::assert_snapshot!(ruleset(depot), @r#"
+    #!/usr/sbin/nft -f
+    # Written by wg-friend for wg0, which loads it before it comes up and removes it after it goes down.
+    # It lets the tunnel reach the LANs behind this router and nothing else, and the LANs reach the tunnel.
+    # The first two lines make room: table and contents are replaced in one step, and no packet goes unjudged meanwhile.
+
+    table inet wgf_wg0
+    delete table inet wgf_wg0
+    table inet wgf_wg0 {
+        set ours {
+            type ifname
+            elements = {
+                "wg0"
+            }
+        }
+
+        set own4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                192.168.20.0/24
+            }
+        }
+
+        set own6 {
+            type ipv6_addr
+            flags interval
+        }
+
+        # Packets through the router: between the tunnel and its own LANs. Who may reach what is the server's to judge.
+        chain forward {
+            type filter hook forward priority filter; policy accept;
+            iifname @ours goto to_lan
+            oifname @ours goto from_lan
+        }
+
+        chain to_lan {
+            ct state invalid drop
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            oifname "eth0" ip daddr @own4 accept
+            oifname "eth0" ip6 daddr @own6 accept
+            drop
+        }
+
+        chain from_lan {
+            ct state invalid drop
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            iifname "eth0" ip saddr @own4 accept
+            iifname "eth0" ip6 saddr @own6 accept
+            drop
+        }
+
+        # Hosts of the LANs see the router's own address and need no route back.
+        chain nat {
+            type nat hook postrouting priority srcnat; policy accept;
+            iifname "wg0" oifname "eth0" ip daddr @own4 masquerade
+            iifname "wg0" oifname "eth0" ip6 daddr @own6 masquerade
+        }
+
+        # A TCP segment never grows larger than what the tunnel carries, whichever end is behind it.
+        chain segment_size {
+            type filter hook forward priority mangle; policy accept;
+            iifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+            oifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+        }
+    }
+    "#);
+}
+
+#[test]
+fn an_exit_carries_the_internet_and_nothing_else() {
+    let firewalls = firewalls(&Fixture::everything());
+    let exit = firewalls.iter().find(|firewall| matches!(firewall.duty, Duty::Exit { .. })).unwrap();
+    insta::assert_snapshot!(ruleset(exit), @r#"
+    #!/usr/sbin/nft -f
+    # Written by wg-friend for wg0, which loads it before it comes up and removes it after it goes down.
+    # It lets the tunnel reach the internet and nothing else.
+    # The first two lines make room: table and contents are replaced in one step, and no packet goes unjudged meanwhile.
+
+    table inet wgf_wg0
+    delete table inet wgf_wg0
+    table inet wgf_wg0 {
+        set ours {
+            type ifname
+            elements = {
+                "wg0"
+            }
+        }
+
+        set direct4 {
+            type ipv4_addr
+            elements = {
+                10.66.0.10
+            }
+        }
+
+        set direct6 {
+            type ipv6_addr
+            elements = {
+                fd00:66::a
+            }
+        }
+
+        set private4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                0.0.0.0/8,
+                10.0.0.0/8,
+                100.64.0.0/10,
+                127.0.0.0/8,
+                169.254.0.0/16,
+                172.16.0.0/12,
+                192.168.0.0/16,
+                224.0.0.0/3
+            }
+        }
+
+        set private6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                ::/128,
+                ::1/128,
+                fc00::/7,
+                fe80::/10,
+                ff00::/8
+            }
+        }
+
+        set inside4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                10.66.0.0/24,
+                192.168.1.0/24,
+                192.168.10.0/24,
+                192.168.20.0/24
+            }
+        }
+
+        set inside6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                fd00:66::/64,
+                fd00:10::/64
+            }
+        }
+
+        # Packets through the exit: from the tunnel to the internet, and the answers. The exit's own neighbourhood is no
+        # part of the internet.
+        chain forward {
+            type filter hook forward priority filter; policy accept;
+            iifname @ours goto to_internet
+            oifname @ours goto from_internet
+        }
+
+        chain to_internet {
+            ct state invalid drop
+            oifname "eth0" ip saddr @inside4 ip daddr != @private4 ip daddr != @inside4 accept
+            oifname "eth0" ip6 saddr @inside6 ip6 daddr != @private6 ip6 daddr != @inside6 accept
+            drop
+        }
+
+        chain from_internet {
+            ct state invalid drop
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            iifname "eth0" ct direction reply accept
+            drop
+        }
+
+        # Packets to the exit itself: its direct peers have the internet only; the others were judged by the server.
+        chain input {
+            type filter hook input priority filter; policy accept;
+            iifname @ours goto received
+        }
+
+        chain received {
+            ct direction reply accept
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            ip saddr @direct4 drop
+            ip6 saddr @direct6 drop
+            ip daddr @inside4 accept
+            ip6 daddr @inside6 accept
+            ip daddr @private4 drop
+            ip6 daddr @private6 drop
+        }
+
+        # The internet sees the exit's own address.
+        chain nat {
+            type nat hook postrouting priority srcnat; policy accept;
+            iifname "wg0" oifname "eth0" ip saddr @inside4 masquerade
+            iifname "wg0" oifname "eth0" ip6 saddr @inside6 masquerade
+        }
+
+        # A TCP segment never grows larger than what the tunnel carries, whichever end is behind it.
+        chain segment_size {
+            type filter hook forward priority mangle; policy accept;
+            iifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+            oifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+        }
+    }
+    "#);
+}
+
+#[test]
+fn the_server_decides() {
+    insta::assert_snapshot!(ruleset(&firewalls(&Fixture::everything())[0]), @r#"
+    #!/usr/sbin/nft -f
+    # Written by wg-friend for wg0, which loads it before it comes up and removes it after it goes down.
+    # It decides who may reach what, judges only packets from and to the tunnels, and leaves all others alone.
+    # The first two lines make room: table and contents are replaced in one step, and no packet goes unjudged meanwhile.
+
+    table inet wgf_wg0
+    delete table inet wgf_wg0
+    table inet wgf_wg0 {
+        set ours {
+            type ifname
+            elements = {
+                "wg0",
+                "wgx1",
+                "wgx2"
+            }
+        }
+
+        set network4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                10.66.0.0/24
+            }
+        }
+
+        set network6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                fd00:66::/64
+            }
+        }
+
+        set own4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                192.168.1.0/24
+            }
+        }
+
+        set own6 {
+            type ipv6_addr
+            flags interval
+        }
+
+        set dns4 {
+            type ipv4_addr
+            elements = {
+                10.66.0.1
+            }
+        }
+
+        set dns6 {
+            type ipv6_addr
+        }
+
+        set private4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                0.0.0.0/8,
+                10.0.0.0/8,
+                100.64.0.0/10,
+                127.0.0.0/8,
+                169.254.0.0/16,
+                172.16.0.0/12,
+                192.168.0.0/16,
+                224.0.0.0/3
+            }
+        }
+
+        set private6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                ::/128,
+                ::1/128,
+                fc00::/7,
+                fe80::/10,
+                ff00::/8
+            }
+        }
+
+        map levels4 {
+            type ipv4_addr : verdict
+            elements = {
+                10.66.0.2 : goto full,
+                10.66.0.3 : goto full,
+                10.66.0.6 : goto full,
+                10.66.0.7 : goto vpn_only,
+                10.66.0.8 : goto lan_only,
+                10.66.0.9 : goto custom,
+                10.66.0.11 : goto full
+            }
+        }
+
+        map levels6 {
+            type ipv6_addr : verdict
+            elements = {
+                fd00:66::2 : goto full,
+                fd00:66::3 : goto full,
+                fd00:66::6 : goto full,
+                fd00:66::7 : goto vpn_only,
+                fd00:66::8 : goto lan_only,
+                fd00:66::9 : goto custom,
+                fd00:66::b : goto full
+            }
+        }
+
+        map lan_levels4 {
+            type ipv4_addr : verdict
+            flags interval
+            elements = {
+                192.168.1.0/24 : goto full,
+                192.168.10.0/24 : goto full,
+                192.168.20.0/24 : goto full
+            }
+        }
+
+        map lan_levels6 {
+            type ipv6_addr : verdict
+            flags interval
+            elements = {
+                fd00:10::/64 : goto full
+            }
+        }
+
+        set selected4 {
+            type ipv4_addr . ipv4_addr
+            flags interval
+            elements = {
+                10.66.0.8 . 192.168.10.0/24
+            }
+        }
+
+        set selected6 {
+            type ipv6_addr . ipv6_addr
+            flags interval
+        }
+
+        set granted_ports4 {
+            type ipv4_addr . ipv4_addr . inet_proto . inet_service
+            flags interval
+            elements = {
+                10.66.0.9 . 192.168.20.0/24 . udp . 53,
+                10.66.0.9 . 192.168.20.7 . tcp . 22,
+                10.66.0.9 . 192.168.20.7 . tcp . 443,
+                10.66.0.9 . 192.168.20.7 . tcp . 8000-8999
+            }
+        }
+
+        set granted_ports6 {
+            type ipv6_addr . ipv6_addr . inet_proto . inet_service
+            flags interval
+        }
+
+        set granted_all4 {
+            type ipv4_addr . ipv4_addr
+            flags interval
+        }
+
+        set granted_all6 {
+            type ipv6_addr . ipv6_addr
+            flags interval
+            elements = {
+                fd00:66::9 . fd00:10::/64
+            }
+        }
+
+        set granted_icmp4 {
+            type ipv4_addr . ipv4_addr
+            flags interval
+            elements = {
+                10.66.0.9 . 10.66.0.2
+            }
+        }
+
+        set granted_icmp6 {
+            type ipv6_addr . ipv6_addr
+            flags interval
+        }
+
+        map exit_marks4 {
+            type ipv4_addr : mark
+            elements = {
+                10.66.0.11 : 0x77660066
+            }
+        }
+
+        map exit_marks6 {
+            type ipv6_addr : mark
+            elements = {
+                fd00:66::b : 0x77660066
+            }
+        }
+
+        set exits4 {
+            type ipv4_addr . ifname
+            elements = {
+                10.66.0.11 . "wgx2"
+            }
+        }
+
+        set exits6 {
+            type ipv6_addr . ifname
+            elements = {
+                fd00:66::b . "wgx2"
+            }
+        }
+
+        set exit_mark {
+            type mark
+            elements = {
+                0x77660066
+            }
+        }
+
+        set inside4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                10.66.0.0/24,
+                192.168.1.0/24,
+                192.168.10.0/24,
+                192.168.20.0/24
+            }
+        }
+
+        set inside6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                fd00:66::/64,
+                fd00:10::/64
+            }
+        }
+
+        # Internet traffic of those who have an exit takes the routing table of that exit.
+        chain choose_exit {
+            type filter hook prerouting priority mangle; policy accept;
+            iifname "wg0" ip daddr != @inside4 meta mark set ip saddr map @exit_marks4
+            iifname "wg0" ip6 daddr != @inside6 meta mark set ip6 saddr map @exit_marks6
+        }
+
+        # Packets through the server. Both directions of a flow are judged each time, by the rights of whoever opened it:
+        # take a right away and the flows that stood on it end at once.
+        chain forward {
+            type filter hook forward priority filter; policy accept;
+            iifname @ours goto forwarded
+            oifname @ours goto forwarded
+        }
+
+        chain forwarded {
+            ct state invalid drop
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            ct direction original iifname != "wg0" jump from_outside
+            jump name_service
+            ct original ip saddr vmap @levels4
+            ct original ip6 saddr vmap @levels6
+            ct original ip saddr vmap @lan_levels4
+            ct original ip6 saddr vmap @lan_levels6
+            drop
+        }
+
+        # Of what doesn't come out of the tunnel, only the server's own LANs may open a flow into it. Exits only answer.
+        chain from_outside {
+            iifname "eth0" ip saddr @own4 return
+            iifname "eth0" ip6 saddr @own6 return
+            drop
+        }
+
+        # Packets to the server itself.
+        chain input {
+            type filter hook input priority filter; policy accept;
+            iifname @ours goto received
+        }
+
+        chain received {
+            ct direction reply accept
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            iifname != "wg0" drop
+            meta mark @exit_mark ip daddr != @private4 ip daddr != @inside4 accept
+            meta mark @exit_mark ip6 daddr != @private6 ip6 daddr != @inside6 accept
+            jump name_service
+            ip saddr vmap @levels4
+            ip6 saddr vmap @levels6
+            ip saddr vmap @lan_levels4
+            ip6 saddr vmap @lan_levels6
+            drop
+        }
+
+        # The network's own DNS servers answer everyone.
+        chain name_service {
+            ct direction original ip daddr @dns4 meta l4proto { tcp, udp } th dport 53 accept
+            ct direction original ip6 daddr @dns6 meta l4proto { tcp, udp } th dport 53 accept
+            ct direction reply ip saddr @dns4 meta l4proto { tcp, udp } th sport 53 accept
+            ct direction reply ip6 saddr @dns6 meta l4proto { tcp, udp } th sport 53 accept
+        }
+
+        chain full {
+            ct direction original ip daddr @inside4 accept
+            ct direction original ip6 daddr @inside6 accept
+            ct direction reply ip saddr @inside4 accept
+            ct direction reply ip6 saddr @inside6 accept
+            goto internet
+        }
+
+        chain vpn_only {
+            ct direction original ip daddr @network4 accept
+            ct direction original ip6 daddr @network6 accept
+            ct direction reply ip saddr @network4 accept
+            ct direction reply ip6 saddr @network6 accept
+            goto custom
+        }
+
+        chain lan_only {
+            ct direction original ip saddr . ip daddr @selected4 accept
+            ct direction original ip6 saddr . ip6 daddr @selected6 accept
+            ct direction reply ip daddr . ip saddr @selected4 accept
+            ct direction reply ip6 daddr . ip6 saddr @selected6 accept
+            goto vpn_only
+        }
+
+        chain custom {
+            ct direction original ip saddr . ip daddr . meta l4proto . th dport @granted_ports4 accept
+            ct direction original ip6 saddr . ip6 daddr . meta l4proto . th dport @granted_ports6 accept
+            ct direction original ip saddr . ip daddr @granted_all4 accept
+            ct direction original ip6 saddr . ip6 daddr @granted_all6 accept
+            ct direction original meta l4proto icmp ip saddr . ip daddr @granted_icmp4 accept
+            ct direction original meta l4proto ipv6-icmp ip6 saddr . ip6 daddr @granted_icmp6 accept
+            ct direction reply ip daddr . ip saddr . meta l4proto . th sport @granted_ports4 accept
+            ct direction reply ip6 daddr . ip6 saddr . meta l4proto . th sport @granted_ports6 accept
+            ct direction reply ip daddr . ip saddr @granted_all4 accept
+            ct direction reply ip6 daddr . ip6 saddr @granted_all6 accept
+            ct direction reply meta l4proto icmp ip daddr . ip saddr @granted_icmp4 accept
+            ct direction reply meta l4proto ipv6-icmp ip6 daddr . ip6 saddr @granted_icmp6 accept
+            goto internet
+        }
+
+        # The internet is reached by one's own exit and never by the server.
+        chain internet {
+            ip daddr @inside4 ip saddr @inside4 drop
+            ip6 daddr @inside6 ip6 saddr @inside6 drop
+            ct direction original ip saddr . oifname @exits4 accept
+            ct direction original ip6 saddr . oifname @exits6 accept
+            ct direction reply ip daddr . iifname @exits4 accept
+            ct direction reply ip6 daddr . iifname @exits6 accept
+            drop
+        }
+
+        # A TCP segment never grows larger than what the tunnel carries, whichever end is behind it.
+        chain segment_size {
+            type filter hook forward priority mangle; policy accept;
+            iifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+            oifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+        }
+    }
+    "#);
+}
