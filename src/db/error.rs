@@ -200,7 +200,7 @@ impl Error {
     /// Returns what to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Missing { .. } => "make one with `wg-friend init`, or name another file with `--database`".into(),
+            Self::Missing { .. } => "make one with `wg-friend init`, or name another file with `--db`".into(),
             Self::Exists { path } => format!("use it as it is, or move {} away first", path.display()),
             Self::Permissions { path, wanted, .. } if *wanted == 0o700 => {
                 format!("run `chmod 700 {}`, or keep the database in a directory of its own", path.display())

@@ -46,9 +46,26 @@ impl Store {
         actor: &Actor,
         work: impl FnOnce(&Tx<'_>) -> Result<(T, Event), E>,
     ) -> Result<T, E> {
+        self.write_all(now, actor, |tx| work(tx).map(|(value, event)| (value, vec![event])))
+    }
+
+    /// Changes the database like [`Store::write`], with several events in order: for work on several nodes that is done as
+    /// a whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the work returns no event.
+    pub fn write_all<T, E: From<Error>>(
+        &mut self,
+        now: DateTime<Utc>,
+        actor: &Actor,
+        work: impl FnOnce(&Tx<'_>) -> Result<(T, Vec<Event>), E>,
+    ) -> Result<T, E> {
         let tx = Tx::begin(self)?;
-        let (value, event) = work(&tx)?;
-        tx.record(now, actor, &event)?;
+        let (value, events) = work(&tx)?;
+        if events.is_empty() {
+            return Err(Error::Refused("a change without an audit entry").into());
+        }
+        events.iter().try_for_each(|event| tx.record(now, actor, event))?;
         tx.transaction.commit().map_err(Error::from)?;
         Ok(value)
     }

@@ -308,7 +308,7 @@ mod tests {
         let event = Event::database(Action::NetworkUpdated)
             .change(&json!({ "port": 51820, "mtu": 1420 }), &json!({ "port": 51821, "mtu": 1420 }))
             .with("why", "moved");
-        insta::assert_snapshot!(event.details, @"");
+        insta::assert_snapshot!(event.details, @r#"{"after":{"port":51821},"before":{"port":51820},"why":"moved"}"#);
     }
 
     #[test]

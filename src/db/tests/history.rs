@@ -1,0 +1,153 @@
+//! What was made, handed out, deployed and run.
+
+use std::time::Duration;
+
+use super::*;
+use crate::db::{CommandId, DeploymentId, Kind};
+use crate::model::{CommandState, DeploymentState};
+
+fn with_hosts() -> Lab {
+    let mut lab = lab();
+    lab.write(|tx| {
+        tx.insert_host(&host("hub"))?;
+        tx.insert_host(&local())
+    })
+    .unwrap();
+    lab
+}
+
+fn begin(lab: &mut Lab, host: &str, token: &str, desired: &str) -> DeploymentId {
+    lab.write(|tx| tx.begin_deployment(&name(host), token, "kim", at(1), desired.as_bytes())).unwrap()
+}
+
+fn finish(lab: &mut Lab, id: DeploymentId, state: DeploymentState) {
+    lab.write(|tx| tx.finish_deployment(id, state, at(2), Some("done"))).unwrap();
+}
+
+#[test]
+fn a_generated_file_replaces_the_one_before_and_says_whether_it_differs() {
+    let mut lab = lab();
+    let id = lab.add("phone", 9).main().id;
+    let mut save = |content: &str, second| {
+        lab.write(|tx| tx.save_generated(id, "wg0.conf", content.as_bytes(), at(second))).unwrap()
+    };
+    assert_eq!([save("one", 1), save("one", 2), save("two", 3)], [true, false, true]);
+    let last = lab.store.last_generated(id, "wg0.conf").unwrap().unwrap();
+    assert_eq!((last.content.as_slice(), last.time), (&b"two"[..], at(3)));
+    // sha256sum of "two"
+    assert_eq!(last.sha256, "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3");
+    assert!(lab.store.last_generated(id, "other.conf").unwrap().is_none());
+}
+
+#[test]
+fn handouts_are_listed_newest_first() {
+    let mut lab = lab();
+    let (phone, laptop) = (lab.add("phone", 9), lab.add("laptop", 10));
+    lab.write(|tx| {
+        tx.record_handout(phone.id, "qr", "aa", at(1))?;
+        tx.record_handout(laptop.id, "file", "bb", at(2))?;
+        tx.record_handout(phone.id, "png", "cc", at(3))
+    })
+    .unwrap();
+    let words = |list: Vec<crate::db::Handout>| list.into_iter().map(|h| (h.method, h.sha256)).collect::<Vec<_>>();
+    let own = |list: [(&str, &str); 2]| list.map(|(m, s)| (m.to_owned(), s.to_owned()));
+    assert_eq!(words(lab.store.handouts(phone.id).unwrap()), own([("png", "cc"), ("qr", "aa")]));
+    assert_eq!(words(lab.store.last_handouts().unwrap()), own([("png", "cc"), ("file", "bb")]));
+}
+
+#[test]
+fn what_a_host_runs_is_what_it_confirmed_last() {
+    let mut lab = with_hosts();
+    let hub = name("hub");
+    assert!(lab.store.deployed(&hub).unwrap().is_none());
+    let first = begin(&mut lab, "hub", "a", "first");
+    assert!(lab.store.deployed(&hub).unwrap().is_none(), "not before it is confirmed");
+    assert_eq!(lab.reopen().open_deployments().unwrap().iter().map(|d| d.id).collect::<Vec<_>>(), [first]);
+    finish(&mut lab, first, DeploymentState::Confirmed);
+    lab.write(|tx| tx.save_observed(first, "{\"port\":51820}")).unwrap();
+    let second = begin(&mut lab, "hub", "b", "second");
+    finish(&mut lab, second, DeploymentState::Reverted);
+    let other = begin(&mut lab, "here", "c", "other");
+    let (id, content) = lab.store.deployed(&hub).unwrap().unwrap();
+    assert_eq!((id, content.as_slice()), (first, &b"first"[..]));
+    assert_eq!(lab.store.observed(first).unwrap().as_deref().map(String::as_str), Some("{\"port\":51820}"));
+    assert_eq!(lab.store.observed(second).unwrap(), None);
+    assert_eq!(lab.store.deployed_content(second).unwrap().as_slice(), b"second");
+    assert_eq!(lab.reopen().open_deployments().unwrap().iter().map(|d| d.id).collect::<Vec<_>>(), [other]);
+
+    let list = lab.reopen().deployments(&hub, 10).unwrap();
+    let words: Vec<_> = list.iter().map(|d| (d.version, d.state, d.token.as_str(), d.finished)).collect();
+    let ended = Some(at(2));
+    assert_eq!(words, [(2, DeploymentState::Reverted, "b", ended), (1, DeploymentState::Confirmed, "a", ended)]);
+    assert_eq!(lab.reopen().deployments(&hub, 1).unwrap().len(), 1);
+    assert_eq!(list[1].note.as_deref(), Some("done"));
+}
+
+#[test]
+fn a_deployment_ends_once() {
+    let mut lab = with_hosts();
+    let id = begin(&mut lab, "hub", "a", "x");
+    finish(&mut lab, id, DeploymentState::Unknown);
+    finish(&mut lab, id, DeploymentState::Confirmed); // found out later
+    let again = lab.write(|tx| tx.finish_deployment(id, DeploymentState::Failed, at(3), None));
+    assert!(matches!(again.unwrap_err(), Error::Refused(_)));
+    let none = lab.write(|tx| tx.finish_deployment(DeploymentId(9), DeploymentState::Failed, at(3), None));
+    assert_eq!(none.unwrap_err().kind(), Kind::Missing);
+    let twice = lab.write(|tx| tx.begin_deployment(&name("hub"), "a", "kim", at(1), b"x"));
+    assert_eq!(twice.unwrap_err().kind(), Kind::Conflict, "a token names one deployment");
+}
+
+#[test]
+fn a_command_is_pending_until_it_is_answered() {
+    let lab = with_hosts();
+    let hub = name("hub");
+    let begin = |parameters: &str| lab.store.command_begin(&hub, None, "observe", parameters, at(5)).unwrap();
+    let (first, second, third) = (begin("a"), begin("b"), begin("c"));
+    lab.store.command_end(first, true, "fine", Duration::from_millis(70)).unwrap();
+    lab.store.command_end(second, false, &"x".repeat(9000), Duration::from_secs(1)).unwrap();
+    let list = lab.reopen().commands(&hub, 10).unwrap();
+    let words: Vec<_> = list.iter().map(|c| (c.parameters.as_str(), c.state, c.duration_ms)).collect();
+    assert_eq!(
+        words,
+        [
+            ("c", CommandState::Pending, None),
+            ("b", CommandState::Failed, Some(1000)),
+            ("a", CommandState::Succeeded, Some(70))
+        ]
+    );
+    assert!(list[1].output.len() <= 4096);
+    assert_eq!((list[2].output.as_str(), list[2].started), ("fine", at(5)));
+    assert_eq!(lab.store.mark_pending_unknown(&hub).unwrap(), 1);
+    assert_eq!(lab.store.mark_pending_unknown(&hub).unwrap(), 0);
+    let newest = &lab.reopen().commands(&hub, 1).unwrap()[0];
+    assert_eq!((newest.id, newest.state), (third, CommandState::Unknown));
+    assert!(lab.store.command_end(CommandId(99), true, "", Duration::ZERO).is_err());
+    assert_eq!(lab.store.audit_log(&Default::default()).unwrap().len(), 2, "commands are no audit entries");
+}
+
+#[test]
+fn a_removed_host_leaves_its_history_and_its_successor_begins_with_none() {
+    let mut lab = with_hosts();
+    let id = begin(&mut lab, "hub", "a", "x");
+    finish(&mut lab, id, DeploymentState::Confirmed);
+    lab.store.command_begin(&name("hub"), Some(id), "apply", "", at(1)).unwrap();
+    let counts = |lab: &Lab, host: &str| {
+        let host = name(host);
+        let deployed = lab.store.deployed(&host).unwrap().is_some();
+        (lab.store.deployments(&host, 9).unwrap().len(), lab.store.commands(&host, 9).unwrap().len(), deployed)
+    };
+    assert_eq!(counts(&lab, "hub"), (1, 1, true));
+    let mut renamed = host("hub");
+    renamed.name = name("hub2");
+    lab.write(|tx| tx.update_host(&name("hub"), &renamed)).unwrap();
+    assert_eq!((counts(&lab, "hub2"), counts(&lab, "hub")), ((1, 1, true), (0, 0, false)));
+    assert_eq!(lab.store.deployments(&name("hub2"), 9).unwrap()[0].host, name("hub2"));
+
+    lab.write(|tx| tx.update_host(&name("hub2"), &host("hub"))).unwrap();
+    lab.write(|tx| tx.delete_host(&name("hub"))).unwrap();
+    assert_eq!(counts(&lab, "hub"), (1, 1, false));
+    lab.write(|tx| tx.insert_host(&host("hub"))).unwrap();
+    assert_eq!(counts(&lab, "hub"), (0, 0, false));
+    assert_eq!(begin(&mut lab, "hub", "b", "y"), DeploymentId(2));
+    assert_eq!(lab.store.deployments(&name("hub"), 9).unwrap()[0].version, 1);
+}
