@@ -85,6 +85,11 @@ impl Cidr {
         self.covers(other) || other.covers(self)
     }
 
+    /// Whether it is a single address.
+    pub fn is_host(&self) -> bool {
+        self.0.prefix_len() == self.0.max_prefix_len()
+    }
+
     /// Whether it is one of the two default routes.
     pub fn is_default(&self) -> bool {
         self.0.prefix_len() == 0

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::model::{InvalidDestination, InvalidKey, InvalidName, InvalidNet, InvalidWord, Name};
 use crate::settings;
+use crate::wg::compile::Refusal;
+use crate::{db, fleet};
 
 /// Who has to act, and so the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -157,6 +159,15 @@ pub enum Error {
     /// The settings file.
     #[error(transparent)]
     Settings(#[from] settings::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] db::Error),
+    /// The model contradicts itself.
+    #[error("{}", joined(.0))]
+    Model(Vec<Refusal>),
+    /// Hosts can't be reached at all from here.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
 }
 
 impl Error {
@@ -170,6 +181,12 @@ impl Error {
         match self {
             Self::Value { .. } | Self::MissingAnswer { .. } | Self::Settings(_) => Kind::Usage,
             Self::Locked => Kind::Locked,
+            Self::Store(error) => match error.kind() {
+                db::Kind::Locked | db::Kind::WrongPassphrase => Kind::Locked,
+                db::Kind::Corrupt => Kind::Tampered,
+                db::Kind::Usage => Kind::Usage,
+                _ => Kind::Failed,
+            },
             _ => Kind::Failed,
         }
     }
@@ -196,6 +213,8 @@ impl Error {
                 "run `wg-friend unlock --for 8h` once, or set WG_FRIEND_PASSPHRASE, or give --passphrase-file FILE"
                     .into(),
             ),
+            Self::Store(error) => error.hint(),
+            Self::Fleet(error) => error.hint(),
             _ => None,
         }
     }
@@ -216,6 +235,10 @@ from_value! {
     InvalidWord => "value",
     InvalidDestination => "host",
     InvalidNet => "value",
+}
+
+fn joined(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn listed(names: &[Name]) -> String {

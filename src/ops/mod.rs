@@ -2,6 +2,9 @@
 //! typed outcome that serialises; the front ends only turn input into calls and outcomes into something to look at.
 
 pub mod clock;
+pub mod deploy;
 pub mod error;
+pub mod network;
+pub mod safety;
 
 pub use error::{Error, Kind};

@@ -6,5 +6,8 @@ pub mod config;
 pub mod dump;
 pub mod firewall;
 mod interface;
+#[cfg(test)]
+mod namespace;
+pub mod runtime;
 
 pub use interface::{InterfaceConfig, NodeConfig, PeerConfig, Route, Rule, Sysctl, Table, UplinkRoute};

@@ -1,0 +1,125 @@
+//! `deploy`: bringing hosts to what the model says.
+
+use super::output::{paint, paint_code, style};
+use super::plan::{names, render};
+use super::progress::Line;
+use super::{Context, Exit};
+use crate::fleet::RealFleet;
+use crate::ops::Error;
+use crate::ops::deploy::report::PlanReport;
+use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy, plan};
+
+/// Bring hosts to what the model says, without locking anyone out
+///
+/// Shows the plan and asks. Every host then checks the new files, arms a watchdog, and changes what differs while it
+/// runs; nobody else's packets are lost. wg-friend looks at the result over a new connection and confirms. What is not
+/// confirmed in time, the host takes back by itself: files and running state are then as they were before.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --dry-run")]
+pub(super) struct Args {
+    /// Only these hosts [default: all]
+    #[arg(value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Seconds until a host takes back what nobody confirmed
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    confirm_timeout: Option<u64>,
+    /// Hosts to work on at once
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+    /// Confirm even if none of the peers that were alive shows up after a new key, a new port or a restart
+    #[arg(long)]
+    no_handshake_check: bool,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let mut store = context.store()?;
+    let fleet = RealFleet::new()?;
+    let hosts = names(&args.hosts)?;
+    let parallel = args.parallel.unwrap_or(context.settings.parallel);
+    let actor = context.actor();
+    let line = Line::new(context);
+    let plan = plan(&mut store, &fleet, &context.clock, &actor, &hosts, parallel, &line)?;
+    drop(line);
+    let report = PlanReport::from(&plan);
+    if context.dry_run || report.changes == 0 {
+        context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
+        return Ok(if report.failed > 0 { Exit::SomeHosts } else { Exit::Done });
+    }
+    if !context.out.is_json() {
+        context.out.note(render(&report, context.out.verbosity() > 0).trim_end());
+        context.out.note("");
+    }
+    let differing = report.hosts.iter().filter(|h| !h.changes.is_empty()).count();
+    context.confirm(&format!("Deploy to {differing} host{}?", if differing == 1 { "" } else { "s" }))?;
+
+    let options = Options {
+        confirm_within: args.confirm_timeout.unwrap_or(context.settings.confirm_timeout),
+        parallel,
+        check_handshakes: !args.no_handshake_check,
+        owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
+    };
+    let line = Line::new(context);
+    let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, &options, &line)?;
+    drop(line);
+    context.out.done(&Report { hosts: &outcomes }, |report| table(report.hosts, context.out.verbosity() > 0))?;
+    let good = |outcome: &Outcome| matches!(outcome, Outcome::Unchanged | Outcome::Confirmed);
+    Ok(if outcomes.iter().all(|o| good(&o.outcome)) { Exit::Done } else { Exit::SomeHosts })
+}
+
+/// What is printed for programs.
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    /// One entry a host.
+    hosts: &'a [HostOutcome],
+}
+
+fn table(outcomes: &[HostOutcome], steps: bool) -> String {
+    let width = outcomes.iter().map(|o| o.host.as_str().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for outcome in outcomes {
+        let (state, why, hint) = words(&outcome.outcome);
+        let name = paint(style::STRONG, format_args!("{:width$}", outcome.host));
+        let count = match outcome.changes {
+            0 => String::new(),
+            1 => "  1 change".to_owned(),
+            n => format!("  {n} changes"),
+        };
+        let seconds = paint(style::DIM, format_args!("{:.1} s", outcome.seconds));
+        text.push_str(&format!("{name}  {state}{count}  {seconds}\n"));
+        for line in why.iter().flat_map(|why| why.lines()) {
+            text.push_str(&format!("{:width$}  {line}\n", ""));
+        }
+        if let Some(hint) = hint {
+            text.push_str(&format!("{:width$}  {} {}\n", "", paint(style::CODE.bold(), "hint:"), paint_code(&hint)));
+        }
+        if steps {
+            for step in &outcome.steps {
+                text.push_str(&format!("{:width$}  {} {step}\n", "", paint(style::DIM, "·")));
+            }
+        }
+    }
+    text
+}
+
+fn words(outcome: &Outcome) -> (String, Option<String>, Option<String>) {
+    match outcome {
+        Outcome::Unchanged => (paint(style::GOOD, "as it should be"), None, None),
+        Outcome::Confirmed => (paint(style::GOOD, "deployed and confirmed"), None, None),
+        Outcome::Reverted { reason, clean: true } => {
+            (paint(style::BAD, "taken back; the host is as it was before"), Some(reason.clone()), None)
+        }
+        Outcome::Reverted { reason, clean: false } => {
+            let hint = "`wg-friend plan` shows what differs there now";
+            (
+                paint(style::BAD, "taken back, but not everything is as it was before"),
+                Some(reason.clone()),
+                Some(hint.into()),
+            )
+        }
+        Outcome::Failed { reason, hint } => (paint(style::BAD, "not deployed"), Some(reason.clone()), hint.clone()),
+        Outcome::OutOfSight { reason } => {
+            let hint = "the host takes the change back by itself; `wg-friend plan` tells once it can be reached";
+            (paint(style::BAD, "out of sight"), Some(reason.clone()), Some(hint.into()))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `status`: who is connected, and how the last deploys ended.
+
+use super::output::{Cell, Table, paint, paint_code, style};
+use super::{Context, Exit};
+use crate::fleet::RealFleet;
+use crate::model::DeploymentState;
+use crate::ops::Error;
+use crate::ops::clock::Clock as _;
+use crate::ops::deploy::status::{HostStatus, LinkState, LinkStatus, Status, live, recorded};
+
+/// Show the hosts, and with --live who is connected right now
+///
+/// Needs no passphrase.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wg-friend status\n  wg-friend status --live\n  wg-friend status --live --json")]
+pub(super) struct Args {
+    /// Ask the hosts
+    #[arg(long)]
+    live: bool,
+    /// Hosts to talk to at once
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let database = context.open()?;
+    let status = if args.live {
+        live(&database, &RealFleet::new()?, args.parallel.unwrap_or(context.settings.parallel))?
+    } else {
+        recorded(&database)?
+    };
+    let now = context.clock.now();
+    context.out.show(&status, |status| render(status, now))?;
+    let silent = status.hosts.iter().any(|h| h.reachable == Some(false));
+    Ok(if silent { Exit::SomeHosts } else { Exit::Done })
+}
+
+fn render(status: &Status, now: chrono::DateTime<chrono::Utc>) -> String {
+    if status.hosts.is_empty() {
+        return "no hosts yet: `wg-friend host add NAME user@address`\n".to_owned();
+    }
+    let mut text = hosts(&status.hosts, now);
+    for host in &status.hosts {
+        if let (Some(error), Some(hint)) = (&host.error, &host.hint) {
+            text.push_str(&format!("\n{error}\n {} {}\n", paint(style::CODE.bold(), "hint:"), paint_code(hint)));
+        }
+    }
+    if !status.links.is_empty() {
+        text.push('\n');
+        text.push_str(&links(&status.links));
+        let connected = status.links.iter().filter(|l| l.state == LinkState::Connected).count();
+        text.push_str(&format!("\n{connected} of {} connected\n", status.links.len()));
+    }
+    text
+}
+
+fn hosts(hosts: &[HostStatus], now: chrono::DateTime<chrono::Utc>) -> String {
+    let mut table = Table::new(&["HOST", "STATE", "UP", "LAST DEPLOY", "VERSION"]);
+    for host in hosts {
+        let state = match host.reachable {
+            Some(true) => Cell::new("reachable", style::GOOD),
+            Some(false) => Cell::new("unreachable", style::BAD),
+            None => Cell::new("not asked", style::DIM),
+        };
+        let deployed = match (host.deployment, host.deployed) {
+            (Some(state), Some(when)) => {
+                let colour = if state == DeploymentState::Confirmed { style::PLAIN } else { style::BAD };
+                Cell::new(format!("{state} {} ago", duration((now - when).num_seconds())), colour)
+            }
+            _ => Cell::new("never", style::DIM),
+        };
+        table.row([
+            Cell::new(&host.host, style::STRONG),
+            state,
+            Cell::new(
+                host.uptime.map_or("-".to_owned(), |s| duration(i64::try_from(s).unwrap_or(i64::MAX))),
+                style::PLAIN,
+            ),
+            deployed,
+            Cell::new(host.version.map_or("-".to_owned(), |v| v.to_string()), style::PLAIN),
+        ]);
+    }
+    table.render()
+}
+
+fn links(links: &[LinkStatus]) -> String {
+    let mut table = Table::new(&["NODE", "ROLE", "ADDRESS", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "ENDPOINT"]);
+    for link in links {
+        let state = match link.state {
+            LinkState::Connected => Cell::new("connected", style::GOOD),
+            LinkState::Disconnected => Cell::new("disconnected", style::WARN),
+            LinkState::Never => Cell::new("never seen", style::DIM),
+            LinkState::NotDeployed => Cell::new("not deployed", style::WARN),
+            LinkState::Unknown => Cell::new("unknown", style::DIM),
+        };
+        let dash = || "-".to_owned();
+        table.row([
+            Cell::new(&link.node, style::STRONG),
+            Cell::new(link.role, style::DIM),
+            Cell::new(link.address.clone().unwrap_or_else(dash), style::PLAIN),
+            state,
+            Cell::new(link.handshake_age.map_or_else(dash, |s| format!("{} ago", duration(s))), style::PLAIN),
+            Cell::new(bytes(link.rx), style::PLAIN),
+            Cell::new(bytes(link.tx), style::PLAIN),
+            Cell::new(link.endpoint.clone().unwrap_or_else(dash), style::DIM),
+        ]);
+    }
+    table.render()
+}
+
+/// A duration in its largest sensible unit.
+pub(super) fn duration(seconds: i64) -> String {
+    match seconds.max(0) {
+        s @ 0..=119 => format!("{s} s"),
+        s @ 120..=7_199 => format!("{} min", s / 60),
+        s @ 7_200..=172_799 => format!("{} h", s / 3_600),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
+/// A number of bytes with a decimal unit and up to three digits.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if value >= 99.95 { format!("{value:.0} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_short() {
+        let shown: Vec<String> = [0, 999, 1_000, 99_940, 999_499, 1_500_000_000].map(bytes).to_vec();
+        assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "99.9 kB", "999 kB", "1.5 GB"]);
+        assert_eq!([0, 119, 120, 7_200, 172_800].map(duration).to_vec(), ["0 s", "119 s", "2 min", "2 h", "2 d"]);
+    }
+}

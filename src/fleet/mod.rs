@@ -1,0 +1,66 @@
+//! Hosts: how a script gets to a machine, and what the machine's answer says.
+//!
+//! A host needs a POSIX shell, `wg` and SSH; nothing of ours stays there but the files it was asked to keep. Scripts
+//! travel on standard input as one function that is called on its last line, so a connection that breaks while a
+//! script is on its way runs none of it. Answers are one document (see [`answer`]).
+
+mod answer;
+mod error;
+mod local;
+mod observe;
+mod openssh;
+mod scripts;
+
+pub use answer::{Answer, AnswerError};
+pub use error::Error;
+pub use observe::{
+    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, Question, System, read_observation,
+    tables_of,
+};
+pub(crate) use scripts::sysctl_path;
+pub use scripts::{Fingerprint, Script, StagedFile, Staging, apply, commit, discard, observe};
+
+use crate::model::{Host, HostAddress};
+
+/// A way to reach hosts.
+pub trait Fleet: Sync {
+    /// Opens a new connection to a host, never one that existed before: a connection from before a change proves
+    /// nothing, since rules for established flows let it through.
+    ///
+    /// # Errors
+    /// Says whether the host is unreachable, unknown or refuses the login, and what to do about it.
+    fn connect(&self, host: &Host) -> Result<Box<dyn Connection>, Error>;
+}
+
+/// An open connection to one host.
+pub trait Connection: Send {
+    /// Runs a script as root there and reads its answer.
+    ///
+    /// # Errors
+    /// When the connection breaks, root can't be had, or the answer isn't complete.
+    fn run(&mut self, script: &Script) -> Result<Answer, Error>;
+}
+
+/// The fleet of the real world: OpenSSH, and this machine itself.
+pub struct RealFleet {
+    ssh: openssh::Ssh,
+}
+
+impl RealFleet {
+    /// Prepares to reach hosts; connects to none yet.
+    ///
+    /// # Errors
+    /// When no directory for control sockets can be made.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { ssh: openssh::Ssh::new()? })
+    }
+}
+
+impl Fleet for RealFleet {
+    fn connect(&self, host: &Host) -> Result<Box<dyn Connection>, Error> {
+        match &host.address {
+            HostAddress::Local => Ok(Box::new(local::Local::new(host))),
+            HostAddress::Ssh { .. } => self.ssh.connect(host).map(|c| Box::new(c) as Box<dyn Connection>),
+        }
+    }
+}

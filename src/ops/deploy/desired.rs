@@ -1,0 +1,109 @@
+//! What a host should have, and what it had when a deploy was last confirmed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::fleet::Question;
+use crate::model::{InterfaceName, Name, PresharedKey, Secrets, Topology};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, config};
+
+/// Everything that wg-friend wants on one host.
+pub struct Desired {
+    /// Which host.
+    pub host: Name,
+    /// The interfaces of all nodes that live there.
+    pub interfaces: Vec<InterfaceConfig>,
+    /// The files in /etc/wireguard, by name.
+    pub files: BTreeMap<String, Zeroizing<String>>,
+}
+
+impl Desired {
+    /// Gathers what the nodes on a host compile to.
+    pub fn of(host: &Name, topology: &Topology, compiled: &[NodeConfig], secrets: &Secrets) -> Self {
+        let mut desired = Self { host: host.clone(), interfaces: Vec::new(), files: BTreeMap::new() };
+        for node in compiled {
+            if topology.node(node.node).and_then(|n| n.host.as_ref()) == Some(host) {
+                desired.files.extend(config::files(node, secrets).into_iter().map(|file| (file.path, file.content)));
+                desired.interfaces.extend(node.interfaces.iter().cloned());
+            }
+        }
+        desired
+    }
+
+    /// Returns it as the store keeps it, as JSON.
+    pub fn version_json(&self) -> Zeroizing<Vec<u8>> {
+        let version = Version { interfaces: self.interfaces.clone(), files: self.files.clone() };
+        Zeroizing::new(serde_json::to_vec(&version).expect("names and texts are representable"))
+    }
+
+    /// Returns an interface by name.
+    pub fn interface(&self, name: &InterfaceName) -> Option<&InterfaceConfig> {
+        self.interfaces.iter().find(|i| i.name == *name)
+    }
+}
+
+/// What a deploy brought to a host, as the store keeps it. Sealed there: the files hold keys.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Version {
+    /// The interfaces.
+    pub interfaces: Vec<InterfaceConfig>,
+    /// The files, by name.
+    pub files: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// What the last confirmed deploy left on a host.
+#[derive(Default)]
+pub struct Deployed {
+    /// What it brought.
+    pub version: Version,
+    /// How the host itself listed each nftables table right after the deploy. Comparing later listings with this one
+    /// finds hand-made changes whatever nft's formatting.
+    pub tables: BTreeMap<String, String>,
+}
+
+impl Deployed {
+    /// Returns an interface by name.
+    pub fn interface(&self, name: &InterfaceName) -> Option<&InterfaceConfig> {
+        self.version.interfaces.iter().find(|i| i.name == *name)
+    }
+
+    /// Whether the link to this peer carried this preshared key then.
+    pub(super) fn had_preshared(&self, peer: &PeerConfig, key: Option<&PresharedKey>) -> bool {
+        let link = |i: &InterfaceConfig| i.peers.iter().any(|p| p.link == peer.link);
+        let Some(interface) = self.version.interfaces.iter().find(|i| link(i)) else { return false };
+        let file = self.version.files.get(&format!("{}.conf", interface.name)).map_or("", |file| file.as_str());
+        key.is_none_or(|key| file.contains(key.expose_base64().as_str()))
+    }
+}
+
+/// Lists what is ours on a host, now or since the last deploy.
+pub fn question(desired: &Desired, deployed: Option<&Deployed>) -> Question {
+    let mut question = Question::default();
+    let before = deployed.map_or(&[][..], |d| &d.version.interfaces);
+    for interface in desired.interfaces.iter().chain(before) {
+        question.interfaces.insert(interface.name.clone());
+        question.sysctls.extend(interface.sysctls.iter().map(|s| s.key.clone()));
+        if let Some(firewall) = &interface.firewall {
+            question.tables.insert(firewall.table());
+        }
+    }
+    question.files.extend(desired.files.keys().cloned());
+    question.files.extend(deployed.into_iter().flat_map(|d| d.version.files.keys().cloned()));
+    question
+}
+
+/// Returns the preshared key of a peer's link.
+pub(super) fn preshared<'a>(secrets: &'a Secrets, peer: &PeerConfig) -> Option<&'a PresharedKey> {
+    secrets.preshared.get(&peer.link)
+}
+
+/// Returns the addresses in the VPN behind an interface's peers that can be pinged to see whether they live.
+pub(super) fn addresses_of_peers(
+    interface: &InterfaceConfig,
+    of: &BTreeSet<crate::model::PublicKey>,
+) -> Vec<std::net::IpAddr> {
+    let peers = interface.peers.iter().filter(|p| of.contains(&p.public_key));
+    peers.filter_map(|p| p.allowed_ips.iter().find(|a| a.is_host()).map(|a| a.net().addr())).collect()
+}

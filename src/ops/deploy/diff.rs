@@ -1,0 +1,336 @@
+//! The difference between what a host should have and what it has. Pure: the plan shows it, a deploy carries it out,
+//! `status` and every later check read the same truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fleet::{Observed, ObservedInterface};
+use crate::model::{EndpointHost, InterfaceName, PresharedKey, PublicKey, Secrets};
+use crate::wg::dump::LivePeer;
+use crate::wg::{InterfaceConfig, PeerConfig, Rule, runtime};
+
+use super::change::{Cause, Change, Kind};
+use super::desired::{Deployed, Desired, preshared};
+
+/// A handshake older than this proves nothing any more, in seconds (the protocol's own limit: REJECT_AFTER_TIME).
+pub const SESSION_SECONDS: i64 = 180;
+
+/// Lists what has to change on a host for it to match the model, each with its cause: what differs from the last
+/// confirmed deploy is drift, the rest is pending.
+pub fn diff(desired: &Desired, secrets: &Secrets, deployed: Option<&Deployed>, observed: &Observed) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for interface in &desired.interfaces {
+        let before = deployed.and_then(|d| d.interface(&interface.name));
+        let context = Context { interface, before, deployed, secrets, observed };
+        context.compare(&mut changes);
+    }
+    let gone =
+        deployed.into_iter().flat_map(|d| &d.version.interfaces).filter(|i| desired.interface(&i.name).is_none());
+    for interface in gone {
+        removed(interface, observed, &mut changes);
+    }
+    rules(desired, deployed, observed, &mut changes);
+    sysctls(desired, deployed, observed, &mut changes);
+    files(desired, deployed, observed, &mut changes);
+    changes
+}
+
+fn change(interface: Option<&InterfaceName>, kind: Kind, subject: impl ToString, cause: Cause) -> Change {
+    Change {
+        interface: interface.cloned(),
+        kind,
+        subject: subject.to_string(),
+        before: None,
+        after: None,
+        severity: kind.severity(),
+        disruption: kind.disruption(),
+        cause,
+    }
+}
+
+/// Pending when the deployed value isn't the desired one, drift when the host alone moved.
+fn cause(same_as_deployed: bool) -> Cause {
+    if same_as_deployed { Cause::Drift } else { Cause::Pending }
+}
+
+/// One interface with everything that is known about it.
+struct Context<'a> {
+    interface: &'a InterfaceConfig,
+    before: Option<&'a InterfaceConfig>,
+    deployed: Option<&'a Deployed>,
+    secrets: &'a Secrets,
+    observed: &'a Observed,
+}
+
+impl Context<'_> {
+    fn compare(&self, changes: &mut Vec<Change>) {
+        let interface = self.interface;
+        let name = Some(&interface.name);
+        if let Some(seen) = self.observed.interfaces.get(&interface.name) {
+            if self.needs_restart(seen) {
+                changes.push(change(name, Kind::Restart, "", cause(self.before == Some(interface))));
+            } else {
+                self.link(seen, changes);
+                self.peers(seen, changes);
+                self.firewall(changes);
+            }
+        } else {
+            let mut missing = change(name, Kind::InterfaceMissing, "", cause(self.before.is_some()));
+            missing.after = Some(summary(interface));
+            changes.push(missing);
+        }
+        if !self.observed.boot.contains(&interface.name) {
+            let mut boot = change(name, Kind::Boot, "", cause(self.before.is_some()));
+            boot.after = Some("starts at boot".to_owned());
+            changes.push(boot);
+        }
+    }
+
+    /// Whether something changes that only wg-quick's own `up` and `down` can change.
+    fn needs_restart(&self, seen: &ObservedInterface) -> bool {
+        let marked = seen.live.fwmark != 0;
+        let default_route = runtime::takes_default_route(self.interface) != marked;
+        let resolver = self.before.is_some_and(|b| b.dns != self.interface.dns || b.table != self.interface.table);
+        default_route || resolver
+    }
+
+    fn link(&self, seen: &ObservedInterface, changes: &mut Vec<Change>) {
+        let (interface, name) = (self.interface, Some(&self.interface.name));
+        if !seen.up {
+            changes.push(with(change(name, Kind::LinkDown, "", Cause::Drift), "down", "up"));
+        }
+        if seen.live.public_key != Some(interface.public_key) {
+            let same = self.before.is_some_and(|b| b.public_key == interface.public_key);
+            let was = seen.live.public_key.map_or("none".to_owned(), |k| k.short());
+            changes.push(with(change(name, Kind::PrivateKey, "", cause(same)), was, interface.public_key.short()));
+        }
+        if let Some(port) = interface.listen_port.filter(|port| seen.live.listen_port != Some(*port)) {
+            let same = self.before.is_some_and(|b| b.listen_port == Some(port));
+            let was = seen.live.listen_port.map_or("none".to_owned(), |p| p.to_string());
+            changes.push(with(change(name, Kind::ListenPort, "", cause(same)), was, port));
+        }
+        if seen.mtu != interface.mtu.get() {
+            let same = self.before.is_some_and(|b| b.mtu == interface.mtu);
+            changes.push(with(change(name, Kind::Mtu, "", cause(same)), seen.mtu, interface.mtu));
+        }
+        let addresses: BTreeSet<_> = interface.addresses.iter().copied().collect();
+        let addresses_before = self.before.map(|b| b.addresses.iter().copied().collect());
+        let kinds = (Kind::AddressMissing, Kind::AddressExtra);
+        self.sets(kinds, &addresses, addresses_before.as_ref(), &seen.addresses, changes);
+        let by_wg_quick = runtime::takes_default_route(interface); // then further tables are wg-quick's own
+        let routes_seen = seen.routes.iter().copied().filter(|r| !by_wg_quick || r.table.is_none()).collect();
+        let routes_before = self.before.map(runtime::routes);
+        let kinds = (Kind::RouteMissing, Kind::RouteExtra);
+        self.sets(kinds, &runtime::routes(interface), routes_before.as_ref(), &routes_seen, changes);
+    }
+
+    /// Compares two sets of values; what the host lacks comes first, so that nothing is taken away before its successor.
+    fn sets<T: Ord + ToString>(
+        &self,
+        (missing, extra): (Kind, Kind),
+        desired: &BTreeSet<T>,
+        before: Option<&BTreeSet<T>>,
+        seen: &BTreeSet<T>,
+        changes: &mut Vec<Change>,
+    ) {
+        let name = Some(&self.interface.name);
+        for value in desired.difference(seen) {
+            let same = before.is_some_and(|b| b.contains(value));
+            changes.push(Change { after: Some(value.to_string()), ..change(name, missing, "", cause(same)) });
+        }
+        for value in seen.difference(desired) {
+            let same = before.is_none_or(|b| !b.contains(value));
+            changes.push(Change { before: Some(value.to_string()), ..change(name, extra, "", cause(same)) });
+        }
+    }
+
+    fn peers(&self, seen: &ObservedInterface, changes: &mut Vec<Change>) {
+        let name = Some(&self.interface.name);
+        let before: BTreeMap<PublicKey, &PeerConfig> =
+            self.before.into_iter().flat_map(|b| &b.peers).map(|p| (p.public_key, p)).collect();
+        let desired: BTreeSet<PublicKey> = self.interface.peers.iter().map(|p| p.public_key).collect();
+        for (key, live) in &seen.live.peers {
+            if !desired.contains(key) {
+                let known = before.get(key);
+                let subject = known.map_or(key.short(), |p| p.name.to_string());
+                let gone = change(name, Kind::PeerExtra, subject, cause(known.is_none()));
+                changes.push(Change { before: Some(list(&live.allowed_ips)), ..gone });
+            }
+        }
+        for peer in &self.interface.peers {
+            let was = before.get(&peer.public_key).copied();
+            match seen.live.peers.get(&peer.public_key) {
+                Some(live) => self.peer(peer, was, live, changes),
+                None => {
+                    let missing = change(name, Kind::PeerMissing, &peer.name, cause(was.is_some()));
+                    changes.push(Change { after: Some(list(&peer.allowed_ips)), ..missing });
+                }
+            }
+        }
+    }
+
+    fn peer(&self, peer: &PeerConfig, was: Option<&PeerConfig>, live: &LivePeer, changes: &mut Vec<Change>) {
+        let name = Some(&self.interface.name);
+        if live.allowed_ips != peer.allowed_ips {
+            let same = was.is_some_and(|w| w.allowed_ips == peer.allowed_ips);
+            let differs = change(name, Kind::AllowedIps, &peer.name, cause(same));
+            changes.push(with(differs, list(&live.allowed_ips), list(&peer.allowed_ips)));
+        }
+        let key = preshared(self.secrets, peer);
+        if live.preshared.as_ref() != key {
+            let same = self.deployed.is_some_and(|d| d.had_preshared(peer, key));
+            let differs = change(name, Kind::PresharedKey, &peer.name, cause(same));
+            let words = |key: Option<&PresharedKey>, word| if key.is_some() { word } else { "none" };
+            changes.push(with(differs, words(live.preshared.as_ref(), "another"), words(key, "the model's")));
+        }
+        if live.keepalive != peer.keepalive {
+            let same = was.is_some_and(|w| w.keepalive == peer.keepalive);
+            let words = |seconds: Option<u16>| seconds.map_or("off".to_owned(), |s| format!("{s} s"));
+            let differs = change(name, Kind::Keepalive, &peer.name, cause(same));
+            changes.push(with(differs, words(live.keepalive), words(peer.keepalive)));
+        }
+        if let Some(endpoint) = &peer.endpoint {
+            let moved_here = was.is_some_and(|w| w.endpoint.as_ref() != Some(endpoint));
+            if moved_here || self.lost(peer, live) {
+                let was = live.endpoint.map_or("none".to_owned(), |e| e.to_string());
+                let differs = change(name, Kind::Endpoint, &peer.name, cause(!moved_here));
+                changes.push(with(differs, was, endpoint));
+            }
+        }
+    }
+
+    /// Whether a peer isn't where it can be dialled *and* doesn't answer: while a session lives, wherever its packets
+    /// come from is right (roaming).
+    fn lost(&self, peer: &PeerConfig, live: &LivePeer) -> bool {
+        let elsewhere = match (&peer.endpoint, live.endpoint) {
+            (Some(wanted), Some(seen)) => match wanted.host {
+                EndpointHost::Address(address) => (address, wanted.port.get()) != (seen.ip(), seen.port()),
+                EndpointHost::Name(_) => false, // which address a name has is for the host to find out
+            },
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let clock = self.observed.system.clock;
+        elsewhere && live.latest_handshake.is_none_or(|time| clock - time > SESSION_SECONDS)
+    }
+
+    fn firewall(&self, changes: &mut Vec<Change>) {
+        let name = Some(&self.interface.name);
+        let before = self.before.and_then(|b| b.firewall.as_ref());
+        match &self.interface.firewall {
+            Some(firewall) => {
+                let table = firewall.table();
+                let same = before == Some(firewall);
+                let seen = self.observed.tables.get(&table);
+                let untouched = seen.is_some() && self.deployed.and_then(|d| d.tables.get(&table)) == seen;
+                if !(same && untouched) {
+                    let was = if seen.is_some() { "other rules" } else { "missing" };
+                    let differs = change(name, Kind::Firewall, format!("table {table}"), cause(same));
+                    changes.push(with(differs, was, "the model's rules"));
+                }
+            }
+            None => {
+                if let Some(table) = before.map(crate::wg::firewall::Firewall::table)
+                    && self.observed.tables.contains_key(&table)
+                {
+                    let extra = change(name, Kind::Firewall, format!("table {table}"), Cause::Pending);
+                    changes.push(Change { before: Some("rules".to_owned()), ..extra });
+                }
+            }
+        }
+    }
+}
+
+fn with(change: Change, before: impl ToString, after: impl ToString) -> Change {
+    Change { before: Some(before.to_string()), after: Some(after.to_string()), ..change }
+}
+
+fn list<T: ToString>(values: &[T]) -> String {
+    if values.is_empty() {
+        return "(nothing)".to_owned();
+    }
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn summary(interface: &InterfaceConfig) -> String {
+    let peers = interface.peers.len();
+    format!("{} with {peers} peer{}", list(&interface.addresses), if peers == 1 { "" } else { "s" })
+}
+
+/// An interface that was deployed and is no longer in the model.
+fn removed(interface: &InterfaceConfig, observed: &Observed, changes: &mut Vec<Change>) {
+    let name = Some(&interface.name);
+    if observed.interfaces.contains_key(&interface.name) {
+        let extra = change(name, Kind::InterfaceExtra, "", Cause::Pending);
+        changes.push(Change { before: Some(summary(interface)), ..extra });
+    }
+    if observed.boot.contains(&interface.name) {
+        let boot = change(name, Kind::Boot, "", Cause::Pending);
+        changes.push(Change { before: Some("starts at boot".to_owned()), ..boot });
+    }
+}
+
+/// Says a policy rule in words; the words tell one rule from every other.
+pub(super) fn rule_words(rule: &Rule) -> String {
+    let family = if rule.ipv4 { "IPv4" } else { "IPv6" };
+    format!("{family} mark {:#x} table {} priority {}", rule.mark, rule.table, rule.priority)
+}
+
+/// Policy rules. Those of an interface that has to come up come with it.
+fn rules(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, changes: &mut Vec<Change>) {
+    let before: BTreeSet<_> =
+        deployed.into_iter().flat_map(|d| &d.version.interfaces).flat_map(|i| &i.rules).copied().collect();
+    let mut all = BTreeSet::new();
+    for interface in &desired.interfaces {
+        all.extend(interface.rules.iter().copied());
+        if observed.interfaces.contains_key(&interface.name) {
+            for rule in interface.rules.iter().filter(|rule| !observed.rules.contains(rule)) {
+                let missing = change(Some(&interface.name), Kind::RuleMissing, "", cause(before.contains(rule)));
+                changes.push(Change { after: Some(rule_words(rule)), ..missing });
+            }
+        }
+    }
+    for rule in observed.rules.difference(&all) {
+        let extra = change(None, Kind::RuleExtra, "", cause(!before.contains(rule)));
+        changes.push(Change { before: Some(rule_words(rule)), ..extra });
+    }
+}
+
+fn sysctls(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, changes: &mut Vec<Change>) {
+    for interface in desired.interfaces.iter().filter(|i| observed.interfaces.contains_key(&i.name)) {
+        let before = deployed.and_then(|d| d.interface(&interface.name));
+        for sysctl in &interface.sysctls {
+            let seen = observed.sysctls.get(&sysctl.key);
+            if seen != Some(&sysctl.value) {
+                let same = before.is_some_and(|b| b.sysctls.contains(sysctl));
+                let differs = change(Some(&interface.name), Kind::Sysctl, &sysctl.key, cause(same));
+                changes.push(with(differs, seen.map_or("unset", String::as_str), &sysctl.value));
+            }
+        }
+    }
+}
+
+fn files(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, changes: &mut Vec<Change>) {
+    for (path, content) in &desired.files {
+        let same = deployed.and_then(|d| d.version.files.get(path)).is_some_and(|was| was == content);
+        let differs = |before: &str, after: &str| with(change(None, Kind::File, path, cause(same)), before, after);
+        match observed.files.get(path) {
+            None => {
+                let missing = change(None, Kind::File, path, cause(same));
+                changes.push(Change { after: Some(format!("{} lines", content.lines().count())), ..missing });
+            }
+            Some(seen) if seen.content.as_slice() != content.as_bytes() => {
+                changes.push(differs("other text", "the model's"));
+            }
+            Some(seen) if seen.mode != "600" => changes.push(differs(&format!("mode {}", seen.mode), "mode 600")),
+            Some(_) => {}
+        }
+    }
+    for path in
+        deployed.into_iter().flat_map(|d| d.version.files.keys()).filter(|path| !desired.files.contains_key(*path))
+    {
+        if observed.files.contains_key(path) {
+            let extra = change(None, Kind::FileExtra, path, Cause::Pending);
+            changes.push(Change { before: Some("kept".to_owned()), ..extra });
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What keeps one host from being planned or deployed. Other hosts are not held up by it.
+
+use crate::fleet;
+use crate::model::Name;
+
+use super::change::Change;
+
+/// What is wrong with one host, or with what the model wants of it.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// It can't be reached or doesn't answer.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
+    /// Programs that are needed there are missing.
+    #[error("host `{host}` lacks {}", .missing.iter().map(|(tool, _)| format!("`{tool}`")).collect::<Vec<_>>().join(", "))]
+    Tools {
+        /// Which host.
+        host: Name,
+        /// Programs, each with the Debian package that has it.
+        missing: Vec<(&'static str, &'static str)>,
+    },
+    /// A config can't be written without its key.
+    #[error("the private key of `{node}` is not held here, so its host can't be deployed to")]
+    KeyElsewhere {
+        /// Whose key.
+        node: Name,
+    },
+    /// Another deploy is under way there.
+    #[error("host `{host}` is in the middle of a deploy by {owner}")]
+    Busy {
+        /// Which host.
+        host: Name,
+        /// Who.
+        owner: String,
+        /// Seconds until it is over at the latest.
+        seconds: i64,
+    },
+    /// It isn't as it was when the plan was made.
+    #[error("host `{host}` changed since the plan was made{}", listed(changes))]
+    Changed {
+        /// Which host.
+        host: Name,
+        /// What is there now that the plan didn't know.
+        changes: Vec<Change>,
+    },
+    /// It refused the new files before anything was changed.
+    #[error("host `{host}` was left as it was: {reason}")]
+    Rejected {
+        /// Which host.
+        host: Name,
+        /// What it said.
+        reason: String,
+    },
+}
+
+fn listed(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    format!(": {}", lines.join("; "))
+}
+
+impl HostError {
+    /// Returns what the operator can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fleet(error) => error.hint(),
+            Self::Tools { missing, .. } => {
+                let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+                packages.sort_unstable();
+                packages.dedup();
+                Some(format!("install there: {} (Debian's names)", packages.join(" ")))
+            }
+            Self::KeyElsewhere { node } => Some(format!("give it a key that is held with `wg-friend rotate {node}`")),
+            Self::Busy { seconds, .. } => {
+                Some(format!("it is over in {} s at the latest; try again then", seconds.max(&1)))
+            }
+            Self::Changed { .. } => Some("look at the new plan and deploy again".to_owned()),
+            Self::Rejected { .. } => None,
+        }
+    }
+}

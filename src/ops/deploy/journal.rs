@@ -1,0 +1,124 @@
+//! What is written down while hosts are worked on: every script before it is sent, every deployment before it begins.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::db::{self, DeploymentId, Store};
+use crate::fleet::{self, Answer, Connection, Script};
+use crate::model::{Action, Actor, DeploymentState, Event, Name};
+use crate::ops::clock::Clock;
+
+use super::desired::{Deployed, Version};
+
+/// One store for the threads that each work on a host.
+pub(super) struct Journal<'a> {
+    store: Mutex<&'a mut Store>,
+    clock: &'a (dyn Clock + Sync),
+    actor: &'a Actor,
+}
+
+/// What the host looked like when a deploy was confirmed, beside what the deploy brought.
+#[derive(Default, Serialize, Deserialize)]
+struct Confirmation {
+    tables: std::collections::BTreeMap<String, String>,
+}
+
+impl<'a> Journal<'a> {
+    pub(super) fn new(store: &'a mut Store, clock: &'a (dyn Clock + Sync), actor: &'a Actor) -> Self {
+        Self { store: Mutex::new(store), clock, actor }
+    }
+
+    /// Does something with the store while no other thread does.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Store) -> db::Result<T>) -> db::Result<T> {
+        let mut store = self.store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        work(&mut store)
+    }
+
+    /// Sends a script, and writes down that it will be sent, then how it ended.
+    pub(super) fn run(
+        &self,
+        host: &Name,
+        deployment: Option<DeploymentId>,
+        connection: &mut dyn Connection,
+        script: &Script,
+        parameters: &str,
+    ) -> Result<Answer, fleet::Error> {
+        // A log that can't be written (disk full, read-only) doesn't keep anyone from looking at a host; the
+        // deployment itself is recorded by `begin`, which does have to succeed.
+        let now = self.clock.now();
+        let id = self.with(|s| s.command_begin(host, deployment, script.kind(), parameters, now)).ok();
+        let begun = Instant::now();
+        let answer = connection.run(script);
+        let (good, output) = match &answer {
+            Ok(answer) => (answer.bytes("failed").is_none(), summary(answer)),
+            Err(error) => (false, error.to_string()),
+        };
+        if let Some(id) = id {
+            let _ = self.with(|s| s.command_end(id, good, &output, begun.elapsed()));
+        }
+        answer
+    }
+
+    /// Writes down that a deployment begins. Nothing is sent before this is saved.
+    pub(super) fn begin(&self, host: &Name, token: &str, version: &[u8], changes: usize) -> db::Result<DeploymentId> {
+        let event = Event::host(Action::DeployStarted, host).with("token", token).with("changes", changes);
+        let (now, operator) = (self.clock.now(), self.actor.operator.as_str());
+        self.with(|s| {
+            s.write(now, self.actor, |tx| Ok((tx.begin_deployment(host, token, operator, now, version)?, event)))
+        })
+    }
+
+    /// Writes down how a deployment ended. `tables`: how the host lists its nftables tables.
+    pub(super) fn finish(
+        &self,
+        host: &Name,
+        id: DeploymentId,
+        state: DeploymentState,
+        note: Option<&str>,
+        tables: Option<&std::collections::BTreeMap<String, String>>,
+    ) -> db::Result<()> {
+        let action = if state == DeploymentState::Confirmed { Action::ConfigDeployed } else { Action::DeployFailed };
+        let mut event = Event::host(action, host).with("state", state.as_str());
+        if let Some(note) = note {
+            event = event.with("note", note);
+        }
+        let confirmation = Confirmation { tables: tables.cloned().unwrap_or_default() };
+        let observed = serde_json::to_string(&confirmation).expect("text is representable");
+        let observed = tables.map(|_| observed.as_str());
+        let now = self.clock.now();
+        self.with(|s| {
+            s.write(now, self.actor, |tx| {
+                tx.finish_deployment(id, state, now, note)?;
+                if let Some(observed) = observed {
+                    tx.save_observed(id, observed)?;
+                }
+                Ok(((), event))
+            })
+        })
+    }
+}
+
+/// Says in a line or two what an answer came to; observations are only named.
+fn summary(answer: &Answer) -> String {
+    for outcome in ["failed", "busy", "changed", "gone", "undone", "confirmed", "applied"] {
+        if let Some((words, body)) = answer.all(outcome).next() {
+            let body = String::from_utf8_lossy(body);
+            return format!("{outcome} {} {}", words.join(" "), body.trim()).trim().to_owned();
+        }
+    }
+    "answered".to_owned()
+}
+
+/// Returns what the last confirmed deploy left on a host.
+pub(super) fn deployed(store: &Store, host: &Name) -> db::Result<Option<Deployed>> {
+    let Some((id, content)) = store.deployed(host)? else { return Ok(None) };
+    let unreadable = |column: &str| db::Error::Value { table: "deployments", column: column.to_owned() };
+    let version: Version = serde_json::from_slice(&content).map_err(|_| unreadable("sealed_content"))?;
+    let confirmation = match store.observed(id)? {
+        Some(text) => serde_json::from_str(&text).map_err(|_| unreadable("sealed_observed"))?,
+        None => Confirmation::default(),
+    };
+    Ok(Some(Deployed { version, tables: confirmation.tables }))
+}

@@ -1,0 +1,111 @@
+//! What became of deploys that were interrupted: killed with wg-friend, cut off with the network, ended by a reboot.
+//! The store knows that they began; the host knows how they ended.
+
+use serde::Serialize;
+
+use crate::db;
+use crate::fleet::Observed;
+use crate::model::{DeploymentState, Name, Secrets};
+
+use super::diff::diff;
+use super::journal::{Journal, deployed};
+use super::plan::HostPlan;
+
+/// A deploy that nobody saw the end of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Interrupted {
+    /// Which host.
+    pub host: Name,
+    /// The deploy's name.
+    pub token: String,
+    /// How it ended there.
+    #[serde(flatten)]
+    pub outcome: InterruptedOutcome,
+}
+
+/// How an interrupted deploy ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum InterruptedOutcome {
+    /// It was confirmed, only the news got lost.
+    Confirmed,
+    /// The host took it back.
+    Reverted {
+        /// Whether the host found itself as it was before.
+        clean: bool,
+        /// Why it was taken back.
+        reason: String,
+    },
+    /// The host still waits for a confirmation, and will take it back when none comes.
+    Waiting {
+        /// Seconds until then.
+        seconds: i64,
+    },
+}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "host `{}`: a deploy was interrupted; ", self.host)?;
+        match &self.outcome {
+            InterruptedOutcome::Confirmed => f.write_str("the host had confirmed it, and keeps it"),
+            InterruptedOutcome::Reverted { clean: true, reason } => {
+                write!(f, "the host is as it was before ({reason})")
+            }
+            InterruptedOutcome::Reverted { clean: false, reason } => {
+                write!(
+                    f,
+                    "the host took it back but is not quite as it was before ({reason}): the plan shows what differs"
+                )
+            }
+            InterruptedOutcome::Waiting { seconds } => write!(f, "the host takes it back in {} s", (*seconds).max(0)),
+        }
+    }
+}
+
+/// Reads from a host's observation how its open deploys ended, and writes it down.
+pub(super) fn reconcile(
+    journal: &Journal<'_>,
+    plan: &mut HostPlan,
+    secrets: &Secrets,
+) -> Result<Vec<Interrupted>, db::Error> {
+    let host = plan.host.name.clone();
+    let Ok(seen) = &mut plan.seen else { return Ok(Vec::new()) };
+    let open = journal.with(|s| s.open_deployments())?;
+    let mut found = Vec::new();
+    let mut confirmed = false;
+    for deployment in open.into_iter().filter(|d| d.host == host) {
+        let outcome = outcome_of(&deployment.token, &seen.observed);
+        let (state, note) = match &outcome {
+            InterruptedOutcome::Confirmed => (Some(DeploymentState::Confirmed), None),
+            InterruptedOutcome::Reverted { reason, .. } => (Some(DeploymentState::Reverted), Some(reason.as_str())),
+            InterruptedOutcome::Waiting { .. } => (None, None),
+        };
+        if let Some(state) = state {
+            let tables = (state == DeploymentState::Confirmed).then_some(&seen.observed.tables);
+            journal.finish(&host, deployment.id, state, note, tables)?;
+            confirmed |= state == DeploymentState::Confirmed;
+            journal.with(|s| s.mark_pending_unknown(&host))?;
+        }
+        found.push(Interrupted { host: host.clone(), token: deployment.token, outcome });
+    }
+    if confirmed {
+        plan.deployed = journal.with(|s| deployed(s, &host))?;
+        seen.changes = diff(&plan.desired, secrets, plan.deployed.as_ref(), &seen.observed);
+    }
+    Ok(found)
+}
+
+fn outcome_of(token: &str, observed: &Observed) -> InterruptedOutcome {
+    if let Some(pending) = observed.pending.as_ref().filter(|p| p.token == token) {
+        return InterruptedOutcome::Waiting { seconds: pending.seconds_left };
+    }
+    if observed.deployed_token.as_deref() == Some(token) {
+        return InterruptedOutcome::Confirmed;
+    }
+    match observed.last.as_ref().filter(|l| l.token == token) {
+        Some(last) if last.confirmed => InterruptedOutcome::Confirmed,
+        Some(last) => InterruptedOutcome::Reverted { clean: last.clean, reason: last.reason.clone() },
+        // Nothing on its disk changes before the confirmation: whether it rebooted or never began, it is as before.
+        None => InterruptedOutcome::Reverted { clean: true, reason: "it rebooted, or nothing had begun".to_owned() },
+    }
+}

@@ -1,0 +1,75 @@
+//! A plan as it is shown and as it is printed for programs.
+
+use serde::Serialize;
+
+use crate::model::Name;
+
+use super::change::{Cause, Change, Disruption};
+use super::plan::{HostPlan, Plan};
+use super::reconcile::Interrupted;
+
+/// What a plan comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanReport {
+    /// One entry a host, ordered by name.
+    pub hosts: Vec<HostReport>,
+    /// Differences on all hosts.
+    pub changes: usize,
+    /// How many of them were made on a host and not by us.
+    pub drift: usize,
+    /// How many interfaces would go down and up.
+    pub restarts: usize,
+    /// How many interfaces' peers would have to shake hands anew.
+    pub rekeys: usize,
+    /// Hosts that gave no answer that can be used.
+    pub failed: usize,
+}
+
+/// What a plan comes to on one host.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostReport {
+    /// Which host.
+    pub host: Name,
+    /// Where it is.
+    pub address: String,
+    /// Its operating system and kernel, once it has answered.
+    pub system: Option<String>,
+    /// What differs.
+    pub changes: Vec<Change>,
+    /// Why there is no plan for it.
+    pub error: Option<String>,
+    /// What to do about that.
+    pub hint: Option<String>,
+    /// Deploys that had been interrupted, and what became of them.
+    pub interrupted: Vec<Interrupted>,
+}
+
+impl From<&Plan> for PlanReport {
+    fn from(plan: &Plan) -> Self {
+        let hosts: Vec<HostReport> = plan.hosts.iter().map(HostReport::from).collect();
+        let count = |test: &dyn Fn(&Change) -> bool| hosts.iter().flat_map(|h| &h.changes).filter(|c| test(c)).count();
+        Self {
+            changes: count(&|_| true),
+            drift: count(&|c| c.cause == Cause::Drift),
+            restarts: count(&|c| c.disruption == Disruption::Restart),
+            rekeys: count(&|c| c.disruption == Disruption::Rekey),
+            failed: plan.failed(),
+            hosts,
+        }
+    }
+}
+
+impl From<&HostPlan> for HostReport {
+    fn from(plan: &HostPlan) -> Self {
+        let error = plan.seen.as_ref().err();
+        Self {
+            host: plan.host.name.clone(),
+            address: plan.host.address.to_string(),
+            system: plan.seen.as_ref().ok().map(|s| format!("{}, {}", s.observed.system.os, s.observed.system.kernel)),
+            changes: plan.changes().to_vec(),
+            error: error.map(ToString::to_string),
+            hint: error.and_then(super::HostError::hint),
+            interrupted: plan.interrupted.clone(),
+        }
+    }
+}

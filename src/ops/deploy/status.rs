@@ -1,0 +1,238 @@
+//! Who is connected: the links of the model, as the hosts see them right now or as the last deploys left them.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use crate::db::Database;
+use crate::fleet::{self, Fleet, Observed, Question, read_observation};
+use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
+use crate::ops::error::Error;
+use crate::wg::{NodeConfig, compile};
+
+use super::diff::SESSION_SECONDS;
+
+/// Whether a link carries traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// A handshake within the last three minutes.
+    Connected,
+    /// There was one, longer ago.
+    Disconnected,
+    /// There never was one since the interface came up.
+    Never,
+    /// The peer isn't configured on the host that should have it.
+    NotDeployed,
+    /// No host that could tell has answered.
+    Unknown,
+}
+
+/// One link as one of its ends sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkStatus {
+    /// The node at the far end.
+    pub node: Name,
+    /// Its role.
+    pub role: Role,
+    /// Its address in the network.
+    pub address: Option<String>,
+    /// The host that tells.
+    pub seen_by: Option<Name>,
+    /// The interface there.
+    pub interface: Option<String>,
+    /// Whether it carries traffic.
+    pub state: LinkState,
+    /// Seconds since the latest handshake.
+    pub handshake_age: Option<i64>,
+    /// Where the far end is.
+    pub endpoint: Option<String>,
+    /// Bytes received from it since the interface came up.
+    pub rx: u64,
+    /// Bytes sent to it.
+    pub tx: u64,
+}
+
+/// One host.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostStatus {
+    /// Which host.
+    pub host: Name,
+    /// Whether it answered; `None` when it wasn't asked.
+    pub reachable: Option<bool>,
+    /// Why not.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Seconds since it booted.
+    pub uptime: Option<u64>,
+    /// How its last deployment ended.
+    pub deployment: Option<DeploymentState>,
+    /// When that was.
+    pub deployed: Option<chrono::DateTime<chrono::Utc>>,
+    /// Its version, counted up per host.
+    pub version: Option<i64>,
+}
+
+/// The whole network.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The hosts, ordered by name.
+    pub hosts: Vec<HostStatus>,
+    /// The links; empty when hosts were not asked.
+    pub links: Vec<LinkStatus>,
+}
+
+/// Tells what is known without asking any host.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn recorded(database: &Database) -> Result<Status, Error> {
+    let topology = database.topology()?;
+    let hosts = topology.hosts.iter().map(|host| host_status(database, host)).collect::<Result<_, _>>()?;
+    Ok(Status { hosts, links: Vec::new() })
+}
+
+/// Asks every host, at most `parallel` at once. Needs no secret, so the vault may stay locked.
+///
+/// # Errors
+/// When the model contradicts itself or the store can't be read. A host that doesn't answer is an entry.
+pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<Status, Error> {
+    let topology = database.topology()?;
+    let compiled = compile::compile(&topology).map_err(Error::Model)?;
+    let jobs: Vec<(&Host, Vec<&NodeConfig>)> = topology
+        .hosts
+        .iter()
+        .map(|host| (host, nodes_on(&topology, &compiled, &host.name)))
+        .filter(|(_, nodes)| !nodes.is_empty())
+        .collect();
+    let answers: Vec<Mutex<Option<Result<Observed, fleet::Error>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.clamp(1, jobs.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some((host, nodes)), Some(slot)) = (jobs.get(at), answers.get(at)) else { break };
+                    let answer = ask(fleet, host, nodes);
+                    *slot.lock().expect("no thread panics with a slot") = Some(answer);
+                }
+            });
+        }
+    });
+    let mut hosts = Vec::new();
+    let mut links = Vec::new();
+    for ((host, nodes), slot) in jobs.iter().zip(answers) {
+        let mut status = host_status(database, host)?;
+        let answer = slot.into_inner().expect("no thread panics with a slot");
+        match &answer {
+            Some(Ok(observed)) => {
+                status.reachable = Some(true);
+                status.uptime = Some(observed.system.uptime);
+            }
+            Some(Err(error)) => {
+                status.reachable = Some(false);
+                status.error = Some(error.to_string());
+                status.hint = error.hint();
+            }
+            None => {}
+        }
+        hosts.push(status);
+        let observed = answer.as_ref().and_then(|a| a.as_ref().ok());
+        links.extend(nodes.iter().flat_map(|node| links_of(&topology, host, node, observed)));
+    }
+    Ok(Status { hosts, links: one_end_each(&topology, links) })
+}
+
+fn host_status(database: &Database, host: &Host) -> Result<HostStatus, Error> {
+    let last = database.deployments(&host.name, 1)?.into_iter().next();
+    Ok(HostStatus {
+        host: host.name.clone(),
+        reachable: None,
+        error: None,
+        hint: None,
+        uptime: None,
+        deployment: last.as_ref().map(|d| d.state),
+        deployed: last.as_ref().map(|d| d.finished.unwrap_or(d.started)),
+        version: last.as_ref().map(|d| d.version),
+    })
+}
+
+fn nodes_on<'a>(topology: &Topology, compiled: &'a [NodeConfig], host: &Name) -> Vec<&'a NodeConfig> {
+    let lives = |id: NodeId| topology.node(id).and_then(|n| n.host.as_ref()) == Some(host);
+    compiled.iter().filter(|config| lives(config.node)).collect()
+}
+
+fn ask(fleet: &dyn Fleet, host: &Host, nodes: &[&NodeConfig]) -> Result<Observed, fleet::Error> {
+    let interfaces = nodes.iter().flat_map(|n| &n.interfaces).map(|i| i.name.clone()).collect();
+    let question = Question { interfaces, ..Question::default() };
+    let answer = fleet.connect(host)?.run(&fleet::observe(&question, &[]))?;
+    read_observation(&answer, &question).map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })
+}
+
+fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Option<&Observed>) -> Vec<LinkStatus> {
+    let owners: BTreeMap<PublicKey, NodeId> =
+        topology.nodes.iter().flat_map(|n| n.interfaces.iter().map(move |i| (i.public_key, n.id))).collect();
+    let mut found = Vec::new();
+    for interface in &node.interfaces {
+        for peer in &interface.peers {
+            let Some(far) = owners.get(&peer.public_key).and_then(|id| topology.node(*id)) else { continue };
+            let seen =
+                observed.map(|o| o.interfaces.get(&interface.name).and_then(|i| i.live.peers.get(&peer.public_key)));
+            let clock = observed.map_or(0, |o| o.system.clock);
+            let live = seen.flatten();
+            let age = live.and_then(|l| l.latest_handshake).map(|time| (clock - time).max(0));
+            found.push(LinkStatus {
+                node: far.name.clone(),
+                role: far.role,
+                address: far.address4.map(|a| a.to_string()).or_else(|| far.address6.map(|a| a.to_string())),
+                seen_by: Some(host.name.clone()),
+                interface: Some(interface.name.to_string()),
+                state: match (seen, age) {
+                    (None, _) => LinkState::Unknown,
+                    (Some(None), _) => LinkState::NotDeployed,
+                    (Some(Some(_)), None) => LinkState::Never,
+                    (Some(Some(_)), Some(age)) if age <= SESSION_SECONDS => LinkState::Connected,
+                    (Some(Some(_)), Some(_)) => LinkState::Disconnected,
+                },
+                handshake_age: age,
+                endpoint: live.and_then(|l| l.endpoint).map(|e| e.to_string()),
+                rx: live.map_or(0, |l| l.rx),
+                tx: live.map_or(0, |l| l.tx),
+            });
+        }
+    }
+    found
+}
+
+/// Keeps one line a node: the server's, which sees all of them; another end's where the server didn't answer.
+fn one_end_each(topology: &Topology, links: Vec<LinkStatus>) -> Vec<LinkStatus> {
+    let mut best: BTreeMap<Name, LinkStatus> = BTreeMap::new();
+    for link in links.into_iter().filter(|link| link.role != Role::Server) {
+        match best.get(&link.node) {
+            Some(known) if known.state <= link.state => {}
+            _ => {
+                best.insert(link.node.clone(), link);
+            }
+        }
+    }
+    for node in topology.enabled().filter(|n| n.role != Role::Server) {
+        best.entry(node.name.clone()).or_insert_with(|| LinkStatus {
+            node: node.name.clone(),
+            role: node.role,
+            address: node.address4.map(|a| a.to_string()).or_else(|| node.address6.map(|a| a.to_string())),
+            seen_by: None,
+            interface: None,
+            state: LinkState::Unknown,
+            handshake_age: None,
+            endpoint: None,
+            rx: 0,
+            tx: 0,
+        });
+    }
+    let mut lines: Vec<LinkStatus> = best.into_values().collect();
+    lines.sort_by(|a, b| (a.role, &a.node).cmp(&(b.role, &b.node)));
+    lines
+}

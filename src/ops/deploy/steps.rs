@@ -1,0 +1,375 @@
+//! How changes are carried out on a host: commands, each with the command that takes it back. Pure.
+//!
+//! Peers are changed with `wg addconf` of just the peers that differ, not with `wg syncconf` of all: sessions, counters
+//! and AllowedIPs of the others are never touched, and an empty or broken file can't clear a key or a peer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use zeroize::Zeroizing;
+
+use crate::fleet::{Observed, StagedFile};
+use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
+use crate::wg::dump::LivePeer;
+use crate::wg::{InterfaceConfig, Route, Rule, firewall, runtime};
+
+use super::change::{Change, Kind};
+use super::desired::{Deployed, Desired, preshared};
+
+/// Keys on one command line: far below what any kernel allows.
+const KEYS_AT_ONCE: usize = 400;
+
+/// What a deploy does on one host.
+pub struct Steps {
+    /// Each step in words, its command, and the command that takes it back.
+    pub steps: Vec<Step>,
+    /// Files to stage, new ones and what undoing needs.
+    pub files: Vec<StagedFile>,
+    /// Commands that check the staged files and save what undoing needs.
+    pub checks: Vec<String>,
+    /// Files in /etc/wireguard to write when the deploy is confirmed.
+    pub keep: Vec<String>,
+    /// Files in /etc/wireguard to remove then.
+    pub remove: Vec<String>,
+    /// Interfaces to start at boot from then on.
+    pub enable: Vec<String>,
+    /// Interfaces no longer to start at boot from then on.
+    pub disable: Vec<String>,
+}
+
+/// One command on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it does, for the log.
+    pub what: String,
+    /// The command.
+    pub run: String,
+    /// The command that takes it back; harmless when the step was not carried out.
+    pub undo: String,
+}
+
+fn quote(value: impl ToString) -> String {
+    shlex::try_quote(&value.to_string()).expect("no value holds a NUL").into_owned()
+}
+
+fn ip(ipv4: bool) -> &'static str {
+    if ipv4 { "ip -4" } else { "ip -6" }
+}
+
+/// Turns the changes of one host into steps, in an order in which nothing is taken away before its successor is there.
+pub fn steps(
+    changes: &[Change],
+    desired: &Desired,
+    secrets: &Secrets,
+    deployed: Option<&Deployed>,
+    observed: &Observed,
+) -> Steps {
+    let mut builder = Builder { steps: Vec::new(), files: Vec::new(), checks: Vec::new(), observed };
+    let of = |kind: Kind| changes.iter().filter(move |c| c.kind == kind);
+    let config = |change: &Change| change.interface.as_ref().and_then(|name| desired.interface(name));
+
+    builder.stage(desired);
+    for change in of(Kind::InterfaceExtra) {
+        if let Some(name) = &change.interface {
+            builder.down(name);
+        }
+    }
+    for change in of(Kind::Sysctl) {
+        if let (Some(value), Some(before)) = (&change.after, &change.before) {
+            builder.sysctl(&change.subject, value, before);
+        }
+    }
+    for change in of(Kind::Firewall) {
+        if let Some(name) = &change.interface {
+            let was = deployed.and_then(|d| d.interface(name));
+            builder.firewall(name, config(change), was);
+        }
+    }
+    for interface in &desired.interfaces {
+        let mine: Vec<&Change> = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name)).collect();
+        if observed.interfaces.contains_key(&interface.name) && !mine.iter().any(|c| c.kind == Kind::Restart) {
+            builder.link(interface, &mine);
+            builder.peers(interface, secrets, &mine);
+            builder.routes(interface, &mine);
+        }
+    }
+    for change in of(Kind::RuleMissing).chain(of(Kind::RuleExtra)) {
+        builder.rules(change, desired);
+    }
+    for change in of(Kind::InterfaceMissing).chain(of(Kind::Restart)) {
+        if let Some(name) = &change.interface {
+            builder.up(name, change.kind == Kind::Restart);
+        }
+    }
+    let names = |kind: Kind, wanted: bool| -> Vec<String> {
+        let picked = of(kind).filter(|c| c.after.is_some() == wanted);
+        picked.filter_map(|c| c.interface.as_ref()).map(ToString::to_string).collect()
+    };
+    Steps {
+        steps: builder.steps,
+        files: builder.files,
+        checks: builder.checks,
+        keep: of(Kind::File).map(|c| c.subject.clone()).collect(),
+        remove: of(Kind::FileExtra).map(|c| c.subject.clone()).collect(),
+        enable: names(Kind::Boot, true),
+        disable: names(Kind::Boot, false),
+    }
+}
+
+struct Builder<'a> {
+    steps: Vec<Step>,
+    files: Vec<StagedFile>,
+    checks: Vec<String>,
+    observed: &'a Observed,
+}
+
+impl Builder<'_> {
+    fn step(&mut self, what: impl Into<String>, run: String, undo: String) {
+        self.steps.push(Step { what: what.into(), run, undo });
+    }
+
+    /// Stages every file and has it checked there: wg-quick reads it, and it holds the key, the port and as many peers
+    /// as intended.
+    fn stage(&mut self, desired: &Desired) {
+        for (path, content) in &desired.files {
+            self.files.push(StagedFile { path: format!("new/{path}"), content: content.clone() });
+        }
+        for interface in &desired.interfaces {
+            let port = interface.listen_port.map_or("-".to_owned(), |p| p.to_string());
+            let (name, key, peers) = (quote(&interface.name), interface.public_key, interface.peers.len());
+            self.checks.push(format!("w_check {name} {} {port} {peers}", quote(key)));
+            if interface.firewall.is_some() {
+                let file = firewall::file_name(&interface.name);
+                self.checks.push(format!("w_check_nft {}", quote(file)));
+            }
+        }
+    }
+
+    fn sysctl(&mut self, key: &str, value: &str, before: &str) {
+        let path = quote(format!("/proc/sys/{}", crate::fleet::sysctl_path(key)));
+        let set = |value: &str| format!("printf '%s\\n' {} > {path}", quote(value));
+        let undo = if before == "unset" { ":".to_owned() } else { set(before) };
+        self.step(format!("set {key} to {value}"), set(value), undo);
+    }
+
+    fn firewall(&mut self, name: &InterfaceName, wanted: Option<&InterfaceConfig>, was: Option<&InterfaceConfig>) {
+        let table_of = |i: &InterfaceConfig| i.firewall.as_ref().map(firewall::Firewall::table);
+        let Some(table) = wanted.and_then(table_of).or_else(|| was.and_then(table_of)).map(quote) else { return };
+        self.checks.push(format!("w_save_table {table}"));
+        let run = match wanted.filter(|i| i.firewall.is_some()) {
+            Some(_) => format!("nft -f \"$D\"/new/{}", quote(firewall::file_name(name))),
+            None => format!("nft delete table inet {table}"),
+        };
+        self.step(format!("replace firewall table {table}"), run, format!("w_restore_table {table}"));
+    }
+
+    /// The interface itself: link, key, port, MTU, addresses.
+    fn link(&mut self, interface: &InterfaceConfig, changes: &[&Change]) {
+        let name = quote(&interface.name);
+        let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
+        for change in changes {
+            match change.kind {
+                Kind::LinkDown => self.step(
+                    format!("set {name} up"),
+                    format!("ip link set dev {name} up"),
+                    format!("ip link set dev {name} down"),
+                ),
+                Kind::Mtu => self.step(
+                    format!("set the MTU of {name} to {}", interface.mtu),
+                    format!("ip link set dev {name} mtu {}", interface.mtu),
+                    format!("ip link set dev {name} mtu {}", seen.mtu),
+                ),
+                Kind::ListenPort => {
+                    let was = seen.live.listen_port.map_or("0".to_owned(), |p| p.to_string());
+                    let set = |port: &str| format!("wg set {name} listen-port {port}");
+                    let wanted = interface.listen_port.map_or("0".to_owned(), |p| p.to_string());
+                    self.step(format!("set the port of {name} to {wanted}"), set(&wanted), set(&was));
+                }
+                Kind::PrivateKey => {
+                    self.checks.push(format!("w_save_key {name}"));
+                    self.step(
+                        format!("set the key of {name}"),
+                        format!("wg set {name} private-key \"$D\"/strip/{name}.key"),
+                        format!("wg set {name} private-key \"$D\"/old/{name}.key"),
+                    );
+                }
+                Kind::AddressMissing | Kind::AddressExtra => {
+                    let address = change.after.as_ref().or(change.before.as_ref()).map_or("", String::as_str);
+                    let command = |verb| format!("ip addr {verb} {} dev {name}", quote(address));
+                    if change.kind == Kind::AddressMissing {
+                        self.step(format!("add address {address} to {name}"), command("add"), command("del"));
+                    } else {
+                        self.step(format!("remove address {address} from {name}"), command("del"), command("add"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Peers that differ, all of one interface at once; then those nobody planned.
+    fn peers(&mut self, interface: &InterfaceConfig, secrets: &Secrets, changes: &[&Change]) {
+        let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
+        let name = quote(&interface.name);
+        let differing: BTreeSet<&str> = changes
+            .iter()
+            .filter(|c| {
+                let kinds = [Kind::PeerMissing, Kind::AllowedIps, Kind::PresharedKey, Kind::Keepalive, Kind::Endpoint];
+                kinds.contains(&c.kind)
+            })
+            .map(|c| c.subject.as_str())
+            .collect();
+        let wanted: BTreeSet<PublicKey> = interface.peers.iter().map(|p| p.public_key).collect();
+        let extra: Vec<PublicKey> = seen.live.peers.keys().filter(|key| !wanted.contains(key)).copied().collect();
+        let mut new = Zeroizing::new(String::new());
+        let mut old = Zeroizing::new(String::new());
+        let mut added = Vec::new();
+        for peer in interface.peers.iter().filter(|p| differing.contains(p.name.as_str())) {
+            let live = seen.live.peers.get(&peer.public_key);
+            // An endpoint is only written when it has to change: a peer that roamed stays where it is.
+            let moves =
+                live.is_none() || changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == peer.name.as_str());
+            let endpoint = peer.endpoint.as_ref().filter(|_| moves).map(ToString::to_string);
+            let allowed: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
+            write_peer(&mut new, peer.public_key, preshared(secrets, peer), &allowed, endpoint, peer.keepalive);
+            match live {
+                Some(live) => write_live(&mut old, peer.public_key, live),
+                None => added.push(peer.public_key),
+            }
+        }
+        for key in &extra {
+            write_live(&mut old, *key, &seen.live.peers[key]);
+        }
+        if new.is_empty() && extra.is_empty() {
+            return;
+        }
+        let remove = |keys: &[PublicKey]| -> Vec<String> {
+            let one = |keys: &[PublicKey]| {
+                let peers: Vec<String> = keys.iter().map(|key| format!("peer {} remove", quote(key))).collect();
+                format!("wg set {name} {}", peers.join(" "))
+            };
+            keys.chunks(KEYS_AT_ONCE).map(one).collect()
+        };
+        let load = |which: &str| format!("wg addconf {name} \"$D\"/peers/{name}.{which}");
+        let mut run = remove(&extra);
+        let mut undo = remove(&added);
+        for (which, text, commands) in [("new", new, &mut run), ("old", old, &mut undo)] {
+            if !text.is_empty() {
+                self.files.push(StagedFile { path: format!("peers/{}.{which}", interface.name), content: text });
+                commands.push(load(which));
+            }
+        }
+        let what = format!("change {} and remove {} peers of {name}", differing.len(), extra.len());
+        let undo = if undo.is_empty() { ":".to_owned() } else { undo.join("; ") };
+        self.step(what, run.join(" && "), undo);
+    }
+
+    fn routes(&mut self, interface: &InterfaceConfig, changes: &[&Change]) {
+        let name = quote(&interface.name);
+        let wanted: BTreeMap<String, Route> =
+            runtime::routes(interface).into_iter().map(|r| (r.to_string(), r)).collect();
+        let seen: BTreeMap<String, Route> =
+            self.observed.interfaces[&interface.name].routes.iter().map(|r| (r.to_string(), *r)).collect();
+        let command = |verb: &str, route: &Route| {
+            let table = route.table.map_or(String::new(), |t| format!(" table {t}"));
+            format!("{} route {verb} {} dev {name}{table}", ip(route.to.is_ipv4()), route.to)
+        };
+        for change in changes {
+            let value = change.after.as_ref().or(change.before.as_ref()).map_or("", String::as_str);
+            match change.kind {
+                Kind::RouteMissing => {
+                    if let Some(route) = wanted.get(value) {
+                        let (add, del) = (command("add", route), command("del", route));
+                        self.step(format!("add route {value} through {name}"), add, del);
+                    }
+                }
+                Kind::RouteExtra => {
+                    if let Some(route) = seen.get(value) {
+                        // A route that went with an address is gone already.
+                        let (del, add) = (command("del", route), command("add", route));
+                        self.step(
+                            format!("remove route {value} through {name}"),
+                            format!("{del} 2>/dev/null || :"),
+                            add,
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn rules(&mut self, change: &Change, desired: &Desired) {
+        let command = |verb: &str, rule: &Rule| {
+            let Rule { ipv4, priority, mark, table } = rule;
+            format!("{} rule {verb} pref {priority} fwmark {mark:#x} lookup {table}", ip(*ipv4))
+        };
+        let matching = |rules: Vec<Rule>| -> Vec<Rule> {
+            let text = change.after.as_ref().or(change.before.as_ref());
+            rules.into_iter().filter(|rule| text.is_some_and(|t| *t == super::diff::rule_words(rule))).collect()
+        };
+        if change.kind == Kind::RuleMissing {
+            let all = desired.interfaces.iter().flat_map(|i| i.rules.iter().copied()).collect();
+            for rule in matching(all) {
+                self.step(
+                    format!("add rule {}", super::diff::rule_words(&rule)),
+                    command("add", &rule),
+                    command("del", &rule),
+                );
+            }
+        } else {
+            for rule in matching(self.observed.rules.iter().copied().collect()) {
+                // A rule that went with its interface is gone already.
+                let del = format!("{} 2>/dev/null || :", command("del", &rule));
+                self.step(format!("remove rule {}", super::diff::rule_words(&rule)), del, command("add", &rule));
+            }
+        }
+    }
+
+    fn up(&mut self, name: &InterfaceName, runs: bool) {
+        let name = quote(name);
+        if runs {
+            self.step(
+                format!("restart {name}"),
+                format!("w_down {name} && w_up_from {name} \"$D/new\""),
+                format!("w_down {name}; w_up_from {name} /etc/wireguard"),
+            );
+        } else {
+            self.step(format!("bring {name} up"), format!("w_up_from {name} \"$D/new\""), format!("w_down {name}"));
+        }
+    }
+
+    fn down(&mut self, name: &InterfaceName) {
+        let name = quote(name);
+        let undo = format!("w_is_up {name} || w_up_from {name} /etc/wireguard");
+        self.step(format!("take {name} down"), format!("w_down {name}"), undo);
+    }
+}
+
+/// Writes a peer as `wg addconf` reads it, every field given, so that nothing of what was there before is left over.
+fn write_peer(
+    text: &mut String,
+    key: PublicKey,
+    preshared: Option<&PresharedKey>,
+    allowed: &[String],
+    endpoint: Option<String>,
+    keepalive: Option<u16>,
+) {
+    let none = PresharedKey::from_random([0; 32]); // 32 zero bytes stand for no preshared key (wg(8))
+    let preshared = preshared.unwrap_or(&none).expose_base64();
+    let keepalive = keepalive.map_or("off".to_owned(), |seconds| seconds.to_string());
+    let _ = writeln!(text, "[Peer]\nPublicKey = {key}\nPresharedKey = {}", preshared.as_str());
+    if !allowed.is_empty() {
+        let _ = writeln!(text, "AllowedIPs = {}", allowed.join(", "));
+    }
+    if let Some(endpoint) = endpoint {
+        let _ = writeln!(text, "Endpoint = {endpoint}");
+    }
+    let _ = writeln!(text, "PersistentKeepalive = {keepalive}");
+}
+
+fn write_live(text: &mut String, key: PublicKey, live: &LivePeer) {
+    let allowed: Vec<String> = live.allowed_ips.iter().map(ToString::to_string).collect();
+    let endpoint = live.endpoint.map(|e| e.to_string());
+    write_peer(text, key, live.preshared.as_ref(), &allowed, endpoint, live.keepalive);
+}

@@ -1,0 +1,26 @@
+//! What the kernel has once an interface runs as written: the other half of the truth beside the file.
+
+use std::collections::BTreeSet;
+
+use super::{InterfaceConfig, Route, Table};
+
+/// Returns the routes through the interface that wg-quick(8) makes and those of the config, without the kernel's own.
+///
+/// wg-quick adds a route for every AllowedIP that no route through the interface covers yet, longest prefix first; when
+/// it comes up, what is there are the networks of its addresses.
+pub fn routes(config: &InterfaceConfig) -> BTreeSet<Route> {
+    let mut wanted: BTreeSet<Route> = config.routes.iter().copied().collect();
+    if config.table == Table::Auto {
+        let connected: Vec<_> = config.addresses.iter().map(|a| a.network()).filter(|n| !n.is_host()).collect();
+        let allowed = config.peers.iter().flat_map(|peer| &peer.allowed_ips);
+        let uncovered = allowed.filter(|to| !to.is_default() && !connected.iter().any(|net| net.covers(to)));
+        wanted.extend(uncovered.map(|to| Route { to: *to, table: None }));
+    }
+    wanted
+}
+
+/// Whether wg-quick gives the interface a default route by a firewall mark and a table of its own, which only its own
+/// `up` and `down` can put there and take away.
+pub fn takes_default_route(config: &InterfaceConfig) -> bool {
+    config.table == Table::Auto && config.peers.iter().any(|peer| peer.allowed_ips.iter().any(|to| to.is_default()))
+}

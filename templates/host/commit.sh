@@ -1,0 +1,38 @@
+# Confirms the deploy TOKEN, if it is the one that waits.
+w_main() {
+	w_t=
+	[ ! -r "$D/token" ] || read -r w_t < "$D/token"
+	if [ "$w_t" != "$TOKEN" ]; then
+		w_section gone
+		if [ -r "$RUN/last" ]; then cat "$RUN/last"; fi
+		w_section end
+		return 0
+	fi
+	W_ROLE=; . "$D/deploy.sh"
+	if [ "$DECISION" = undo ]; then
+		w_clean=no
+		w_undo_all "$WHY"
+		w_section undone "$w_clean"; w_section end
+		return 0
+	fi
+	if ! w_why=$(w_reserve 2>&1); then
+		w_unreserve
+		w_clean=no
+		w_undo_all "the new files don't fit on the disk"
+		w_section failed reserve "$w_clean"; printf '%s\n' "$w_why"; w_section end
+		return 0
+	fi
+	if mkdir "$D/decided" 2>/dev/null; then
+		echo commit > "$D/decided/by"
+		w_finish
+		w_section confirmed
+	else
+		w_section gone
+	fi
+	w_dump=$(wg show all dump 2>/dev/null)
+	w_text=$(w_still)
+	w_digest "$w_text" "$w_dump"
+	printf '%s\n' "$w_text"
+	w_section fingerprint "$w_sum"
+	w_section end
+}

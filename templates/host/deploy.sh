@@ -1,0 +1,183 @@
+# The part of a deploy that outlives its SSH connection; kept in memory-backed /run for as long as the deploy lasts.
+# Set before this: TOKEN, BEFORE (the fingerprint to come back to), W_NEW (files to keep), W_OLD (files to remove),
+# W_ENABLE and W_DISABLE (interfaces at boot), and the functions w_do and w_undo, one numbered case per step.
+
+WG_ENDPOINT_RESOLUTION_RETRIES=2 # a name that doesn't resolve is an error now, not a wait without end
+export WG_ENDPOINT_RESOLUTION_RETRIES
+
+w_is_up() { [ -d "/sys/class/net/$1" ]; }
+
+# Brings interface $1 up from directory $2. Under systemd the unit is what comes up, told by a drop-in below /run where
+# its file is: so it is stopped, restarted and seen as any other, and a reboot forgets the drop-in.
+w_up_from() {
+	w_conf=$2/$1.conf
+	if [ "$2" != /etc/wireguard ]; then # the hooks have to find the new files before they are in their place
+		mkdir -p "$D/up"
+		sed "s#/etc/wireguard/wgf-#$2/wgf-#g" "$w_conf" > "$D/up/$1.conf" || return 1
+		w_conf=$D/up/$1.conf
+	fi
+	if [ "$W_INIT" = systemd ]; then
+		w_drop=/run/systemd/system/wg-quick@$1.service.d
+		rm -rf "$w_drop"
+		if [ "$2" != /etc/wireguard ]; then
+			mkdir -p "$w_drop"
+			{
+				echo '[Service]'; echo 'Environment=WG_ENDPOINT_RESOLUTION_RETRIES=2'
+				echo 'ExecStart='; echo "ExecStart=$(command -v wg-quick) up $w_conf"
+				echo 'ExecStop='; echo "ExecStop=$(command -v wg-quick) down $w_conf"
+			} > "$w_drop/50-wg-friend.conf"
+			chmod -R go+rX /run/systemd/system/wg-quick@"$1".service.d
+		fi
+		systemctl daemon-reload && systemctl reset-failed "wg-quick@$1" 2>/dev/null
+		systemctl start "wg-quick@$1" || { systemctl status --no-pager -n 20 "wg-quick@$1" >&2; return 1; }
+	else
+		wg-quick up "$w_conf"
+	fi
+}
+
+# Takes interface $1 down, the way it came up.
+w_down() {
+	if [ "$W_INIT" = systemd ] && systemctl is-active -q "wg-quick@$1"; then
+		systemctl stop "wg-quick@$1"
+	elif w_is_up "$1"; then
+		w_conf=$1
+		[ ! -r "$D/up/$1.conf" ] || w_conf=$D/up/$1.conf
+		wg-quick down "$w_conf" || ip link del dev "$1"
+	fi
+	w_n=0 # a userspace WireGuard ends a moment after its socket is gone
+	while w_is_up "$1" && [ $w_n -lt 20 ]; do w_n=$((w_n + 1)); sleep 0.1 2>/dev/null || sleep 1; done
+	if w_is_up "$1"; then return 1; fi
+	rm -rf "$D/up/$1.conf" "/run/systemd/system/wg-quick@$1.service.d"
+	[ "$W_INIT" != systemd ] || systemctl daemon-reload
+}
+
+w_restore_table() {
+	if [ -s "$D/old/$1.nft" ]; then
+		{ printf 'table inet %s\ndelete table inet %s\n' "$1" "$1"; cat "$D/old/$1.nft"; } | nft -f -
+	else
+		nft delete table inet "$1"
+	fi
+}
+
+w_remember() { # token, outcome, clean or not, time, reason
+	printf '%s\n' "$TOKEN $1 $2 $(date +%s) $3" > "$RUN/last.new" && mv -f "$RUN/last.new" "$RUN/last"
+}
+
+w_clear() { # the lock goes last, in one move
+	for w_f in $W_NEW; do rm -f "/etc/wireguard/.$w_f.wg-friend"; done
+	rm -rf "$RUN/done"; mv "$D" "$RUN/done" && rm -rf "$RUN/done"
+}
+
+# Takes back every step that was begun, the last one first, until the host is as it was before.
+w_undo_all() {
+	mkdir "$D/decided" 2>/dev/null || return 1
+	echo undo > "$D/decided/by"
+	w_take_back "$1"
+}
+
+w_take_back() {
+	w_at=0
+	[ ! -r "$D/at" ] || read -r w_at < "$D/at"
+	w_try=0; w_clean=no
+	while :; do
+		w_k=$w_at
+		while [ "$w_k" -gt 0 ]; do w_undo "$w_k" >/dev/null 2>&1; w_k=$((w_k - 1)); done
+		if [ "$(w_fingerprint)" = "$BEFORE" ]; then w_clean=yes; break; fi
+		w_try=$((w_try + 1))
+		[ $w_try -lt 4 ] || break
+		sleep 1
+	done
+	w_remember undone $w_clean "$1"
+	w_clear
+}
+
+# Writes the new files beside the old ones. Fails without a trace when the disk is full.
+w_reserve() {
+	[ -d /etc/wireguard ] || { mkdir -p -m 700 /etc/wireguard && : > "$D/made"; } || return 1
+	[ -d /var/lib/wg-friend ] || mkdir -p -m 700 /var/lib/wg-friend || return 1
+	for w_f in $W_NEW; do
+		w_p=/etc/wireguard/.$w_f.wg-friend
+		cat "$D/new/$w_f" > "$w_p" && cmp -s "$D/new/$w_f" "$w_p" && chmod 600 "$w_p" || { w_unreserve; return 1; }
+		sync "$w_p" 2>/dev/null || sync
+	done
+	echo "token $TOKEN" > /var/lib/wg-friend/deployed.new || { w_unreserve; return 1; }
+}
+w_unreserve() {
+	for w_f in $W_NEW; do rm -f "/etc/wireguard/.$w_f.wg-friend"; done
+	rm -f /var/lib/wg-friend/deployed.new
+	rmdir /var/lib/wg-friend 2>/dev/null || :
+	[ ! -e "$D/made" ] || rmdir /etc/wireguard 2>/dev/null || :
+}
+
+# Makes what runs last. May run again after it was interrupted. The firewall's files sort before the interfaces', and
+# new rules over old peers are safe: so whatever moment a power cut picks, what boots is consistent.
+w_finish() {
+	chmod 700 /etc/wireguard
+	for w_f in $W_NEW; do
+		[ ! -e "/etc/wireguard/.$w_f.wg-friend" ] || mv -f "/etc/wireguard/.$w_f.wg-friend" "/etc/wireguard/$w_f"
+	done
+	for w_f in $W_OLD; do rm -f "/etc/wireguard/$w_f"; done
+	for w_i in $W_ENABLE; do w_enable "$w_i"; done
+	for w_i in $W_DISABLE; do w_disable "$w_i"; done
+	w_reload=no
+	for w_i in $W_ENABLE; do
+		[ ! -d "/run/systemd/system/wg-quick@$w_i.service.d" ] || { rm -rf "/run/systemd/system/wg-quick@$w_i.service.d"; w_reload=yes; }
+	done
+	[ $w_reload = no ] || systemctl daemon-reload
+	[ ! -e /var/lib/wg-friend/deployed.new ] || mv -f /var/lib/wg-friend/deployed.new /var/lib/wg-friend/deployed
+	sync /etc/wireguard 2>/dev/null || sync
+	w_remember confirmed yes -
+	w_clear
+}
+
+w_enable() {
+	! w_boot "$1" || return 0
+	case $W_INIT in
+	systemd) systemctl enable -q "wg-quick@$1" ;;
+	openrc) [ -e "/etc/init.d/wg-quick.$1" ] || ln -s wg-quick "/etc/init.d/wg-quick.$1"; rc-update -q add "wg-quick.$1" default ;;
+	*) w_rc_local "$1" "$(command -v wg-quick) up $1 # wg-friend" ;;
+	esac
+}
+w_disable() {
+	w_boot "$1" || return 0
+	case $W_INIT in
+	systemd) systemctl disable -q "wg-quick@$1" ;;
+	openrc) rc-update -q del "wg-quick.$1" default; rm -f "/etc/init.d/wg-quick.$1" ;;
+	*) w_rc_local "$1" "" ;;
+	esac
+}
+# Puts line $2 for interface $1 into /etc/rc.local, before a closing `exit 0`; an empty line takes it out.
+w_rc_local() {
+	[ -f /etc/rc.local ] || printf '#!/bin/sh\n' > /etc/rc.local || return 1
+	awk -v name="$1" -v line="$2" '
+		index($0, "wg-quick up " name " # wg-friend") { next }
+		/^exit 0/ && line != "" { print line; line = "" }
+		{ print }
+		END { if (line != "") print line }' /etc/rc.local > /etc/.rc.local.wg-friend || { rm -f /etc/.rc.local.wg-friend; return 1; }
+	chmod 755 /etc/.rc.local.wg-friend && mv -f /etc/.rc.local.wg-friend /etc/rc.local
+}
+
+# Waits for the decision; when none has come in time, takes it.
+w_watch() {
+	: > "$D/watching"
+	read -r w_until < "$D/until"
+	while :; do
+		read -r w_t 2>/dev/null < "$D/token" || exit 0
+		[ "$w_t" = "$TOKEN" ] || exit 0
+		w_uptime
+		[ "$w_up" -lt "$w_until" ] || break
+		sleep 1
+	done
+	w_undo_all "nobody confirmed in time" && exit 0
+	sleep 5 # somebody else decided; if that one died half-way, finish in its place
+	read -r w_t 2>/dev/null < "$D/token" || exit 0
+	[ "$w_t" = "$TOKEN" ] || exit 0
+	read -r w_by < "$D/decided/by" || w_by=undo
+	if [ "$w_by" = commit ]; then w_finish; else w_take_back "nobody confirmed in time"; fi
+}
+
+w_init
+case ${W_ROLE:-} in
+watch) w_watch ;;
+undo) w_undo_all "${W_WHY:-taken back}" ;;
+esac

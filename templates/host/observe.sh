@@ -1,0 +1,33 @@
+# One round trip: all there is to know about a host. W_NUDGE: addresses to ping first, so that peers show whether they live.
+w_main() {
+	if [ -n "$W_NUDGE" ]; then
+		for w_a in $W_NUDGE; do ping -n -c 1 -W 1 "$w_a" >/dev/null 2>&1 & done
+		wait
+	fi
+	w_init
+	w_section system
+	read -r w_v < /proc/sys/kernel/osrelease; echo "kernel $w_v"
+	read -r w_v < /proc/sys/kernel/hostname; echo "hostname $w_v"
+	w_uptime; echo "uptime $w_up"
+	echo "clock $(date +%s)"
+	echo "init $W_INIT"
+	if [ -r /etc/os-release ]; then
+		while IFS= read -r w_v; do case $w_v in PRETTY_NAME=*) w_v=${w_v#*=}; w_v=${w_v#\"}; echo "os ${w_v%\"}" ;; esac; done < /etc/os-release
+	fi
+	for w_t in wg wg-quick ip nft sysctl stat awk sort sha256sum ping; do if w_have $w_t; then echo "tool $w_t"; fi; done
+	w_dump=$(wg show all dump 2>/dev/null)
+	w_text=$(w_still)
+	w_digest "$w_text" "$w_dump"
+	w_section dump; printf '%s\n' "$w_dump"
+	printf '%s\n' "$w_text"
+	w_section fingerprint "$w_sum"
+	if [ -r "$D/token" ]; then
+		read -r w_v < "$D/token"; w_until=0; w_by=-
+		[ ! -r "$D/until" ] || read -r w_until < "$D/until"
+		[ ! -r "$D/decided/by" ] || read -r w_by < "$D/decided/by"
+		w_section pending "$w_v" "$((w_until - w_up))" "$w_by"
+	fi
+	if [ -r "$RUN/last" ]; then w_section last; cat "$RUN/last"; fi
+	if [ -r /var/lib/wg-friend/deployed ]; then w_section record; cat /var/lib/wg-friend/deployed; fi
+	w_section end
+}
