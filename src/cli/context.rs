@@ -2,11 +2,17 @@
 
 use std::path::PathBuf;
 
+use zeroize::Zeroizing;
+
 use super::Global;
 use super::output::Output;
 use super::prompt;
+use crate::db::{Database, Passphrase, Store};
+use crate::model::{Actor, Source};
 use crate::ops::Error;
 use crate::ops::clock::System;
+use crate::ops::network::change::Mode;
+use crate::ops::safety::unlock::{self, Sources};
 use crate::settings::{Settings, default_database};
 
 /// The surroundings of one command.
@@ -45,7 +51,64 @@ impl Context {
         })
     }
 
-    /// Asks before something that can't easily be undone. `--yes` answers; so does the lack of a terminal, with an error.
+    /// Returns who is at work: the login name, and where from when that is over SSH.
+    pub fn actor(&self) -> Actor {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let operator = variable("SUDO_USER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        let address = variable("SSH_CONNECTION").and_then(|c| c.split_whitespace().next().map(str::to_owned));
+        let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+        Actor { operator: operator.unwrap_or_else(uid), address, source: Source::Cli }
+    }
+
+    /// Returns whether a change is saved or only tried out.
+    pub fn mode(&self) -> Mode {
+        if self.dry_run { Mode::Preview } else { Mode::Save }
+    }
+
+    /// Opens the database, locked: enough for everything that isn't secret.
+    pub fn open(&self) -> Result<Database, Error> {
+        unlock::open(&self.database)
+    }
+
+    /// Opens and unlocks the database: with the key in the kernel's keyring, or with a passphrase from a file, the
+    /// environment, systemd's credentials or a terminal.
+    pub fn store(&self) -> Result<Store, Error> {
+        self.with_sources(|sources| unlock::unlock(&self.database, sources, &self.actor(), &self.clock))
+    }
+
+    /// Opens and unlocks the database with a passphrase, whatever the keyring holds.
+    pub fn store_with_passphrase(&self) -> Result<(Store, Passphrase), Error> {
+        self.with_sources(|sources| unlock::with_passphrase(&self.database, sources, &self.actor(), &self.clock))
+    }
+
+    /// Hands over the places that a passphrase may come from.
+    pub fn with_sources<T>(&self, work: impl FnOnce(&Sources<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let ask = |attempt: usize| {
+            if attempt > 0 {
+                self.out.warn("wrong passphrase; try again");
+            }
+            prompt::passphrase(&format!("Passphrase of {}: ", self.database.display()))
+        };
+        work(&Sources {
+            file: self.passphrase_file.clone(),
+            environment: std::env::var("WG_FRIEND_PASSPHRASE").ok().map(Zeroizing::new),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            ask: prompt::is_possible().then_some(&ask),
+        })
+    }
+
+    /// Returns a new passphrase: from where passphrases come from, or from a terminal, typed twice.
+    pub fn new_passphrase(&self, from_file: Option<&PathBuf>) -> Result<Passphrase, Error> {
+        if let Some(path) = from_file {
+            return unlock::first_line(path).map(Passphrase::new);
+        }
+        if prompt::is_possible() {
+            return prompt::new_passphrase("New passphrase, at least 8 characters: ").map(Passphrase::new);
+        }
+        Err(Error::MissingAnswer { what: "a new passphrase", flag: "--new-passphrase-file FILE" })
+    }
+
+    /// Asks before something that can't easily be undone. `--yes` answers; without a terminal its lack is an error.
     pub fn confirm(&self, question: &str) -> Result<(), Error> {
         if self.yes {
             return Ok(());

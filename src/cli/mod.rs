@@ -1,10 +1,30 @@
 //! The command line: what can be typed, and how it is answered. A file per command.
 
+mod add;
+mod audit;
+mod change;
 mod completions;
 mod context;
+mod deploy;
+mod enable;
+mod init;
+mod list;
+mod log;
 mod man;
+mod network;
 pub mod output;
+mod plan;
+mod progress;
 pub mod prompt;
+mod remove;
+mod rename;
+mod rotate;
+mod set;
+mod show;
+mod status;
+mod topology;
+mod unlock;
+mod vault;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -101,6 +121,26 @@ pub struct Global {
 /// What wg-friend can be told to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
+    Add(add::Args),
+    Set(set::Args),
+    Rename(rename::Args),
+    Remove(remove::Args),
+    Enable(enable::EnableArgs),
+    Disable(enable::DisableArgs),
+    Rotate(rotate::Args),
+    List(list::Args),
+    Show(show::Args),
+    Topology(topology::Args),
+    Plan(plan::Args),
+    Deploy(deploy::Args),
+    Status(status::Args),
+    Log(log::Args),
+    Network(network::Args),
+    Unlock(unlock::UnlockArgs),
+    Lock(unlock::LockArgs),
+    Vault(vault::Args),
+    Audit(audit::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -108,6 +148,26 @@ enum Command {
 impl Command {
     fn run(self, context: &Context) -> Result<Exit, Error> {
         match self {
+            Self::Init(args) => init::run(args, context),
+            Self::Add(args) => add::run(args, context),
+            Self::Set(args) => set::run(&args, context),
+            Self::Rename(args) => rename::run(args, context),
+            Self::Remove(args) => remove::run(&args, context),
+            Self::Enable(args) => enable::enable(&args, context),
+            Self::Disable(args) => enable::disable(&args, context),
+            Self::Rotate(args) => rotate::run(args, context),
+            Self::List(args) => list::run(&args, context),
+            Self::Show(args) => show::run(&args, context),
+            Self::Topology(args) => topology::run(&args, context),
+            Self::Plan(args) => plan::run(&args, context),
+            Self::Deploy(args) => deploy::run(&args, context),
+            Self::Status(args) => status::run(&args, context),
+            Self::Log(args) => log::run(&args, context),
+            Self::Network(args) => network::run(args, context),
+            Self::Unlock(args) => unlock::unlock(&args, context),
+            Self::Lock(args) => unlock::lock(&args, context),
+            Self::Vault(args) => vault::run(args, context),
+            Self::Audit(args) => audit::run(args, context),
             Self::Completions(args) => completions::run(&args, context),
             Self::Man(args) => man::run(&args, context),
         }

@@ -68,6 +68,11 @@ impl Output {
         self.json
     }
 
+    /// Whether only what was asked for is said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// How often `-v` was given.
     pub fn verbosity(&self) -> u8 {
         self.verbose

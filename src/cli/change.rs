@@ -1,0 +1,156 @@
+//! How the outcome of a change is shown: what was done, what differs, who has to be told, what to do next.
+
+use super::Context;
+use super::output::{paint, paint_code, style};
+use crate::model::Role;
+use crate::ops::Error;
+use crate::ops::network::change::{FileChange, Outcome};
+use crate::ops::network::view::NodeView;
+
+/// So many names are listed before the rest is counted.
+const LISTED: usize = 8;
+
+/// Shows the outcome of a change.
+pub(super) fn show(context: &Context, outcome: &Outcome) -> Result<(), Error> {
+    if context.out.is_json() {
+        return context.out.show(outcome, |_| String::new());
+    }
+    if outcome.saved {
+        // A key that is kept nowhere must be seen, also under --quiet.
+        let files: String = outcome.shown_once.iter().map(shown_file).collect();
+        if !files.is_empty() {
+            context.out.text(&files)?;
+        }
+        context.out.note(summary(outcome).trim_end());
+        return Ok(());
+    }
+    context.out.text(&outcome.files.iter().map(file_change).collect::<String>())?;
+    context.out.note(summary(outcome).trim_end());
+    context.out.note(paint(style::WARN, "dry run: nothing was changed"));
+    Ok(())
+}
+
+/// Returns what would follow, to be read before a question is answered.
+pub(super) fn consequences(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for node in &outcome.nodes {
+        text.push_str(&format!("{} {}\n", paint(style::BAD, "-"), headline(node)));
+    }
+    text.push_str(&body(outcome));
+    text
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let (sign, colour) = match outcome.action {
+        "added" | "enabled" => ("+", style::GOOD),
+        "removed" | "disabled" => ("-", style::BAD),
+        _ => ("~", style::WARN),
+    };
+    let mut text = String::new();
+    for node in &outcome.nodes {
+        text.push_str(&format!("{} {} {}\n", paint(colour, sign), outcome.action, headline(node)));
+    }
+    if outcome.nodes.is_empty() {
+        text.push_str(&format!("{} {} the network\n", paint(colour, sign), outcome.action));
+    }
+    text.push_str(&body(outcome));
+    if let Some(next) = next(outcome) {
+        text.push_str(&format!("  {} {}\n", paint(style::DIM, "next:"), paint_code(&next)));
+    }
+    text
+}
+
+fn headline(node: &NodeView) -> String {
+    format!("{} {}  {}", node.role, paint(style::STRONG, &node.name), node.addresses().join("  "))
+}
+
+/// Returns what differs and who has to be told.
+fn body(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let subject = outcome.nodes.first().map(|node| node.name.to_string());
+    let is_listed = |name: &str| outcome.nodes.iter().any(|node| node.name.as_str() == name);
+    let several = outcome.nodes.len() > 1;
+    let width = outcome.changes.iter().map(|change| change.field.len()).max().unwrap_or(0);
+    for change in &outcome.changes {
+        let own = Some(&change.node) == subject.as_ref() || change.node.is_empty();
+        let whose = if own && !several { String::new() } else { format!("{} ", change.node) };
+        if matches!(change.field, "enabled") && is_listed(&change.node) {
+            continue; // said already
+        }
+        let before = if change.before.is_empty() { "none" } else { &change.before };
+        let after = if change.after.is_empty() { "none" } else { &change.after };
+        text.push_str(&format!(
+            "    {whose}{:width$}  {} {} {}\n",
+            change.field,
+            paint(style::BAD, before),
+            paint(style::DIM, "→"),
+            paint(style::GOOD, after)
+        ));
+    }
+    for remark in &outcome.remarks {
+        text.push_str(&format!("  {} {}\n", paint(style::WARN, "note:"), paint_code(remark)));
+    }
+    if !outcome.deploy.is_empty() {
+        text.push_str(&format!("  {} {}\n", paint(style::DIM, "to deploy:"), names(&outcome.deploy)));
+    }
+    if !outcome.new_files.is_empty() {
+        text.push_str(&format!("  {} {}\n", paint(style::DIM, "needs a new file:"), names(&outcome.new_files)));
+    }
+    text
+}
+
+fn names(names: &[crate::model::Name]) -> String {
+    let listed: Vec<&str> = names.iter().take(LISTED).map(|name| name.as_str()).collect();
+    match names.len().saturating_sub(LISTED) {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
+    }
+}
+
+/// Returns the command that most likely comes next.
+fn next(outcome: &Outcome) -> Option<String> {
+    if !outcome.saved {
+        return None;
+    }
+    let node = outcome.nodes.first();
+    let needs_file = |node: &NodeView| outcome.new_files.contains(&node.name);
+    match (outcome.action, node) {
+        ("added" | "rotated", Some(node))
+            if node.role == Role::Remote && needs_file(node) && outcome.shown_once.is_empty() =>
+        {
+            Some(format!("`wg-friend qr {}`", node.name))
+        }
+        _ if !outcome.deploy.is_empty() => Some("`wg-friend plan`".into()),
+        ("added", Some(node)) if needs_file(node) && node.role != Role::Remote => Some(format!(
+            "`wg-friend set {0} host=HOST` to deploy over SSH, or `wg-friend generate {0}` for its file",
+            node.name
+        )),
+        _ => None,
+    }
+}
+
+fn shown_file(file: &crate::ops::network::change::ShownFile) -> String {
+    format!(
+        "# {} of {}: shown this once, the private key is kept nowhere\n{}\n",
+        file.file,
+        file.node,
+        file.content.trim_end()
+    )
+}
+
+fn file_change(change: &FileChange) -> String {
+    let title = format!("{} {} of {}", if change.new { "new:" } else { "changed:" }, change.file, change.node);
+    let mut text = format!("{}\n", paint(style::STRONG, title));
+    for line in change.text.lines().skip_while(|line| line.starts_with("---") || line.starts_with("+++")) {
+        let colour = match line.as_bytes().first() {
+            _ if change.new => style::PLAIN,
+            Some(b'+') => style::GOOD,
+            Some(b'-') => style::BAD,
+            Some(b'@') => style::DIM,
+            _ => style::PLAIN,
+        };
+        text.push_str(&format!("  {}\n", paint(colour, line)));
+    }
+    text.push('\n');
+    text
+}

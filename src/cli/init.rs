@@ -1,0 +1,240 @@
+//! `init`: a new network, by questions or by options.
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use super::output::{Fields, paint, paint_code, style};
+use super::{Context, Exit, prompt, vault};
+use crate::db::Passphrase;
+use crate::model::{Endpoint, InterfaceName, Mtu, Name, Network, Origin, Port, PskPolicy, Role};
+use crate::ops::Error;
+use crate::ops::network::add::NewNodes;
+use crate::ops::network::init::{self, DEFAULT_CIDR, Made, Request};
+use crate::ops::network::network::{cidr4, cidr6};
+use crate::ops::network::setting::{Change, dns, parse};
+use crate::settings::KdfProfile;
+
+/// Make a new network with an encrypted database
+///
+/// On a terminal, asks for what the options don't say. Prints a recovery key once.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wg-friend init\n  wg-friend init --name home --cidr 10.66.0.0/24 --server hub --endpoint vpn.example.com\n  wg-friend init --name lab --no-ipv6 --passphrase-file /run/secrets/wg-friend\n\nWG_FRIEND_KDF_LOG_N sets scrypt's cost directly (base-2 logarithm, 10 to 20); it is meant for tests and very small machines."
+)]
+pub(super) struct Args {
+    /// What to call the network
+    #[arg(long, value_name = "NAME")]
+    name: Option<Name>,
+    /// Its IPv4 prefix, or none [default: 10.66.0.0/24]
+    #[arg(long, value_name = "CIDR")]
+    cidr: Option<String>,
+    /// Its IPv6 prefix [default: a /64 of a random unique local /48]
+    #[arg(long, value_name = "CIDR", conflicts_with = "no_ipv6")]
+    cidr6: Option<String>,
+    /// No IPv6 in the network
+    #[arg(long)]
+    no_ipv6: bool,
+    /// UDP port of the server
+    #[arg(long, value_name = "PORT", default_value = "51820")]
+    port: Port,
+    /// Name of the WireGuard interface
+    #[arg(long, value_name = "NAME", default_value = "wg0")]
+    interface: InterfaceName,
+    /// DNS servers and search domains of clients, separated by commas
+    #[arg(long, value_name = "LIST")]
+    dns: Option<String>,
+    /// Bytes per packet
+    #[arg(long, value_name = "BYTES", default_value = "1420")]
+    mtu: Mtu,
+    /// Seconds between keepalives of nodes that nobody can dial; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    keepalive: u16,
+    /// Which links get a preshared key: unique (every link has one of its own) or none
+    #[arg(long, value_name = "POLICY", default_value = "unique")]
+    psk: PskPolicy,
+    /// Add the server at once, with this name
+    #[arg(long, value_name = "NAME")]
+    server: Option<Name>,
+    /// Where the others dial the server
+    #[arg(long, value_name = "HOST[:PORT]", requires = "server")]
+    endpoint: Option<String>,
+    /// How costly trying a passphrase is: standard (1 GiB of memory) or light (64 MiB) [default: of the settings]
+    #[arg(long, value_name = "PROFILE")]
+    kdf: Option<KdfProfile>,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
+    if context.database.exists() {
+        return Err(Error::DatabaseExists(context.database.clone()));
+    }
+    let cost = vault::cost(args.kdf.unwrap_or(context.settings.kdf))?;
+    let asks = prompt::is_possible() && !context.yes && args.name.is_none();
+    let (network, server) = if asks { wizard(args, context)? } else { from_options(args)? };
+    if context.dry_run {
+        let document = serde_json::json!({ "database": context.database, "network": network, "dry_run": true });
+        context.out.show(&document, |_| plan(&network, server.as_ref()))?;
+        context.out.note(paint(style::WARN, "dry run: nothing was changed"));
+        return Ok(Exit::Done);
+    }
+    let passphrase = passphrase(context)?;
+    if asks {
+        context.out.note(plan(&network, server.as_ref()).trim_end());
+        if !prompt::confirm("Make this network?", true)? {
+            return Err(Error::Cancelled);
+        }
+    }
+    let request = Request { network, server, passphrase, cost };
+    let (made, recovery) = init::init(&context.database, request, &context.actor(), &context.clock)?;
+    let recovery = recovery.expose();
+    if context.out.is_json() {
+        let document = serde_json::json!({ "database": made.database, "network": made.network, "server": made.server, "recovery_key": *recovery });
+        context.out.show(&document, |_| String::new())?;
+    } else {
+        context.out.note(report(&made).trim_end());
+        context.out.text(&vault::recovery(&recovery))?;
+        context.out.note(next(&made).trim_end());
+    }
+    Ok(Exit::Done)
+}
+
+fn from_options(args: Args) -> Result<(Network, Option<NewNodes>), Error> {
+    let name = args.name.ok_or(Error::MissingAnswer { what: "a name for the network", flag: "--name" })?;
+    let four = match args.cidr.as_deref() {
+        Some("none") => None,
+        Some(text) => Some(cidr4("--cidr", text)?),
+        None => Some(DEFAULT_CIDR),
+    };
+    let six = match args.cidr6.as_deref() {
+        _ if args.no_ipv6 => None,
+        Some("none") => None,
+        Some(text) => Some(cidr6("--cidr6", text)?),
+        None => Some(init::random_prefix6()?),
+    };
+    let network = Network {
+        name,
+        interface: args.interface,
+        cidr4: four,
+        cidr6: six,
+        port: args.port,
+        dns: args.dns.map_or(Ok(Vec::new()), |list| dns("--dns", &list))?,
+        mtu: args.mtu,
+        keepalive: args.keepalive,
+        psk: args.psk,
+    };
+    let server = args.server.map(|name| server(name, args.endpoint.as_deref(), Origin::Manual)).transpose()?;
+    Ok((network, server))
+}
+
+fn server(name: Name, endpoint: Option<&str>, origin: Origin) -> Result<NewNodes, Error> {
+    let mut request = NewNodes::one(Role::Server, name, origin);
+    if let Some(endpoint) = endpoint {
+        request.settings.extend(parse("--endpoint", "endpoint", Change::Set, endpoint)?);
+    }
+    Ok(request)
+}
+
+/// Asks for everything that makes a network.
+fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), Error> {
+    context.out.note(format!("A new network, in {}\n", context.database.display()));
+    fn reads<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<(), String> {
+        text.parse::<T>().map(|_| ()).map_err(|e| e.to_string())
+    }
+    let reason = |error: Error| error.to_string().split_once(": ").map_or_else(String::new, |(_, why)| why.to_owned());
+    let name = prompt::text("Name of the network", Some("home"), None, reads::<Name>)?;
+    let four = prompt::text(
+        "IPv4 prefix",
+        Some(args.cidr.as_deref().unwrap_or("10.66.0.0/24")),
+        Some("addresses inside the VPN; choose one that no LAN of yours uses; `none` for IPv6 only"),
+        move |text| if text == "none" { Ok(()) } else { cidr4("", text).map(|_: Ipv4Net| ()).map_err(reason) },
+    )?;
+    let random = init::random_prefix6()?.to_string();
+    let six = prompt::text(
+        "IPv6 prefix",
+        Some(args.cidr6.as_deref().unwrap_or(if args.no_ipv6 { "none" } else { &random })),
+        Some("a random private one; `none` for IPv4 only"),
+        move |text| if text == "none" { Ok(()) } else { cidr6("", text).map(|_: Ipv6Net| ()).map_err(reason) },
+    )?;
+    let names = prompt::text(
+        "DNS servers for clients",
+        Some(args.dns.as_deref().unwrap_or("none")),
+        Some("addresses and search domains, separated by commas; `none` leaves theirs alone"),
+        move |text| if text == "none" { Ok(()) } else { dns("", text).map(|_| ()).map_err(reason) },
+    )?;
+    let default = args.server.as_ref().map_or("hub", Name::as_str).to_owned();
+    let server_name =
+        prompt::text("Name of the server", Some(&default), Some("the machine that the others dial"), reads::<Name>)?;
+    let port = args.port;
+    let endpoint = prompt::text(
+        "Its public address or name",
+        args.endpoint.as_deref(),
+        Some("such as vpn.example.com or 203.0.113.7; another port than the network's with :PORT"),
+        move |text| Endpoint::parse_with_default(text, port).map(|_| ()).map_err(|e| e.to_string()),
+    )?;
+    let read_name = |text: String| text.parse::<Name>().map_err(Error::from);
+    let network = Network {
+        name: read_name(name)?,
+        interface: args.interface,
+        cidr4: if four == "none" { None } else { Some(cidr4("IPv4 prefix", &four)?) },
+        cidr6: if six == "none" { None } else { Some(cidr6("IPv6 prefix", &six)?) },
+        port: args.port,
+        dns: if names == "none" { Vec::new() } else { dns("DNS", &names)? },
+        mtu: args.mtu,
+        keepalive: args.keepalive,
+        psk: args.psk,
+    };
+    let server = server(read_name(server_name)?, Some(&endpoint), Origin::Wizard)?;
+    Ok((network, Some(server)))
+}
+
+fn passphrase(context: &Context) -> Result<Passphrase, Error> {
+    let given = context.with_sources(|sources| sources.at_hand())?;
+    let passphrase = match given {
+        Some(passphrase) => passphrase,
+        None if prompt::is_possible() => {
+            prompt::new_passphrase("Passphrase for its secrets, at least 8 characters: ").map(Passphrase::new)?
+        }
+        None => {
+            return Err(Error::MissingAnswer {
+                what: "a passphrase",
+                flag: "--passphrase-file FILE, or in WG_FRIEND_PASSPHRASE",
+            });
+        }
+    };
+    passphrase.check_new()?;
+    Ok(passphrase)
+}
+
+fn plan(network: &Network, server: Option<&NewNodes>) -> String {
+    let prefixes: Vec<String> = network.prefixes().map(|p| p.to_string()).collect();
+    let mut fields = Fields::new();
+    fields.add("network", &network.name).add("prefixes", prefixes.join("\n")).add("port", network.port);
+    fields.add("DNS", network.dns.join(", "));
+    fields.add("server", server.map(|s| s.names[0].to_string()).unwrap_or_default());
+    format!("\n{}\n", fields.render())
+}
+
+fn report(made: &Made) -> String {
+    let prefixes: Vec<String> = made.network.prefixes().map(|p| p.to_string()).collect();
+    let mut text = format!(
+        "{} made network {}  {}\n",
+        paint(style::GOOD, "+"),
+        paint(style::STRONG, &made.network.name),
+        prefixes.join("  ")
+    );
+    if let Some(server) = &made.server {
+        let name = paint(style::STRONG, &server.name);
+        text.push_str(&format!("{} added server {name}  {}\n", paint(style::GOOD, "+"), server.addresses().join("  ")));
+    }
+    text.push_str(&format!("  {} {}\n", paint(style::DIM, "database:"), made.database.display()));
+    text
+}
+
+fn next(made: &Made) -> String {
+    let next = match &made.server {
+        Some(server) => format!(
+            "`wg-friend add remote NAME` for a device, `wg-friend set {} host=HOST` to deploy over SSH",
+            server.name
+        ),
+        None => "`wg-friend add server NAME --endpoint HOST`".into(),
+    };
+    format!("{} {}", paint(style::DIM, "next:"), paint_code(&next))
+}

@@ -1,0 +1,120 @@
+//! `show`: everything about one node.
+
+use super::list::{custody, hyphenated, lans, state};
+use super::output::{Cell, Fields, Table, paint, style};
+use super::{Context, Exit};
+use crate::model::{KeyState, Role};
+use crate::ops::Error;
+use crate::ops::network::view::{self, NodeDetails};
+
+/// So many links are shown before the rest is counted.
+const SHOWN: usize = 20;
+
+/// Show everything about a node: settings, keys and their history, peers, what it may reach
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The node: its name or the beginning of its guid
+    #[arg(value_name = "NAME")]
+    node: String,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let details = view::show(&context.open()?, &args.node)?;
+    context.out.show(&details, render)?;
+    Ok(Exit::Done)
+}
+
+fn render(details: &NodeDetails) -> String {
+    let node = &details.node;
+    let (word, colour) = state(node);
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let mut fields = Fields::new();
+    fields
+        .add("name", Cell::new(&node.name, style::STRONG))
+        .add("role", text(Some(node.role.to_string())))
+        .add("device", text(node.device.map(|d| d.to_string())))
+        .add("state", Cell::new(word, colour))
+        .add("guid", node.guid)
+        .add("address", node.addresses().join("\n"))
+        .add("endpoint", text(node.endpoint.as_ref().map(ToString::to_string)))
+        .add("host", text(node.host.as_ref().map(ToString::to_string)))
+        .add("LANs", lans(node).replace(", ", "\n"))
+        .add(
+            "LAN side",
+            if node.role == Role::Remote {
+                String::new()
+            } else {
+                text(node.outer_interface.as_ref().map(ToString::to_string))
+            },
+        )
+        .add("NAT", if node.nat { "masquerades traffic into its LANs" } else { "" })
+        .add(
+            "access",
+            if matches!(node.role, Role::Remote | Role::Router) { hyphenated(node.access) } else { String::new() },
+        )
+        .add("exit", text(node.exit.as_ref().map(ToString::to_string)))
+        .add("MTU", text(node.mtu.map(|m| m.to_string())))
+        .add("keepalive", text(node.keepalive.map(|k| format!("{k} s"))))
+        .add("DNS", text(node.dns.as_ref().map(|dns| dns.join(", "))))
+        .add("private key", custody(node.custody))
+        .add("added", format!("{} ({})", node.created.format("%Y-%m-%d %H:%M UTC"), node.origin))
+        .add("notes", node.notes.clone());
+    let sections = [fields.render(), interfaces(details), reaches(details), links(details), keys(details)];
+    let filled: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
+    filled.join("\n")
+}
+
+fn interfaces(details: &NodeDetails) -> String {
+    let mut table = Table::new(&["INTERFACE", "FOR", "PORT", "PUBLIC KEY"]);
+    for interface in &details.interfaces {
+        table.row([
+            (&interface.name).into(),
+            (&interface.purpose).into(),
+            interface.listen_port.map(|p| p.to_string()).unwrap_or_default().into(),
+            interface.public_key.into(),
+        ]);
+    }
+    table.render()
+}
+
+fn reaches(details: &NodeDetails) -> String {
+    let mut table = Table::new(&["MAY REACH", ""]);
+    for reach in &details.reaches {
+        table.row([(&reach.destination).into(), Cell::new(&reach.what, style::DIM)]);
+    }
+    if table.is_empty() { String::new() } else { table.render() }
+}
+
+fn links(details: &NodeDetails) -> String {
+    let mut table = Table::new(&["PEER", "BY", "PRESHARED KEY"]);
+    for link in details.links.iter().take(SHOWN) {
+        table.row([
+            Cell::new(&link.peer, style::STRONG),
+            (&link.interface).into(),
+            if link.preshared_key { Cell::new("yes", style::GOOD) } else { Cell::new("no", style::DIM) },
+        ]);
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    let more = details.links.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { paint(style::DIM, format!("and {more} more\n")) } else { String::new() };
+    table.render() + &rest
+}
+
+fn keys(details: &NodeDetails) -> String {
+    let mut table = Table::new(&["KEY", "OF", "STATE", "SINCE", "UNTIL", "REASON"]);
+    for key in &details.keys {
+        let colour = if key.state == KeyState::Retired { style::DIM } else { style::GOOD };
+        let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d").to_string();
+        table.row([
+            key.public_key.short().into(),
+            (&key.interface).into(),
+            Cell::new(key.state, colour),
+            day(key.created).into(),
+            key.retired.map(day).unwrap_or_default().into(),
+            key.reason.clone().unwrap_or_default().into(),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,77 @@
+//! `topology`: the network as a tree.
+
+use super::list::{hyphenated, lans, state};
+use super::output::{paint, style};
+use super::{Context, Exit};
+use crate::model::{Access, Name, Role};
+use crate::ops::Error;
+use crate::ops::network::view::{NodeView, TopologyView};
+
+/// Show the network as a tree: who links to whom, with addresses and LANs
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {
+    let topology = context.open()?.topology()?;
+    context.out.show(&TopologyView::of(&topology), render)?;
+    Ok(Exit::Done)
+}
+
+fn render(view: &TopologyView) -> String {
+    let network = &view.network;
+    let prefixes: Vec<String> = network.prefixes().map(|p| p.to_string()).collect();
+    let mut text = format!(
+        "{}  {}\n",
+        paint(style::STRONG, &network.name),
+        paint(style::DIM, format!("{} · {}", prefixes.join(" · "), network.interface))
+    );
+    branch(&children(view, None), view, "", &mut text);
+    text
+}
+
+/// Returns the nodes that link to `parent`: servers hang from the network, exit-only remotes from their exit, everything
+/// else from the server. Without a server all hang from the network.
+fn children<'a>(view: &'a TopologyView, parent: Option<&NodeView>) -> Vec<&'a NodeView> {
+    let server: Option<&Name> = view.nodes.iter().find(|n| n.role == Role::Server).map(|n| &n.name);
+    let place = |node: &'a NodeView| match node.role {
+        Role::Server => None,
+        Role::Remote if node.access == Access::ExitOnly && node.exit.is_some() => node.exit.as_ref(),
+        _ => server,
+    };
+    view.nodes.iter().filter(|node| place(node) == parent.map(|p| &p.name)).collect()
+}
+
+fn branch(nodes: &[&NodeView], view: &TopologyView, indent: &str, text: &mut String) {
+    for (at, node) in nodes.iter().enumerate() {
+        let last = at + 1 == nodes.len();
+        let (fork, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        text.push_str(&paint(style::DIM, format!("{indent}{fork}")));
+        text.push_str(&line(node));
+        text.push('\n');
+        if matches!(node.role, Role::Server | Role::Exit) {
+            branch(&children(view, Some(node)), view, &format!("{indent}{below}"), text);
+        }
+    }
+}
+
+fn line(node: &NodeView) -> String {
+    let (word, colour) = state(node);
+    let dot = if node.enabled { "●" } else { "○" };
+    let mut facts = vec![node.role.to_string(), node.addresses().join(", ")];
+    facts.extend(node.endpoint.as_ref().map(|endpoint| format!("at {endpoint}")));
+    facts.extend(node.host.as_ref().map(|host| format!("host {host}")));
+    if !node.lans.is_empty() {
+        facts.push(format!("LAN {}", lans(node)));
+    }
+    if node.role == Role::Remote {
+        facts.push(hyphenated(node.access));
+    }
+    if node.access != Access::ExitOnly {
+        facts.extend(node.exit.as_ref().map(|exit| format!("internet by {exit}")));
+    }
+    if word != "enabled" {
+        facts.push(paint(colour, word));
+    }
+    let name = if node.enabled { style::STRONG } else { style::DIM };
+    format!("{} {}  {}", paint(colour, dot), paint(name, &node.name), facts.join(" · "))
+}

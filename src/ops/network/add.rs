@@ -1,0 +1,349 @@
+//! Adding nodes.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::addresses::{Pair, Prefixes, choose};
+use super::change::{Done, Mode, Outcome, Scope, carry_out, new_private_key};
+use super::find;
+use super::setting::Setting;
+use crate::db::{Store, Tx};
+use crate::model::{
+    Access, Action, Actor, Become, Custody, Event, Host, HostAddress, Interface, InterfaceId, InterfaceKind,
+    InterfaceName, Name, Network, Node, NodeId, Origin, Port, PublicKey, Role, Topology,
+};
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+
+/// How long an address that somebody gave up is kept back.
+const REST: TimeDelta = TimeDelta::days(30);
+
+/// What to add: nodes that are alike but for their names.
+#[derive(Debug)]
+pub struct NewNodes {
+    /// Their role.
+    pub role: Role,
+    /// Their names; at least one.
+    pub names: Vec<Name>,
+    /// What is set on each.
+    pub settings: Vec<Setting>,
+    /// The public key of the only one, when its device made it and keeps the private one.
+    pub public_key: Option<PublicKey>,
+    /// Who keeps the private key when it is made here.
+    pub custody: Custody,
+    /// A machine to be added as a host of the same name, for the only one to run on.
+    pub ssh: Option<HostAddress>,
+    /// Whether they appear in configs at once.
+    pub enabled: bool,
+    /// How they come into the model.
+    pub origin: Origin,
+}
+
+impl NewNodes {
+    /// A request for one node with nothing set.
+    pub fn one(role: Role, name: Name, origin: Origin) -> Self {
+        Self {
+            role,
+            names: vec![name],
+            settings: Vec::new(),
+            public_key: None,
+            custody: Custody::Held,
+            ssh: None,
+            enabled: true,
+            origin,
+        }
+    }
+
+    /// Refuses for several nodes what only one can have.
+    fn check(&self) -> Result<(), Error> {
+        if self.names.len() < 2 {
+            return Ok(());
+        }
+        let own = |setting: &Setting| match setting {
+            Setting::Address(_) => Some("--address"),
+            Setting::Endpoint(_) => Some("--endpoint"),
+            Setting::Host(_) => Some("--host"),
+            Setting::AddLan(_) => Some("--lan"),
+            _ => None,
+        };
+        let flag = self.settings.iter().find_map(own);
+        let flag = flag.or(self.public_key.map(|_| "--public-key")).or(self.ssh.as_ref().map(|_| "--ssh"));
+        match flag {
+            Some(flag) => Err(Error::value(flag, "is for one node; add these one by one")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Adds nodes: chooses addresses, makes keys, links them, and gives exits their uplink on the server.
+pub fn add(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    request: NewNodes,
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    request.check()?;
+    carry_out(store, clock, actor, "added", mode, |scope| {
+        let mut topology = scope.before.clone();
+        let mut done = Done::default();
+        let mut taken = taken(&topology);
+        let resting: BTreeSet<IpAddr> = scope.tx.released_since(scope.now - REST)?.into_iter().collect();
+        for name in &request.names {
+            let node = add_one(scope, &mut topology, &request, name, (&mut taken, &resting), &mut done)?;
+            done.nodes.push(node);
+        }
+        Ok(done)
+    })
+}
+
+fn add_one(
+    scope: &Scope<'_>,
+    topology: &mut Topology,
+    request: &NewNodes,
+    name: &Name,
+    (taken, resting): (&mut BTreeSet<IpAddr>, &BTreeSet<IpAddr>),
+    done: &mut Done,
+) -> Result<NodeId, Error> {
+    let Scope { tx, now, .. } = scope;
+    find::check_name(topology, name, None)?;
+    let (public, private) = match request.public_key {
+        Some(public) => {
+            check_key(*tx, topology, public)?;
+            (public, None)
+        }
+        None => {
+            let private = new_private_key()?;
+            (private.public(), Some(private))
+        }
+    };
+    let mut node = bare(request, name, public, &topology.network, *now);
+    if let Some(address) = &request.ssh {
+        let host = Host { name: name.clone(), address: address.clone(), becoming: Become::Auto };
+        if topology.host(name).is_some() {
+            return Err(Error::RefusedWithRemedy {
+                message: format!("there is a host named `{name}` already"),
+                hint: format!("run it there with --host {name}, or change that host with `wg-friend host set {name}`"),
+            });
+        }
+        tx.insert_host(&host)?;
+        topology.hosts.push(host);
+        node.host = Some(name.clone());
+    }
+    for setting in &request.settings {
+        setting.apply(&mut node, topology)?;
+    }
+    listen_where_dialled(&mut node, &topology.network);
+    let asked: Vec<IpAddr> = request
+        .settings
+        .iter()
+        .filter_map(|s| if let Setting::Address(list) = s { Some(list) } else { None })
+        .flatten()
+        .copied()
+        .collect();
+    let pair = place(topology, node.role, &asked, taken, resting, None)?;
+    (node.address4, node.address6) = (pair.four, pair.six);
+    taken.extend(pair.four.map(IpAddr::V4).into_iter().chain(pair.six.map(IpAddr::V6)));
+
+    let kept = private.as_ref().filter(|_| node.custody == Custody::Held);
+    let node = tx.insert_node(node, kept)?;
+    done.events.push(
+        Event::node(Action::PeerAdded, &node)
+            .with("role", node.role.as_str())
+            .with("addresses", node.addresses().map(|a| a.net().addr().to_string()).collect::<Vec<_>>())
+            .with("custody", node.custody.as_str())
+            .with("public_key", public.to_string()),
+    );
+    if let Some(private) = private.filter(|_| node.custody == Custody::ShownOnce) {
+        done.shown_once.insert(node.main().id, private);
+    }
+    let id = node.id;
+    topology.nodes.push(node);
+    add_uplinks(*tx, topology, id, *now)?;
+    Ok(id)
+}
+
+/// The node before anything is set on it.
+fn bare(request: &NewNodes, name: &Name, public: PublicKey, network: &Network, now: DateTime<Utc>) -> Node {
+    let main = Interface {
+        id: InterfaceId(0), // assigned by the store
+        name: network.interface.clone(),
+        kind: InterfaceKind::Main,
+        listen_port: None,
+        public_key: public,
+    };
+    Node {
+        id: NodeId(0), // assigned by the store
+        guid: public,
+        name: name.clone(),
+        role: request.role,
+        device: None,
+        enabled: request.enabled,
+        custody: if request.public_key.is_some() { Custody::NeverSeen } else { request.custody },
+        provisional: false,
+        interfaces: vec![main],
+        address4: None,
+        address6: None,
+        endpoint: None,
+        keepalive: None,
+        mtu: None,
+        dns: None,
+        lans: Vec::new(),
+        outer_interface: None,
+        nat: false,
+        access: Access::Full,
+        lan_selection: BTreeSet::new(),
+        grants: Vec::new(),
+        exit: None,
+        host: None,
+        notes: String::new(),
+        origin: request.origin,
+        created: now,
+    }
+}
+
+/// A node that others dial listens where they do; a server always listens.
+fn listen_where_dialled(node: &mut Node, network: &Network) {
+    if node.main().listen_port.is_some() {
+        return;
+    }
+    let dialled = node.endpoint.as_ref().map(|endpoint| endpoint.port);
+    node.interfaces[0].listen_port = dialled.or((node.role == Role::Server).then_some(network.port));
+}
+
+fn check_key(tx: &Tx<'_>, topology: &Topology, key: PublicKey) -> Result<(), Error> {
+    let Some(interface) = tx.interface_with_key(key)? else { return Ok(()) };
+    let owner = topology.nodes.iter().find(|node| node.interfaces.iter().any(|i| i.id == interface));
+    Err(Error::RefusedWithRemedy {
+        message: format!(
+            "the key {key} is or was the key of `{}`",
+            owner.map_or("another node".into(), |node| node.name.to_string())
+        ),
+        hint: "make a new key on the device: two nodes with one key would cut each other off".into(),
+    })
+}
+
+/// Returns every address that nodes have.
+pub(super) fn taken(topology: &Topology) -> BTreeSet<IpAddr> {
+    topology.nodes.iter().flat_map(Node::addresses).map(|cidr| cidr.net().addr()).collect()
+}
+
+/// Finds addresses for a node: those asked for, completed by their partners in the other family, or free ones.
+///
+/// `resting` were given up a short while ago: only who asks for one gets it. `except` is the node itself, if it has
+/// addresses already.
+pub(super) fn place(
+    topology: &Topology,
+    role: Role,
+    asked: &[IpAddr],
+    taken: &BTreeSet<IpAddr>,
+    resting: &BTreeSet<IpAddr>,
+    except: Option<NodeId>,
+) -> Result<Pair, Error> {
+    let prefixes = Prefixes { four: topology.network.cidr4, six: topology.network.cidr6 };
+    let mut pair = Pair::default();
+    for address in asked {
+        check_address(topology, *address, except)?;
+        match address {
+            IpAddr::V4(four) if pair.four.is_none() => pair.four = Some(*four),
+            IpAddr::V6(six) if pair.six.is_none() => pair.six = Some(*six),
+            _ => {
+                return Err(Error::value(
+                    "address",
+                    format!("`{address}` is a second one of its family; a node has one each"),
+                ));
+            }
+        }
+    }
+    let kept_back: BTreeSet<IpAddr> = taken.union(resting).copied().collect();
+    let full = |prefixes: &Prefixes| {
+        let cidrs = [prefixes.four.map(|n| n.to_string()), prefixes.six.map(|n| n.to_string())];
+        Error::NetworkFull {
+            network: topology.network.name.clone(),
+            cidr: cidrs.into_iter().flatten().collect::<Vec<_>>().join(", "),
+            size: prefixes.size(),
+            resting: resting.difference(taken).count(),
+        }
+    };
+    if asked.is_empty() {
+        return choose(&prefixes, role, &kept_back).ok_or_else(|| full(&prefixes));
+    }
+    let free = |address: IpAddr| !kept_back.contains(&address);
+    let partner = asked.first().map_or_else(Pair::default, |address| prefixes.partner(*address));
+    if pair.four.is_none() && prefixes.four.is_some() {
+        let only = Prefixes { four: prefixes.four, six: None };
+        pair.four = partner.four.filter(|a| free((*a).into())).or(choose(&only, role, &kept_back).and_then(|p| p.four));
+        pair.four.ok_or_else(|| full(&only))?;
+    }
+    if pair.six.is_none() && prefixes.six.is_some() {
+        let only = Prefixes { four: None, six: prefixes.six };
+        pair.six = partner.six.filter(|a| free((*a).into())).or(choose(&only, role, &kept_back).and_then(|p| p.six));
+        pair.six.ok_or_else(|| full(&only))?;
+    }
+    Ok(pair)
+}
+
+/// Refuses an address that the network doesn't have or somebody else has.
+fn check_address(topology: &Topology, address: IpAddr, except: Option<NodeId>) -> Result<(), Error> {
+    let prefixes: Vec<String> = topology.network.prefixes().map(|p| p.to_string()).collect();
+    if !topology.network.prefixes().any(|prefix| prefix.contains(address)) {
+        return Err(Error::RefusedWithRemedy {
+            message: format!("the address {address} is not in the network `{}`", topology.network.name),
+            hint: format!("the network is {}", prefixes.join(" and ")),
+        });
+    }
+    let has = |node: &&Node| Some(node.id) != except && node.addresses().any(|own| own.net().addr() == address);
+    match topology.nodes.iter().find(has) {
+        Some(owner) => Err(Error::RefusedWithRemedy {
+            message: format!("the address {address} is taken by the {} `{}`", owner.role, owner.name),
+            hint: "leave the address away to get a free one".into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Gives each server an uplink to each exit, as far as the new node is one of them.
+fn add_uplinks(tx: &Tx<'_>, topology: &mut Topology, new: NodeId, now: DateTime<Utc>) -> Result<(), Error> {
+    let of = |topology: &Topology, role| -> Vec<NodeId> {
+        topology.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect()
+    };
+    let network_port = topology.network.port;
+    for server in of(topology, Role::Server) {
+        for exit in of(topology, Role::Exit) {
+            let node = topology.nodes.iter_mut().find(|node| node.id == server).expect("it was just listed");
+            if (server != new && exit != new) || node.uplink_to(exit).is_some() {
+                continue;
+            }
+            let (name, port) = free_uplink(node, network_port)?;
+            let key = new_private_key()?;
+            let id = tx.insert_uplink(server, exit, &name, Some(port), key.public(), Some(&key), now)?;
+            node.interfaces.push(Interface {
+                id,
+                name,
+                kind: InterfaceKind::Uplink(exit),
+                listen_port: Some(port),
+                public_key: key.public(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns a name and a port that the server doesn't use: `wgx1` and the network's port + 1, and so on.
+fn free_uplink(server: &Node, network_port: Port) -> Result<(InterfaceName, Port), Error> {
+    let used = |name: &str, port: Port| {
+        server.interfaces.iter().any(|i| i.name.as_str() == name || i.listen_port == Some(port))
+    };
+    let candidate = |n: u16| {
+        let port = Port::new(network_port.get().checked_add(n)?)?;
+        Some((format!("wgx{n}"), port))
+    };
+    let found = (1..=u16::MAX).map_while(candidate).find(|(name, port)| !used(name, *port));
+    let (name, port) = found.ok_or_else(|| Error::RefusedWithRemedy {
+        message: format!("`{}` has no free port above {network_port} for a further exit", server.name),
+        hint: "give the network a lower port: `wg-friend network set port=51820`".into(),
+    })?;
+    Ok((name.parse().expect("wgx and a number is the name of an interface"), port))
+}

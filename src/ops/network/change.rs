@@ -1,0 +1,291 @@
+//! What all changes of the model have in common: one transaction, with its audit entries; preshared keys for new links;
+//! no contradiction that wasn't there before; and an account of who has to be told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use similar::TextDiff;
+
+use super::setting::{Difference, differences};
+use super::view::NodeView;
+use crate::db::{Store, Tx};
+use crate::model::{
+    Actor, Event, InterfaceId, Name, Node, NodeId, PresharedKey, PrivateKey, PskPolicy, Secrets, Topology,
+};
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+use crate::wg::compile::{Refusal, check, compile, links};
+use crate::wg::{NodeConfig, config};
+
+/// At most so many other nodes' files are compared in a preview.
+const PREVIEWED: usize = 20;
+
+/// Whether a change is saved, or only tried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is saved.
+    Save,
+    /// Nothing is saved; the outcome says what would have happened.
+    Preview,
+}
+
+/// What a change came to.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// What was done, in a word: `added`, `changed`, `renamed`, `removed`, `enabled`, `disabled`, `rotated`.
+    pub action: &'static str,
+    /// Whether it was saved; false for a preview.
+    pub saved: bool,
+    /// The nodes it was about, as they are now, or were before they were removed.
+    pub nodes: Vec<NodeView>,
+    /// Every value that differs.
+    pub changes: Vec<Difference>,
+    /// Nodes whose host has to be deployed.
+    pub deploy: Vec<Name>,
+    /// Nodes without a host, whose file changes: somebody has to take it there.
+    pub new_files: Vec<Name>,
+    /// What else is worth knowing.
+    pub remarks: Vec<String>,
+    /// Files with a private key that is shown this once and kept nowhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shown_once: Vec<ShownFile>,
+    /// In a preview: the files that would be new or different, keys hidden.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileChange>,
+}
+
+/// A file that is shown once.
+#[derive(Serialize)]
+pub struct ShownFile {
+    /// Whose.
+    pub node: Name,
+    /// Its name.
+    pub file: String,
+    /// Its text, with the private key.
+    pub content: String,
+}
+
+impl std::fmt::Debug for ShownFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShownFile").field("node", &self.node).field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// How a file would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Whose.
+    pub node: Name,
+    /// Its name.
+    pub file: String,
+    /// Whether there was none before.
+    pub new: bool,
+    /// The whole text of a new file, or a unified diff. Keys are hidden.
+    pub text: String,
+}
+
+/// What the work inside a change reports.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// The audit entries; at least one.
+    pub(super) events: Vec<Event>,
+    /// The nodes it was about.
+    pub(super) nodes: Vec<NodeId>,
+    /// What else is worth knowing.
+    pub(super) remarks: Vec<String>,
+    /// New private keys that are kept nowhere, by interface.
+    pub(super) shown_once: BTreeMap<InterfaceId, PrivateKey>,
+}
+
+/// A change under way.
+pub(super) struct Scope<'a> {
+    /// The transaction.
+    pub(super) tx: &'a Tx<'a>,
+    /// The network before it.
+    pub(super) before: &'a Topology,
+    /// The time.
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Carries out a change: does the work, gives new links their preshared key, refuses contradictions, and saves all of it
+/// together with its audit entries, or nothing.
+pub(super) fn carry_out(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    action: &'static str,
+    mode: Mode,
+    work: impl FnOnce(&Scope<'_>) -> Result<Done, Error>,
+) -> Result<Outcome, Error> {
+    let now = clock.now();
+    let body = |tx: &Tx<'_>| -> Result<(Outcome, Vec<Event>), Error> {
+        let before = tx.topology()?;
+        let done = work(&Scope { tx, before: &before, now })?;
+        let after = tx.topology()?;
+        refuse_new_contradictions(&before, &after)?;
+        make_preshared_keys(tx, &before, &after, now)?;
+        let mut outcome = account(action, &before, &after, &done);
+        if !done.shown_once.is_empty() {
+            outcome.shown_once = show_once(tx, &after, done.shown_once)?;
+        }
+        if mode == Mode::Preview {
+            outcome.files = preview(tx, &before, &after, &outcome)?;
+        }
+        outcome.saved = mode == Mode::Save;
+        Ok((outcome, done.events))
+    };
+    match mode {
+        Mode::Save => store.write_all(now, actor, body),
+        Mode::Preview => store.try_out(|tx| body(tx).map(|(outcome, _)| outcome)),
+    }
+}
+
+/// Refuses what can't be compiled, unless it couldn't before: an old problem doesn't stand in the way of other work. A
+/// network without a server is under construction, not wrong.
+fn refuse_new_contradictions(before: &Topology, after: &Topology) -> Result<(), Error> {
+    let found = check(after);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let known = check(before);
+    let is_new = |refusal: &Refusal| !known.contains(refusal) && !matches!(refusal, Refusal::NoServer);
+    let new: Vec<Refusal> = found.into_iter().filter(is_new).collect();
+    if new.is_empty() { Ok(()) } else { Err(Error::Model(new)) }
+}
+
+/// Gives every link that is new a preshared key, if the network wants them to have one.
+fn make_preshared_keys(tx: &Tx<'_>, before: &Topology, after: &Topology, now: DateTime<Utc>) -> Result<(), Error> {
+    if after.network.psk == PskPolicy::None {
+        return Ok(());
+    }
+    let mut have: BTreeSet<_> = tx.preshared_links()?.into_iter().collect();
+    have.extend(links(before));
+    for link in links(after).into_iter().filter(|link| !have.contains(link)) {
+        tx.set_psk(link, &PresharedKey::from_random(random()?), now)?;
+    }
+    Ok(())
+}
+
+/// Makes a private key.
+pub(super) fn new_private_key() -> Result<PrivateKey, Error> {
+    random().map(PrivateKey::from_random)
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Error::Random)?;
+    Ok(bytes)
+}
+
+/// Says what differs and who has to be told.
+fn account(action: &'static str, before: &Topology, after: &Topology, done: &Done) -> Outcome {
+    let nodes = done.nodes.iter().filter_map(|id| {
+        let (node, topology) = after.node(*id).map(|n| (n, after)).or(before.node(*id).map(|n| (n, before)))?;
+        Some(NodeView::of(node, topology))
+    });
+    let changed = after.nodes.iter().filter_map(|is| Some((before.node(is.id)?, is)));
+    let mut changes = super::network::differences(&before.network, &after.network);
+    changes.extend(changed.flat_map(|(was, is)| differences((was, before), (is, after))));
+    let mut outcome = Outcome {
+        action,
+        saved: false,
+        nodes: nodes.collect(),
+        changes,
+        deploy: Vec::new(),
+        new_files: Vec::new(),
+        remarks: done.remarks.clone(),
+        shown_once: Vec::new(),
+        files: Vec::new(),
+    };
+    for node in affected(before, after) {
+        if node.host.is_some() {
+            outcome.deploy.push(node.name.clone());
+        } else if !node.provisional {
+            outcome.new_files.push(node.name.clone());
+        }
+    }
+    outcome
+}
+
+/// Returns the nodes that are to run something else than before, names aside.
+fn affected<'a>(before: &Topology, after: &'a Topology) -> Vec<&'a Node> {
+    let essence = |topology: &Topology| -> BTreeMap<NodeId, NodeConfig> {
+        let configs = compile(topology).unwrap_or_default();
+        configs.into_iter().map(|config| (config.node, nameless(config))).collect()
+    };
+    let (was, is) = (essence(before), essence(after));
+    let differs = |node: &&Node| is.contains_key(&node.id) && was.get(&node.id) != is.get(&node.id);
+    after.nodes.iter().filter(differs).collect()
+}
+
+/// Names are comments in a file: one that differs in them only need not be taken anywhere.
+fn nameless(mut node: NodeConfig) -> NodeConfig {
+    let nobody: Name = "x".parse().expect("a letter is a name");
+    node.name = nobody.clone();
+    for peer in node.interfaces.iter_mut().flat_map(|interface| &mut interface.peers) {
+        peer.name = nobody.clone();
+    }
+    for interface in &mut node.interfaces {
+        interface.peers.sort_by_key(|peer| peer.public_key);
+    }
+    node
+}
+
+/// Writes out the files of nodes whose new private key is kept nowhere.
+fn show_once(tx: &Tx<'_>, after: &Topology, keys: BTreeMap<InterfaceId, PrivateKey>) -> Result<Vec<ShownFile>, Error> {
+    let configs = compile(after).map_err(Error::Model)?; // the key is shown in a file, so there has to be one
+    let mut secrets = Secrets { preshared: tx.secrets()?.preshared, private: keys };
+    let wanted: BTreeSet<InterfaceId> = secrets.private.keys().copied().collect();
+    let mut shown = Vec::new();
+    for node in configs.iter().filter(|node| node.interfaces.iter().any(|i| wanted.contains(&i.id))) {
+        for file in config::files(node, &secrets) {
+            let content = file.content.to_string();
+            shown.push(ShownFile { node: node.name.clone(), file: file.path, content });
+        }
+    }
+    secrets.private.clear();
+    Ok(shown)
+}
+
+/// Compares the files of the nodes concerned, keys hidden.
+fn preview(tx: &Tx<'_>, before: &Topology, after: &Topology, outcome: &Outcome) -> Result<Vec<FileChange>, Error> {
+    let secrets = tx.secrets()?;
+    let (was, is) = (compile(before).unwrap_or_default(), compile(after).unwrap_or_default());
+    let concerned = outcome.nodes.iter().map(|node| &node.name).chain(&outcome.deploy).chain(&outcome.new_files);
+    let mut seen = BTreeSet::new();
+    let mut changes = Vec::new();
+    for name in concerned.filter(|name| seen.insert(name.as_str().to_owned())).take(PREVIEWED) {
+        let Some(node) = is.iter().find(|node| node.name == *name) else { continue };
+        let old: BTreeMap<String, String> = was
+            .iter()
+            .filter(|old| old.node == node.node)
+            .flat_map(|old| config::masked_files(old, &secrets))
+            .map(|file| (file.path, file.content.to_string()))
+            .collect();
+        for file in config::masked_files(node, &secrets) {
+            let text = match old.get(&file.path) {
+                Some(old) if *old == *file.content => continue,
+                Some(old) => TextDiff::from_lines(old.as_str(), file.content.as_str())
+                    .unified_diff()
+                    .context_radius(3)
+                    .to_string(),
+                None => file.content.to_string(),
+            };
+            changes.push(FileChange { node: name.clone(), new: !old.contains_key(&file.path), file: file.path, text });
+        }
+    }
+    Ok(changes)
+}
+
+/// Adds what changed to an event: before and after, by key.
+pub(super) fn with_changes(event: Event, changes: &[Difference]) -> Event {
+    let side = |pick: fn(&Difference) -> &String| -> serde_json::Value {
+        changes
+            .iter()
+            .map(|change| (change.field.to_owned(), pick(change).clone().into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    event.with("before", side(|c| &c.before)).with("after", side(|c| &c.after))
+}

@@ -1,0 +1,13 @@
+//! The nodes of a network and what they are told to be.
+
+pub mod add;
+pub mod addresses;
+pub mod change;
+pub mod edit;
+pub mod find;
+pub mod init;
+pub mod network;
+pub mod remove;
+pub mod rotate;
+pub mod setting;
+pub mod view;

@@ -1,0 +1,217 @@
+//! The address plan and what nodes inherit: reading and changing it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use super::add::{place, taken};
+use super::addresses::{Pair, Prefixes};
+use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
+use super::setting::{Change, Difference, dns, split};
+use crate::db::Store;
+use crate::model::{Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Node, Port, PskPolicy, Topology};
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+
+/// The keys of the network, with what they take.
+pub const KEYS: &[(&str, &str)] = &[
+    ("name", "what the network is called"),
+    ("cidr", "its IPv4 prefix; `none`. Nodes move into a new one and keep the last part of their address"),
+    ("cidr6", "its IPv6 prefix; `none`; in the same way"),
+    ("interface", "name of the WireGuard interface; nodes that have the old one follow"),
+    ("port", "UDP port of the server; a server that has the old one follows"),
+    ("dns", "DNS servers and search domains of clients, separated by commas; `none`"),
+    ("mtu", "bytes per packet"),
+    ("keepalive", "seconds between keepalives of nodes that nobody can dial; 0 for none"),
+    ("psk", "preshared keys of new links: unique or none"),
+];
+
+/// One thing to set on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// What it is called.
+    Name(Name),
+    /// Its IPv4 prefix.
+    Cidr4(Option<Ipv4Net>),
+    /// Its IPv6 prefix.
+    Cidr6(Option<Ipv6Net>),
+    /// The name of the main interface.
+    Interface(InterfaceName),
+    /// The port of servers.
+    Port(Port),
+    /// What clients ask for names.
+    Dns(Vec<String>),
+    /// Bytes per packet.
+    Mtu(Mtu),
+    /// Seconds between keepalives.
+    Keepalive(u16),
+    /// Which new links get a preshared key.
+    Psk(PskPolicy),
+}
+
+/// Reads an IPv4 prefix.
+pub fn cidr4(label: &str, text: &str) -> Result<Ipv4Net, Error> {
+    let cidr: Cidr = text.parse().map_err(|e| Error::value(label, e))?;
+    match cidr.net() {
+        ipnet::IpNet::V4(net) => Ok(net),
+        ipnet::IpNet::V6(_) => Err(Error::value(label, format!("`{text}` is an IPv6 prefix; that is for cidr6"))),
+    }
+}
+
+/// Reads an IPv6 prefix.
+pub fn cidr6(label: &str, text: &str) -> Result<Ipv6Net, Error> {
+    let cidr: Cidr = text.parse().map_err(|e| Error::value(label, e))?;
+    match cidr.net() {
+        ipnet::IpNet::V6(net) => Ok(net),
+        ipnet::IpNet::V4(_) => Err(Error::value(label, format!("`{text}` is an IPv4 prefix; that is for cidr"))),
+    }
+}
+
+/// Reads assignments `key=value`.
+pub fn parse_all<'a>(assignments: impl IntoIterator<Item = &'a str>) -> Result<Vec<Setting>, Error> {
+    assignments.into_iter().map(parse).collect()
+}
+
+fn parse(assignment: &str) -> Result<Setting, Error> {
+    let (key, change, value) = split(assignment)?;
+    if change != Change::Set {
+        return Err(Error::value(key, "has one value: use `=`, not `+=` or `-=`"));
+    }
+    let wrong = |error: &dyn std::fmt::Display| Error::value(key, error.to_string());
+    Ok(match key.to_ascii_lowercase().as_str() {
+        "name" => Setting::Name(value.parse().map_err(|e| wrong(&e))?),
+        "cidr" | "cidr4" if value == "none" => Setting::Cidr4(None),
+        "cidr" | "cidr4" => Setting::Cidr4(Some(cidr4(key, value)?)),
+        "cidr6" if value == "none" => Setting::Cidr6(None),
+        "cidr6" => Setting::Cidr6(Some(cidr6(key, value)?)),
+        "interface" => Setting::Interface(value.parse().map_err(|e| wrong(&e))?),
+        "port" => Setting::Port(value.parse().map_err(|e| wrong(&e))?),
+        "dns" if value == "none" || value.is_empty() => Setting::Dns(Vec::new()),
+        "dns" => Setting::Dns(dns(key, value)?),
+        "mtu" => Setting::Mtu(value.parse().map_err(|e| wrong(&e))?),
+        "keepalive" => Setting::Keepalive(
+            value.parse().map_err(|_| wrong(&format!("`{value}` is not a number of seconds up to 65535")))?,
+        ),
+        "psk" => Setting::Psk(value.parse().map_err(|e| wrong(&e))?),
+        _ => {
+            let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+            return Err(Error::Value {
+                what: format!("`{key}`"),
+                reason: "the network has no such key".into(),
+                hint: Some(format!("the keys are {}", keys.join(", "))),
+            });
+        }
+    })
+}
+
+/// Sets values on the network. Nodes that followed an old default follow the new one.
+pub fn set(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    settings: &[Setting],
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    carry_out(store, clock, actor, "changed", mode, |scope| {
+        let before = &scope.before.network;
+        let mut after = before.clone();
+        for setting in settings {
+            setting.apply(&mut after);
+        }
+        let changes = differences(before, &after);
+        if changes.is_empty() {
+            return Err(Error::Refused("the network is like that already; nothing was changed".into()));
+        }
+        scope.tx.update_network(&after)?;
+        follow(scope, &after)?;
+        let event = with_changes(Event::network(Action::NetworkUpdated, &after), &changes);
+        Ok(Done { events: vec![event], ..Done::default() })
+    })
+}
+
+impl Setting {
+    fn apply(&self, network: &mut Network) {
+        match self {
+            Self::Name(name) => network.name = name.clone(),
+            Self::Cidr4(cidr) => network.cidr4 = *cidr,
+            Self::Cidr6(cidr) => network.cidr6 = *cidr,
+            Self::Interface(name) => network.interface = name.clone(),
+            Self::Port(port) => network.port = *port,
+            Self::Dns(dns) => network.dns.clone_from(dns),
+            Self::Mtu(mtu) => network.mtu = *mtu,
+            Self::Keepalive(seconds) => network.keepalive = *seconds,
+            Self::Psk(policy) => network.psk = *policy,
+        }
+    }
+}
+
+/// Takes nodes along: to a new interface name or port if they have the old one, to a family that came or went.
+fn follow(scope: &Scope<'_>, after: &Network) -> Result<(), Error> {
+    let before = &scope.before.network;
+    let mut topology = scope.before.clone();
+    topology.network = after.clone();
+    let mut taken = taken(scope.before);
+    for at in 0..topology.nodes.len() {
+        let mut node = topology.nodes[at].clone();
+        if node.interfaces[0].name == before.interface {
+            node.interfaces[0].name = after.interface.clone();
+        }
+        if node.interfaces[0].listen_port == Some(before.port) && before.port != after.port {
+            super::setting::Setting::Port(Some(after.port)).apply(&mut node, &topology)?;
+        }
+        renumber(&mut node, scope.before, &topology, &mut taken)?;
+        if node != topology.nodes[at] {
+            scope.tx.update_node(&node, scope.now)?;
+            topology.nodes[at] = node;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a node into prefixes that are new. It keeps its host number where that is free, so that `10.66.0.30` becomes
+/// `10.77.0.30`; an address that lies in the new prefix stays.
+fn renumber(node: &mut Node, before: &Topology, after: &Topology, taken: &mut BTreeSet<IpAddr>) -> Result<(), Error> {
+    let prefixes = |network: &Network| Prefixes { four: network.cidr4, six: network.cidr6 };
+    let (old, new) = (prefixes(&before.network), prefixes(&after.network));
+    if old == new {
+        return Ok(());
+    }
+    let own = Pair { four: node.address4, six: node.address6 };
+    let same_number = old.number(own).map_or_else(Pair::default, |number| new.pair(number));
+    let stays4 = own.four.filter(|address| new.four.is_some_and(|net| net.contains(address)));
+    let stays6 = own.six.filter(|address| new.six.is_some_and(|net| net.contains(address)));
+    let kept: Vec<IpAddr> = [stays4.map(IpAddr::V4), stays6.map(IpAddr::V6)].into_iter().flatten().collect();
+    let moved = [
+        same_number.four.filter(|_| stays4.is_none()).map(IpAddr::V4),
+        same_number.six.filter(|_| stays6.is_none()).map(IpAddr::V6),
+    ];
+    let free = moved.into_iter().flatten().filter(|address| !taken.contains(address));
+    let asked: Vec<IpAddr> = kept.iter().copied().chain(free).collect();
+    let pair = place(after, node.role, &asked, taken, &BTreeSet::new(), Some(node.id))?;
+    (node.address4, node.address6) = (pair.four, pair.six);
+    taken.extend(node.addresses().map(|cidr| cidr.net().addr()));
+    Ok(())
+}
+
+/// Returns what is set on the network, as text by key.
+pub fn values(network: &Network) -> Vec<(&'static str, String)> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".into());
+    vec![
+        ("name", network.name.to_string()),
+        ("cidr", or_none(network.cidr4.map(|n| n.to_string()))),
+        ("cidr6", or_none(network.cidr6.map(|n| n.to_string()))),
+        ("interface", network.interface.to_string()),
+        ("port", network.port.to_string()),
+        ("dns", or_none((!network.dns.is_empty()).then(|| network.dns.join(", ")))),
+        ("mtu", network.mtu.to_string()),
+        ("keepalive", network.keepalive.to_string()),
+        ("psk", network.psk.to_string()),
+    ]
+}
+
+/// Returns what differs between two states of the network.
+pub fn differences(before: &Network, after: &Network) -> Vec<Difference> {
+    let differing = values(before).into_iter().zip(values(after)).filter(|((_, was), (_, is))| was != is);
+    differing.map(|((field, before), (_, after))| Difference { node: String::new(), field, before, after }).collect()
+}

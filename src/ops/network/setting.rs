@@ -1,0 +1,480 @@
+//! What can be set on a node: read from `key=value` or from an option, applied to the node as it is.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::model::{
+    Access, Cidr, Device, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, NodeId, Port, Role, Topology,
+};
+use crate::ops::Error;
+
+/// The keys that `set` knows, with what they take. Aliases follow the name.
+pub const KEYS: &[(&str, &[&str], &str)] = &[
+    ("address", &[], "addresses in the network, separated by commas; `auto` chooses anew"),
+    ("endpoint", &[], "host[:port] where others dial it; `none`"),
+    ("port", &["listen-port"], "UDP port it listens on; `none` lets the kernel choose"),
+    ("interface", &[], "name of its WireGuard interface"),
+    ("dns", &[], "DNS servers and search domains, separated by commas; `none`; `network`"),
+    ("mtu", &[], "bytes per packet; `network`"),
+    ("keepalive", &[], "seconds; 0 for none; `network`"),
+    ("access", &[], "full, vpn-only, lan-only, custom or exit-only"),
+    ("lan", &["lans"], "network behind it: CIDR[=description]; also lan+=, lan-=; `none`"),
+    ("allow-lan", &[], "LAN that access lan-only permits; also +=, -=; `none`"),
+    ("grant", &["grants"], "what access custom permits: 'DESTINATION [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
+    ("exit", &[], "exit that carries its internet traffic; `none`"),
+    ("nat", &[], "yes or no: masquerade traffic into its LANs"),
+    ("outer-interface", &["lan-interface", "wan-interface"], "its interface towards LANs or the internet; `default`"),
+    ("device", &[], "mobile, laptop or server; `none`"),
+    ("host", &[], "machine it runs on; `none`"),
+    ("notes", &[], "free text"),
+];
+
+/// One thing to set on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Its addresses; none given means: choose free ones.
+    Address(Vec<IpAddr>),
+    /// Where others dial it; the port may be missing.
+    Endpoint(Option<String>),
+    /// The UDP port of its main interface.
+    Port(Option<Port>),
+    /// The name of its main interface.
+    Interface(InterfaceName),
+    /// Its DNS servers and search domains; `None` follows the network.
+    Dns(Option<Vec<String>>),
+    /// Its MTU; `None` follows the network.
+    Mtu(Option<Mtu>),
+    /// Seconds between keepalives; `None` follows the network.
+    Keepalive(Option<u16>),
+    /// What it may reach.
+    Access(Access),
+    /// Forget all LANs behind it.
+    ClearLans,
+    /// A further LAN behind it.
+    AddLan(Lan),
+    /// One LAN less.
+    RemoveLan(Cidr),
+    /// Forget all LANs of access `lan-only`.
+    ClearAllowed,
+    /// Permit a LAN.
+    Allow(Cidr),
+    /// Permit a LAN no longer.
+    Disallow(Cidr),
+    /// Forget all grants of access `custom`.
+    ClearGrants,
+    /// A further grant.
+    AddGrant(Grant),
+    /// One grant less.
+    RemoveGrant(Grant),
+    /// The exit that carries its internet traffic.
+    Exit(Option<String>),
+    /// Whether traffic into its LANs is masqueraded.
+    Nat(bool),
+    /// Its interface towards LANs or the internet.
+    Outer(Option<InterfaceName>),
+    /// What kind of device it is.
+    Device(Option<Device>),
+    /// The machine it runs on.
+    Host(Option<Name>),
+    /// The operator's notes.
+    Notes(String),
+}
+
+/// Whether a value replaces, is added or is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `key=value`
+    Set,
+    /// `key+=value`
+    Add,
+    /// `key-=value`
+    Remove,
+}
+
+/// Splits `key=value`, `key+=value` or `key-=value`.
+pub fn split(assignment: &str) -> Result<(&str, Change, &str), Error> {
+    let Some((key, value)) = assignment.split_once('=') else {
+        return Err(Error::Value {
+            what: format!("`{assignment}`"),
+            reason: "expected key=value".into(),
+            hint: Some("for example: wg-friend set alice-phone access=vpn-only".into()),
+        });
+    };
+    let (key, change) = match (key.strip_suffix('+'), key.strip_suffix('-')) {
+        (Some(key), _) => (key, Change::Add),
+        (_, Some(key)) => (key, Change::Remove),
+        _ => (key, Change::Set),
+    };
+    Ok((key.trim(), change, value.trim()))
+}
+
+/// Reads assignments in order. The first `=` of a list empties it, so that `lan=A lan=B` leaves just these two.
+pub fn parse_all<'a>(assignments: impl IntoIterator<Item = &'a str>) -> Result<Vec<Setting>, Error> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for assignment in assignments {
+        let (key, change, value) = split(assignment)?;
+        for setting in parse(key, key, change, value)? {
+            let clears = matches!(setting, Setting::ClearLans | Setting::ClearAllowed | Setting::ClearGrants);
+            if !(clears && settings.contains(&setting)) {
+                settings.push(setting);
+            }
+        }
+    }
+    Ok(settings)
+}
+
+/// Reads one value. `label` is how the user knows it, for messages: `lan` or `--lan`.
+pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<Setting>, Error> {
+    let key = key.replace('_', "-").to_ascii_lowercase();
+    let Some((name, ..)) = KEYS.iter().find(|(name, aliases, _)| *name == key || aliases.contains(&key.as_str()))
+    else {
+        let known: Vec<&str> = KEYS.iter().map(|(name, ..)| *name).collect();
+        return Err(Error::Value {
+            what: format!("`{label}`"),
+            reason: "no such key".into(),
+            hint: Some(format!("the keys are {}", known.join(", "))),
+        });
+    };
+    let is_list = matches!(*name, "lan" | "allow-lan" | "grant");
+    if change != Change::Set && !is_list {
+        return Err(Error::value(label, "has one value: use `=`, not `+=` or `-=`"));
+    }
+    if value.is_empty() && *name != "notes" {
+        return Err(Error::value(label, "is empty; see `wg-friend set --help` for what it takes"));
+    }
+    let one = match *name {
+        "address" => Setting::Address(match value {
+            "auto" => Vec::new(),
+            list => list.split(',').map(|a| read_as(label, a, "an address")).collect::<Result<_, _>>()?,
+        }),
+        "endpoint" => Setting::Endpoint(unless(value, "none", |v| {
+            Endpoint::parse_with_default(v, Port::WIREGUARD).map_err(|e| Error::value(label, e))?;
+            Ok(v.to_owned())
+        })?),
+        "port" => Setting::Port(unless(value, "none", |v| read(label, v))?),
+        "interface" => Setting::Interface(read(label, value)?),
+        "dns" if value == "none" => Setting::Dns(Some(Vec::new())),
+        "dns" => Setting::Dns(unless(value, "network", |v| dns(label, v))?),
+        "mtu" => Setting::Mtu(unless(value, "network", |v| read(label, v))?),
+        "keepalive" => {
+            Setting::Keepalive(unless(value, "network", |v| read_as(label, v, "a number of seconds up to 65535"))?)
+        }
+        "access" => Setting::Access(read(label, value)?),
+        "exit" => Setting::Exit(unless(value, "none", |v| Ok(v.to_owned()))?),
+        "nat" => Setting::Nat(yes_or_no(label, value)?),
+        "outer-interface" => Setting::Outer(unless(value, "default", |v| read(label, v))?),
+        "device" => Setting::Device(unless(value, "none", |v| read(label, v))?),
+        "host" => Setting::Host(unless(value, "none", |v| read(label, v))?),
+        "notes" => Setting::Notes(value.to_owned()),
+        "lan" => {
+            return list(change, value, Setting::ClearLans, |v| match change {
+                Change::Remove => Ok(Setting::RemoveLan(read(label, v.split('=').next().unwrap_or(v))?)),
+                _ => Ok(Setting::AddLan(lan(label, v)?)),
+            });
+        }
+        "allow-lan" => {
+            return list(change, value, Setting::ClearAllowed, |v| match change {
+                Change::Remove => Ok(Setting::Disallow(read(label, v)?)),
+                _ => Ok(Setting::Allow(read(label, v)?)),
+            });
+        }
+        "grant" => {
+            return list(change, value, Setting::ClearGrants, |v| match change {
+                Change::Remove => Ok(Setting::RemoveGrant(read(label, v)?)),
+                _ => Ok(Setting::AddGrant(read(label, v)?)),
+            });
+        }
+        other => unreachable!("{other} is in KEYS and has no reader"),
+    };
+    Ok(vec![one])
+}
+
+fn read<T: FromStr<Err: ToString>>(label: &str, value: &str) -> Result<T, Error> {
+    value.parse().map_err(|e| Error::value(label, ToString::to_string(&e)))
+}
+
+fn read_as<T: FromStr>(label: &str, value: &str, what: &str) -> Result<T, Error> {
+    let value = value.trim();
+    value.parse().map_err(|_| Error::value(label, format!("`{value}` is not {what}")))
+}
+
+fn unless<T>(value: &str, word: &str, read: impl FnOnce(&str) -> Result<T, Error>) -> Result<Option<T>, Error> {
+    if value.eq_ignore_ascii_case(word) { Ok(None) } else { read(value).map(Some) }
+}
+
+fn list(
+    change: Change,
+    value: &str,
+    clear: Setting,
+    read: impl Fn(&str) -> Result<Setting, Error>,
+) -> Result<Vec<Setting>, Error> {
+    match change {
+        Change::Set if value == "none" => Ok(vec![clear]),
+        Change::Set => Ok(vec![clear, read(value)?]),
+        _ => Ok(vec![read(value)?]),
+    }
+}
+
+fn yes_or_no(label: &str, value: &str) -> Result<bool, Error> {
+    match value.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Ok(true),
+        "no" | "false" | "off" | "0" => Ok(false),
+        _ => Err(Error::value(label, format!("`{value}` is neither yes nor no"))),
+    }
+}
+
+/// Reads `CIDR[=description]`.
+pub fn lan(label: &str, value: &str) -> Result<Lan, Error> {
+    let (cidr, description) = value.split_once('=').unwrap_or((value, ""));
+    let cidr: Cidr = read(label, cidr.trim())?;
+    if cidr.is_default() {
+        return Err(Error::Value {
+            what: label.into(),
+            reason: format!("`{cidr}` is the whole internet, not a LAN"),
+            hint: Some("to carry internet traffic add an exit: `wg-friend add exit NAME`".into()),
+        });
+    }
+    Ok(Lan { cidr, description: description.trim().to_owned() })
+}
+
+/// Reads DNS servers and search domains, separated by commas.
+pub fn dns(label: &str, value: &str) -> Result<Vec<String>, Error> {
+    let entry = |text: &str| {
+        let text = text.trim();
+        let is_domain = || format!("{text}:53").parse::<Endpoint>().is_ok() && !text.contains('[');
+        if text.parse::<IpAddr>().is_ok() || is_domain() {
+            Ok(text.to_owned())
+        } else {
+            Err(Error::value(label, format!("`{text}` is neither an address nor a search domain")))
+        }
+    };
+    value.split(',').map(entry).collect()
+}
+
+impl Setting {
+    /// Applies it to a node. `topology` is the network around it. Choosing addresses is the caller's: see
+    /// [`Setting::Address`].
+    pub fn apply(&self, node: &mut Node, topology: &Topology) -> Result<(), Error> {
+        match self {
+            Self::Address(_) => {}
+            Self::Endpoint(None) => node.endpoint = None,
+            Self::Endpoint(Some(text)) => {
+                let port = node.main().listen_port.unwrap_or(topology.network.port);
+                node.endpoint =
+                    Some(Endpoint::parse_with_default(text, port).map_err(|e| Error::value("endpoint", e))?);
+            }
+            Self::Port(port) => {
+                let before = node.main().listen_port;
+                if let (Some(endpoint), Some(before), Some(port)) = (&mut node.endpoint, before, port)
+                    && endpoint.port == before
+                {
+                    endpoint.port = *port; // no translation in between: what others dial moves along
+                }
+                node.interfaces[0].listen_port = *port;
+            }
+            Self::Interface(name) => node.interfaces[0].name = name.clone(),
+            Self::Dns(dns) => node.dns = dns.clone(),
+            Self::Mtu(mtu) => node.mtu = *mtu,
+            Self::Keepalive(seconds) => node.keepalive = *seconds,
+            Self::Access(access) => {
+                only(node, &[Role::Remote, Role::Router], "access", "remotes and routers")?;
+                node.access = *access;
+            }
+            Self::ClearLans => node.lans.clear(),
+            Self::AddLan(lan) => {
+                only(node, &[Role::Router, Role::Server], "lan", "routers and servers")?;
+                match node.lans.iter_mut().find(|l| l.cidr == lan.cidr) {
+                    Some(same) => same.description.clone_from(&lan.description),
+                    None => node.lans.push(lan.clone()),
+                }
+            }
+            Self::RemoveLan(cidr) => {
+                let count = node.lans.len();
+                node.lans.retain(|lan| lan.cidr != *cidr);
+                missing_if(count == node.lans.len(), node, "lan", cidr)?;
+            }
+            Self::ClearAllowed => node.lan_selection.clear(),
+            Self::Allow(cidr) => {
+                node.lan_selection.insert(*cidr);
+            }
+            Self::Disallow(cidr) => {
+                let had = node.lan_selection.remove(cidr);
+                missing_if(!had, node, "allow-lan", cidr)?;
+            }
+            Self::ClearGrants => node.grants.clear(),
+            Self::AddGrant(grant) => {
+                if !node.grants.contains(grant) {
+                    node.grants.push(grant.clone());
+                }
+            }
+            Self::RemoveGrant(grant) => {
+                let count = node.grants.len();
+                node.grants.retain(|g| g != grant);
+                missing_if(count == node.grants.len(), node, "grant", grant)?;
+            }
+            Self::Exit(None) => node.exit = None,
+            Self::Exit(Some(name)) => {
+                only(node, &[Role::Remote], "exit", "remotes")?;
+                node.exit = Some(exit(name, topology)?);
+            }
+            Self::Nat(nat) => node.nat = *nat,
+            Self::Outer(name) => {
+                only(node, &[Role::Server, Role::Router, Role::Exit], "outer-interface", "servers, routers and exits")?;
+                node.outer_interface.clone_from(name);
+            }
+            Self::Device(device) => {
+                only(node, &[Role::Remote], "device", "remotes")?;
+                node.device = *device;
+            }
+            Self::Host(None) => node.host = None,
+            Self::Host(Some(name)) => node.host = Some(super::find::host(topology, name.as_str())?.name.clone()),
+            Self::Notes(notes) => node.notes.clone_from(notes),
+        }
+        Ok(())
+    }
+}
+
+fn only(node: &Node, roles: &[Role], what: &str, whose: &str) -> Result<(), Error> {
+    if roles.contains(&node.role) {
+        return Ok(());
+    }
+    Err(Error::value(what, format!("is for {whose}, and `{}` is of role {}", node.name, node.role)))
+}
+
+fn missing_if(missing: bool, node: &Node, key: &str, value: impl std::fmt::Display) -> Result<(), Error> {
+    if missing {
+        return Err(Error::Refused(format!("`{}` has no {key} {value} to take away", node.name)));
+    }
+    Ok(())
+}
+
+fn exit(name: &str, topology: &Topology) -> Result<NodeId, Error> {
+    let node = super::find::node(topology, name)?;
+    if node.role == Role::Exit {
+        return Ok(node.id);
+    }
+    Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted: "an exit" })
+}
+
+/// Returns what is set on a node, as text by key, for showing it and for comparing it before and after.
+pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
+    let joined = |items: Vec<String>| items.join(", ");
+    let network = || "network".to_owned();
+    let none = || "none".to_owned();
+    let addresses = node.address4.map(|a| a.to_string()).into_iter().chain(node.address6.map(|a| a.to_string()));
+    let lan = |lan: &Lan| match lan.description.as_str() {
+        "" => lan.cidr.to_string(),
+        text => format!("{}={text}", lan.cidr),
+    };
+    let exit = |id| topology.node(id).map_or_else(none, |n| n.name.to_string());
+    vec![
+        ("name", node.name.to_string()),
+        ("enabled", if node.enabled { "yes" } else { "no" }.into()),
+        ("address", joined(addresses.collect())),
+        ("endpoint", node.endpoint.as_ref().map_or_else(none, Endpoint::to_string)),
+        ("port", node.main().listen_port.map_or_else(none, |p| p.to_string())),
+        ("interface", node.main().name.to_string()),
+        (
+            "dns",
+            node.dns.as_ref().map_or_else(network, |list| if list.is_empty() { none() } else { joined(list.clone()) }),
+        ),
+        ("mtu", node.mtu.map_or_else(network, |m| m.to_string())),
+        ("keepalive", node.keepalive.map_or_else(network, |k| k.to_string())),
+        ("access", node.access.to_string()),
+        ("lan", joined(node.lans.iter().map(lan).collect())),
+        ("allow-lan", joined(node.lan_selection.iter().map(Cidr::to_string).collect())),
+        ("grant", joined(node.grants.iter().map(Grant::to_string).collect())),
+        ("exit", node.exit.map_or_else(none, exit)),
+        ("nat", if node.nat { "yes" } else { "no" }.into()),
+        ("outer-interface", node.outer_interface.as_ref().map_or("default".into(), InterfaceName::to_string)),
+        ("device", node.device.map_or_else(none, |d| d.to_string())),
+        ("host", node.host.as_ref().map_or_else(none, Name::to_string)),
+        ("notes", node.notes.clone()),
+    ]
+}
+
+/// One value that differs between two states.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Which node; empty for the network itself.
+    pub node: String,
+    /// Which key of `set`.
+    pub field: &'static str,
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub after: String,
+}
+
+/// Returns what differs between two states of a node, each with the network around it.
+pub fn differences(before: (&Node, &Topology), after: (&Node, &Topology)) -> Vec<Difference> {
+    let was = values(before.0, before.1);
+    let is = values(after.0, after.1);
+    let differing = was.into_iter().zip(is).filter(|((_, was), (_, is))| was != is);
+    let name = after.0.name.to_string();
+    differing.map(|((field, before), (_, after))| Difference { node: name.clone(), field, before, after }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_reader_and_says_what_is_wrong() {
+        for (key, aliases, _) in KEYS {
+            for name in [key].into_iter().chain(*aliases) {
+                let outcome = parse(name, name, Change::Set, "!");
+                let accepts_anything = matches!(*key, "notes" | "exit");
+                assert_eq!(outcome.is_ok(), accepts_anything, "{name}: {outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_given_twice_holds_both() {
+        let settings = parse_all(["lan=10.1.0.0/24=the office", "lan=10.2.0.0/24", "notes=a=b"]).unwrap();
+        let lan = |cidr: &str, text: &str| Lan { cidr: cidr.parse().unwrap(), description: text.into() };
+        assert_eq!(
+            settings,
+            [
+                Setting::ClearLans,
+                Setting::AddLan(lan("10.1.0.0/24", "the office")),
+                Setting::AddLan(lan("10.2.0.0/24", "")),
+                Setting::Notes("a=b".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn wrong_assignments_name_the_key_and_the_remedy() {
+        let lines: Vec<String> = [
+            "access",
+            "acess=full",
+            "access+=full",
+            "access=all",
+            "endpoint=a b",
+            "port=0",
+            "port=70000",
+            "mtu=100",
+            "lan=10.0.0.1/24",
+            "lan+=0.0.0.0/0",
+            "dns=a b",
+            "keepalive=soon",
+            "nat=maybe",
+            "address=10.0.0",
+            "grant=10.0.0.1 tcp 99999",
+            "interface=a/b",
+            "host=-x",
+            "device=toaster",
+            "endpoint=",
+        ]
+        .iter()
+        .map(|a| {
+            let error = parse_all([*a]).unwrap_err();
+            assert_eq!(error.kind(), crate::ops::Kind::Usage);
+            format!("{error}{}", error.hint().map_or(String::new(), |h| format!(" [{h}]")))
+        })
+        .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+}

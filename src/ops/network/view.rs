@@ -1,0 +1,301 @@
+//! How nodes look from outside: with names instead of numbers, and nothing secret. These are the documents of `--json`;
+//! fields are added to them and never taken away.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::find;
+use crate::db::Database;
+use crate::model::{
+    Access, Cidr, Custody, Device, Endpoint, Grant, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
+    KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, PublicKey, Role, Topology,
+};
+use crate::ops::Error;
+use crate::wg::compile::links;
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeView {
+    /// Its name.
+    pub name: Name,
+    /// The first public key it ever had; never changes.
+    pub guid: PublicKey,
+    /// What it does.
+    pub role: Role,
+    /// What kind of device a remote is.
+    pub device: Option<Device>,
+    /// Whether it appears in configs.
+    pub enabled: bool,
+    /// Whether it is known only by its public key from somebody else's config.
+    pub provisional: bool,
+    /// Who has its private key.
+    pub custody: Custody,
+    /// The key of its main interface.
+    pub public_key: PublicKey,
+    /// The name of its main interface.
+    pub interface: InterfaceName,
+    /// The UDP port of its main interface.
+    pub listen_port: Option<Port>,
+    /// Its IPv4 address in the network.
+    pub address4: Option<Ipv4Addr>,
+    /// Its IPv6 address in the network.
+    pub address6: Option<Ipv6Addr>,
+    /// Where others dial it.
+    pub endpoint: Option<Endpoint>,
+    /// Networks behind it.
+    pub lans: Vec<Lan>,
+    /// Its interface towards LANs or the internet, when one is set.
+    pub outer_interface: Option<InterfaceName>,
+    /// Whether traffic into its LANs is masqueraded.
+    pub nat: bool,
+    /// What it may reach.
+    pub access: Access,
+    /// The LANs of access `lan_only`.
+    pub allowed_lans: Vec<Cidr>,
+    /// What access `custom` permits.
+    pub grants: Vec<Grant>,
+    /// The exit that carries its internet traffic.
+    pub exit: Option<Name>,
+    /// The machine it runs on.
+    pub host: Option<Name>,
+    /// Its MTU, when it has one of its own.
+    pub mtu: Option<Mtu>,
+    /// Its keepalive in seconds, when it has one of its own.
+    pub keepalive: Option<u16>,
+    /// Its DNS entries, when it has some of its own.
+    pub dns: Option<Vec<String>>,
+    /// The operator's notes.
+    pub notes: String,
+    /// How it came into the model.
+    pub origin: Origin,
+    /// When it was added.
+    pub created: DateTime<Utc>,
+}
+
+impl NodeView {
+    /// The view of a node in its network.
+    pub fn of(node: &Node, topology: &Topology) -> Self {
+        let main = node.main();
+        Self {
+            name: node.name.clone(),
+            guid: node.guid,
+            role: node.role,
+            device: node.device,
+            enabled: node.enabled,
+            provisional: node.provisional,
+            custody: node.custody,
+            public_key: main.public_key,
+            interface: main.name.clone(),
+            listen_port: main.listen_port,
+            address4: node.address4,
+            address6: node.address6,
+            endpoint: node.endpoint.clone(),
+            lans: node.lans.clone(),
+            outer_interface: node.outer_interface.clone(),
+            nat: node.nat,
+            access: node.access,
+            allowed_lans: node.lan_selection.iter().copied().collect(),
+            grants: node.grants.clone(),
+            exit: node.exit.and_then(|id| topology.node(id)).map(|exit| exit.name.clone()),
+            host: node.host.clone(),
+            mtu: node.mtu,
+            keepalive: node.keepalive,
+            dns: node.dns.clone(),
+            notes: node.notes.clone(),
+            origin: node.origin,
+            created: node.created,
+        }
+    }
+
+    /// Returns its addresses as text, IPv4 first.
+    pub fn addresses(&self) -> Vec<String> {
+        let four = self.address4.map(|a| a.to_string());
+        four.into_iter().chain(self.address6.map(|a| a.to_string())).collect()
+    }
+}
+
+/// An address plan with its nodes and hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopologyView {
+    /// Address plan and defaults.
+    pub network: Network,
+    /// Its nodes, ordered by role and name.
+    pub nodes: Vec<NodeView>,
+    /// The machines.
+    pub hosts: Vec<Host>,
+}
+
+impl TopologyView {
+    /// The view of a network.
+    pub fn of(topology: &Topology) -> Self {
+        Self { network: topology.network.clone(), nodes: list(topology, None), hosts: topology.hosts.clone() }
+    }
+}
+
+/// Returns the nodes, of one role or of all, ordered by role and then by name.
+pub fn list(topology: &Topology, role: Option<Role>) -> Vec<NodeView> {
+    let mut nodes: Vec<NodeView> = topology
+        .nodes
+        .iter()
+        .filter(|node| role.is_none_or(|role| node.role == role))
+        .map(|node| NodeView::of(node, topology))
+        .collect();
+    nodes.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
+    nodes
+}
+
+/// Something a node may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reach {
+    /// Where: a prefix, a grant, or `internet`.
+    pub destination: String,
+    /// What that is, in words.
+    pub what: String,
+}
+
+/// Returns what a node may reach, as its access level says; what the server enforces is compiled from the same values.
+pub fn reach(node: &Node, topology: &Topology) -> Vec<Reach> {
+    let entry = |destination: String, what: String| Reach { destination, what };
+    let network =
+        || topology.network.prefixes().map(|p| entry(p.to_string(), format!("network {}", topology.network.name)));
+    let lans = || {
+        let others = topology.enabled().filter(|other| other.id != node.id);
+        others.flat_map(|other| other.lans.iter().map(move |lan| (lan, other)))
+    };
+    let lan = |(lan, owner): (&Lan, &Node)| {
+        let description = if lan.description.is_empty() { String::new() } else { format!("{}, ", lan.description) };
+        entry(lan.cidr.to_string(), format!("{description}behind {}", owner.name))
+    };
+    let mut list: Vec<Reach> = match node.access {
+        Access::Full => network().chain(lans().map(lan)).collect(),
+        Access::VpnOnly => network().collect(),
+        Access::LanOnly => {
+            let selected = lans().filter(|(lan, _)| node.lan_selection.contains(&lan.cidr));
+            network().chain(selected.map(lan)).collect()
+        }
+        Access::Custom => node.grants.iter().map(|grant| entry(grant.to_string(), "granted".into())).collect(),
+        Access::ExitOnly => Vec::new(),
+    };
+    if let Some(exit) = node.exit.and_then(|id| topology.node(id)) {
+        list.push(entry("internet".into(), format!("through {}", exit.name)));
+    }
+    list
+}
+
+/// Returns how an interface is named in listings: with the exit it leads to.
+fn interface_purpose(kind: InterfaceKind, topology: &Topology) -> String {
+    match kind {
+        InterfaceKind::Main => "main".into(),
+        InterfaceKind::Uplink(exit) => {
+            topology.node(exit).map_or("uplink".into(), |exit| format!("uplink to {}", exit.name))
+        }
+    }
+}
+
+/// A key that an interface has or had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    /// Of which interface.
+    pub interface: InterfaceName,
+    /// The public half.
+    pub public_key: PublicKey,
+    /// `active`, `staged` or `retired`.
+    pub state: KeyState,
+    /// Since when it is known.
+    pub created: DateTime<Utc>,
+    /// Since when it is no longer used.
+    pub retired: Option<DateTime<Utc>>,
+    /// Why it is no longer used.
+    pub reason: Option<String>,
+}
+
+/// A WireGuard interface of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InterfaceView {
+    /// Its name on the host.
+    pub name: InterfaceName,
+    /// `main`, or which exit it leads to.
+    pub purpose: String,
+    /// UDP port.
+    pub listen_port: Option<Port>,
+    /// The key in use.
+    pub public_key: PublicKey,
+}
+
+/// A peer of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkView {
+    /// The node at the other end.
+    pub peer: Name,
+    /// By which of the node's own interfaces.
+    pub interface: InterfaceName,
+    /// Whether the link has a preshared key.
+    pub preshared_key: bool,
+}
+
+/// Everything about one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeDetails {
+    /// What `list` shows too.
+    #[serde(flatten)]
+    pub node: NodeView,
+    /// Its WireGuard interfaces, the main one first.
+    pub interfaces: Vec<InterfaceView>,
+    /// Its keys, past and present, the newest first.
+    pub keys: Vec<KeyView>,
+    /// Its peers.
+    pub links: Vec<LinkView>,
+    /// What it may reach.
+    pub reaches: Vec<Reach>,
+}
+
+/// Tells everything about one node. Needs no passphrase.
+pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
+    let topology = database.topology()?;
+    let node = find::node(&topology, wanted)?;
+    let interface = |interface: &Interface| InterfaceView {
+        name: interface.name.clone(),
+        purpose: interface_purpose(interface.kind, &topology),
+        listen_port: interface.listen_port,
+        public_key: interface.public_key,
+    };
+    let keys = database.key_history(node.id)?.into_iter().map(|key| KeyView {
+        interface: key.interface_name,
+        public_key: key.public_key,
+        state: key.state,
+        created: key.created,
+        retired: key.retired_at,
+        reason: key.reason,
+    });
+    Ok(NodeDetails {
+        node: NodeView::of(node, &topology),
+        interfaces: node.interfaces.iter().map(interface).collect(),
+        keys: keys.collect(),
+        links: peers(node, &topology, &database.preshared_links()?),
+        reaches: reach(node, &topology),
+    })
+}
+
+/// Returns the links of a node, by the names of its peers. `preshared` are the links that have a preshared key.
+fn peers(node: &Node, topology: &Topology, preshared: &[LinkId]) -> Vec<LinkView> {
+    let owners: BTreeMap<InterfaceId, &Node> =
+        topology.nodes.iter().flat_map(|node| node.interfaces.iter().map(move |i| (i.id, node))).collect();
+    let end = |id| node.interfaces.iter().find(|interface| interface.id == id);
+    let mut links: Vec<LinkView> = links(topology)
+        .into_iter()
+        .filter_map(|link| {
+            let (low, high) = link.ends();
+            let (own, far) = end(low).map(|own| (own, high)).or_else(|| end(high).map(|own| (own, low)))?;
+            Some(LinkView {
+                peer: owners.get(&far)?.name.clone(),
+                interface: own.name.clone(),
+                preshared_key: preshared.contains(&link),
+            })
+        })
+        .collect();
+    links.sort_by(|a, b| (&a.interface, &a.peer).cmp(&(&b.interface, &b.peer)));
+    links
+}

@@ -1,0 +1,136 @@
+//! Opening the database and unlocking it, from whatever gives the passphrase.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::db::{self, Database, Passphrase, Store, keyring};
+use crate::model::Actor;
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+
+/// How often somebody may mistype before the command ends.
+const ATTEMPTS: usize = 3;
+
+/// Asks somebody for the passphrase; the argument says which attempt it is, from 0.
+pub type Ask<'a> = &'a dyn Fn(usize) -> Result<Zeroizing<String>, Error>;
+
+/// Where a passphrase may come from, in this order. The kernel's keyring comes before all of them.
+#[derive(Default)]
+pub struct Sources<'a> {
+    /// A file that was named on the command line; its first line counts.
+    pub file: Option<PathBuf>,
+    /// The value of `WG_FRIEND_PASSPHRASE`.
+    pub environment: Option<Zeroizing<String>>,
+    /// The directory of systemd's credentials (systemd.exec(5)), in which `wg-friend-passphrase` may be.
+    pub credentials: Option<PathBuf>,
+    /// Somebody at a terminal.
+    pub ask: Option<Ask<'a>>,
+}
+
+impl std::fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sources<'_> {
+    /// Returns the passphrase that needs nobody to type it, if there is one.
+    pub fn at_hand(&self) -> Result<Option<Passphrase>, Error> {
+        if let Some(path) = &self.file {
+            return first_line(path).map(|line| Some(Passphrase::new(line)));
+        }
+        if let Some(text) = &self.environment {
+            return Ok(Some(Passphrase::new(text.clone())));
+        }
+        let credential = self.credentials.as_ref().map(|dir| dir.join("wg-friend-passphrase"));
+        match credential.filter(|path| path.exists()) {
+            Some(path) => first_line(&path).map(|line| Some(Passphrase::new(line))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Reads the first line of a file that holds a passphrase.
+pub fn first_line(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
+    Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// Opens the database, locked: enough for everything that isn't secret.
+pub fn open(path: &Path) -> Result<Database, Error> {
+    Ok(Database::open(path)?)
+}
+
+/// Opens and unlocks the database: with the key in the kernel's keyring, else with a passphrase from `sources`.
+///
+/// # Errors
+/// [`Error::Locked`] when there is none; a wrong passphrase, after some attempts if there is somebody to ask.
+pub fn unlock(path: &Path, sources: &Sources<'_>, actor: &Actor, clock: &dyn Clock) -> Result<Store, Error> {
+    let database = open(path)?;
+    if let Some(key) = keyring::recall(database.id()) {
+        match database.unlock_with(key) {
+            Err(db::Error::Locked) => {} // the database has been rekeyed since
+            outcome => return Ok(outcome?),
+        }
+    }
+    with_passphrase(path, sources, actor, clock).map(|(store, _)| store)
+}
+
+/// Opens and unlocks the database with a passphrase, whatever the keyring holds. Returns the passphrase too.
+pub fn with_passphrase(
+    path: &Path,
+    sources: &Sources<'_>,
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<(Store, Passphrase), Error> {
+    if let Some(passphrase) = sources.at_hand()? {
+        let store = open(path)?.unlock(&passphrase, actor, clock.now())?;
+        return Ok((store, passphrase));
+    }
+    let ask = sources.ask.ok_or(Error::Locked)?;
+    let mut attempt = 0;
+    loop {
+        let passphrase = Passphrase::new(ask(attempt)?);
+        match open(path)?.unlock(&passphrase, actor, clock.now()) {
+            Ok(store) => return Ok((store, passphrase)),
+            Err(db::Error::WrongPassphrase) if attempt + 1 < ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// What `unlock` did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remembered {
+    /// The database.
+    pub database: PathBuf,
+    /// When the kernel forgets the key.
+    pub until: DateTime<Utc>,
+}
+
+/// Unlocks the database and leaves its key in the kernel's keyring for a while.
+pub fn remember(
+    path: &Path,
+    sources: &Sources<'_>,
+    duration: Duration,
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<Remembered, Error> {
+    let (store, _) = with_passphrase(path, sources, actor, clock)?;
+    store.remember(duration)?;
+    let seconds = chrono::TimeDelta::from_std(duration).map_err(|_| Error::value("--for", "is too long"))?;
+    Ok(Remembered { database: path.to_owned(), until: clock.now() + seconds })
+}
+
+/// Takes the key out of the kernel's keyring. Whether there was one.
+pub fn forget(path: &Path) -> Result<bool, Error> {
+    Ok(open(path)?.forget())
+}
