@@ -102,6 +102,12 @@ pub enum Error {
     /// No space left.
     #[error("the disk is full; nothing was changed")]
     DiskFull,
+    /// The disk or the file system failed.
+    #[error("the database file can't be read or written: {what}")]
+    Failing {
+        /// In SQLite's words.
+        what: String,
+    },
     /// Another process holds it.
     #[error("the database is in use by another wg-friend")]
     Busy,
@@ -190,9 +196,13 @@ impl Error {
             Self::Newer { .. } => Kind::Newer,
             Self::Permissions { .. } => Kind::Permissions,
             Self::PassphraseTooShort { .. } | Self::KeyMismatch { .. } => Kind::Usage,
-            Self::ReadOnly | Self::DiskFull | Self::Busy | Self::Io { .. } | Self::Keyring(_) | Self::Crypt(_) => {
-                Kind::Io
-            }
+            Self::ReadOnly
+            | Self::DiskFull
+            | Self::Failing { .. }
+            | Self::Busy
+            | Self::Io { .. }
+            | Self::Keyring(_)
+            | Self::Crypt(_) => Kind::Io,
             Self::Refused(_) | Self::Sqlite(_) => Kind::Internal,
         }
     }
@@ -217,6 +227,9 @@ impl Error {
             Self::Keyring(_) => "give the passphrase with each command instead".into(),
             Self::ReadOnly => "see that the file belongs to you and that its file system is mounted writable".into(),
             Self::DiskFull => "free some space and try again".into(),
+            Self::Failing { .. } => {
+                "see that the file belongs to you, and that its disk is healthy and has space left".into()
+            }
             Self::Busy => "wait for the other command to end, then try again".into(),
             Self::Crypt(crypt::Error::Memory { .. }) => {
                 "free some memory, or unlock on a larger machine and choose a lighter profile there".into()
@@ -235,6 +248,13 @@ impl From<rusqlite::Error> for Error {
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
                 ErrorCode::DiskFull => Self::DiskFull,
                 ErrorCode::ReadOnly => Self::ReadOnly,
+                // The index of the write-ahead log can't grow: no other reason is known for it.
+                ErrorCode::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+                    Self::DiskFull
+                }
+                ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
+                    Self::Failing { what: message.clone().unwrap_or_else(|| failure.to_string()) }
+                }
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                     Self::Damaged { what: message.clone().unwrap_or_else(|| failure.to_string()) }
                 }

@@ -63,7 +63,7 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
 
     for node in &mut nodes {
         node.interfaces.sort_by_key(|i| i.kind != InterfaceKind::Main); // the main one is first, whenever it was made
-        if !node.interfaces.first().is_some_and(|i| i.kind == InterfaceKind::Main) {
+        if node.interfaces.first().is_none_or(|i| i.kind != InterfaceKind::Main) {
             return Err(Error::Damaged { what: format!("node {} has no main interface", node.name) });
         }
     }

@@ -32,13 +32,16 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Refuses what anyone but the owner can get at.
-fn only_ours(path: &Path, wanted: u32) -> Result<()> {
-    let metadata = fs::metadata(path).map_err(|source| match source.kind() {
+fn look_at(path: &Path) -> Result<fs::Metadata> {
+    fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => Error::Missing { path: path.to_owned() },
         _ => Error::Io { action: "look at", path: path.to_owned(), source },
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
+    })
+}
+
+/// Refuses what anyone but the owner can get at.
+fn only_ours(path: &Path, wanted: u32) -> Result<()> {
+    let mode = look_at(path)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(Error::Permissions { path: path.to_owned(), mode, wanted }) }
 }
 
@@ -61,11 +64,9 @@ impl Database {
     /// Refuses a missing file, one that others can get at, one of a newer version, one that isn't ours or is damaged, and
     /// one that can't be written. An older schema is brought up to date, after a copy of the file.
     pub fn open(path: &Path) -> Result<Self> {
-        if !path.exists() {
-            return Err(Error::Missing { path: path.to_owned() });
-        }
+        let is_file = look_at(path)?.is_file();
         only_ours(&directory_of(path), DIRECTORY_MODE)?;
-        if !path.is_file() {
+        if !is_file {
             return Err(Error::NotADatabase { path: path.to_owned() });
         }
         only_ours(path, FILE_MODE)?;
@@ -74,14 +75,11 @@ impl Database {
         if conn.is_readonly(MAIN_DB)? {
             return Err(Error::ReadOnly);
         }
-        let foreign = |_| Error::NotADatabase { path: path.to_owned() };
         configure(&conn)?;
-        let application: i64 = conn
-            .pragma_query_value(None, "application_id", |row| row.get(0))
-            .map_err(Error::from)
-            .map_err(|e| if matches!(e, Error::Damaged { .. }) { foreign(e) } else { e })?;
-        if application != APPLICATION_ID {
-            return Err(Error::NotADatabase { path: path.to_owned() });
+        match conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(Error::from) {
+            Ok(APPLICATION_ID) => {}
+            Ok(_) | Err(Error::Damaged { .. }) => return Err(Error::NotADatabase { path: path.to_owned() }),
+            Err(other) => return Err(other),
         }
         // Readers and the writer don't wait for each other. The mode is stored in the file, so this is a look only, save
         // for the first time.

@@ -28,7 +28,8 @@ impl Deref for Tx<'_> {
 impl<'s> Tx<'s> {
     fn begin(store: &'s Store) -> Result<Self> {
         let transaction = Transaction::new_unchecked(&store.database.conn, TransactionBehavior::Immediate)?;
-        Ok(Self { store, transaction })
+        // Somebody may have rekeyed the database since this store was unlocked.
+        if store.fits(&store.key)? { Ok(Self { store, transaction }) } else { Err(Error::Locked) }
     }
 
     pub(super) fn record(&self, now: DateTime<Utc>, actor: &Actor, event: &Event) -> Result<()> {
@@ -39,7 +40,9 @@ impl<'s> Tx<'s> {
 impl Store {
     /// Changes the database: does the work, writes the event it returns into the audit log, and commits both or neither.
     ///
-    /// Waits up to 5 s for another writer, then fails with [`Error::Busy`].
+    /// # Errors
+    /// [`Error::Busy`] after waiting 5 s for another writer; [`Error::Locked`] when the database has been rekeyed since it
+    /// was unlocked; whatever the work returns.
     pub fn write<T, E: From<Error>>(
         &mut self,
         now: DateTime<Utc>,

@@ -359,12 +359,15 @@ impl Database {
     }
 
     /// Tells the right key by the canary.
+    pub(super) fn fits(&self, key: &DataKey) -> Result<bool> {
+        let sql = "SELECT sealed_canary FROM vault";
+        let canary: Result<String, _> = self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
+        let canary = canary.map_err(|e| no_row(e, "the vault is gone"))?;
+        Ok(CANARY.open(key, &self.id, &canary).is_ok())
+    }
+
     fn checked(self, key: DataKey) -> Result<Option<Store>> {
-        let canary: String = self
-            .conn
-            .query_row("SELECT sealed_canary FROM vault", [], |row| row.get(0))
-            .map_err(|e| no_row(e, "the vault is gone"))?;
-        Ok(CANARY.open(&key, &self.id, &canary).is_ok().then(|| Store { database: self, key }))
+        Ok(self.fits(&key)?.then(|| Store { database: self, key }))
     }
 
     /// Returns the ways to the data key.

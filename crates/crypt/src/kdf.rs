@@ -55,7 +55,7 @@ impl KdfParams {
 
     /// Returns how many bytes deriving a key takes.
     pub fn memory(self) -> u64 {
-        128 * u64::from(self.r) << self.log_n
+        (128 * u64::from(self.r)) << self.log_n
     }
 }
 

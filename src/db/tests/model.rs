@@ -50,7 +50,7 @@ fn a_node_reads_back_with_every_field() {
         })
         .unwrap();
     let topology = lab.reopen().topology().unwrap();
-    assert_eq!(topology.nodes, [node.clone()]);
+    assert_eq!(topology.nodes, std::slice::from_ref(&node));
     assert_eq!(topology.network, network());
     assert_eq!(topology.hosts, [host("hub")]);
     assert_eq!((node.id, node.main().id), (NodeId(1), InterfaceId(1)));

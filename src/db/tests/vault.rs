@@ -176,6 +176,7 @@ fn rekeying_seals_everything_anew_and_locks_the_old_keys_out() {
     assert!(lab.store.rekey(&passphrase(&printed), &actor(), at(4)).is_err(), "it would become the passphrase");
     assert_eq!(sealed_cells(&lab.store), before);
 
+    let mut bystander = lab.store.another().unwrap();
     let rekeyed = lab.store.rekey(&passphrase(PASSPHRASE), &actor(), at(4)).unwrap();
     assert_eq!(rekeyed.cells, before.len());
     let after = sealed_cells(&lab.store);
@@ -186,6 +187,8 @@ fn rekeying_seals_everything_anew_and_locks_the_old_keys_out() {
     assert!(verified.authenticated && verified.bad.is_none());
 
     assert!(lab.reopen().unlock_with(old).is_err());
+    let late = bystander.write(at(5), &actor(), |_| Ok::<_, Error>(((), Event::database(Action::PeerUpdated))));
+    assert_eq!(late.unwrap_err().kind(), Kind::Locked);
     assert!(lab.reopen().unlock(&passphrase(&printed), &actor(), at(5)).is_err());
     lab.reopen().unlock(&passphrase(&rekeyed.recovery.expose()), &actor(), at(5)).unwrap();
     let store = lab.reopen().unlock(&passphrase(PASSPHRASE), &actor(), at(5)).unwrap();
