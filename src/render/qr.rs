@@ -52,9 +52,10 @@ impl Code {
     /// Draws it with half blocks, two modules a character. Light modules are drawn in the terminal's foreground, which
     /// suits light text on a dark ground; `inverted` suits dark text on a light ground.
     pub fn terminal(&self, inverted: bool) -> Zeroizing<String> {
+        // The library paints what it calls dark, as ink on paper.
         let (dark, light) = match inverted {
-            false => (unicode::Dense1x2::Dark, unicode::Dense1x2::Light),
-            true => (unicode::Dense1x2::Light, unicode::Dense1x2::Dark),
+            false => (unicode::Dense1x2::Light, unicode::Dense1x2::Dark),
+            true => (unicode::Dense1x2::Dark, unicode::Dense1x2::Light),
         };
         let mut drawing = self.0.render::<unicode::Dense1x2>();
         Zeroizing::new(drawing.dark_color(dark).light_color(light).quiet_zone(true).build())

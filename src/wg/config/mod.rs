@@ -6,6 +6,8 @@
 
 mod hooks;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;

@@ -6,6 +6,8 @@
 
 mod ruleset;
 #[cfg(test)]
+mod packets;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,178 @@
+//! The server's ruleset against real packets.
+//!
+//! The tunnel is a bridge here and its peers are namespaces on it, so nothing but the ruleset decides: no AllowedIPs
+//! hold anybody back, as if every owner of a device had changed his own file.
+
+use std::fmt::Write as _;
+
+use super::ruleset;
+use crate::wg::compile::compile;
+use crate::wg::compile::fixture::Fixture;
+use crate::wg::namespace::{printed, run};
+
+/// Who is attached where, with which addresses. The LANs' hosts stand behind their routers, which are left out here.
+const PLACES: [(&str, &str, &[&str]); 12] = [
+    ("office", "wg0", &["10.66.0.2/32", "fd00:66::2/128"]),
+    ("lan10", "wg0", &["192.168.10.5/32", "fd00:10::5/128"]),
+    ("lan20", "wg0", &["192.168.20.7/32"]),
+    ("alice", "wg0", &["10.66.0.6/32", "fd00:66::6/128"]),
+    ("bob", "wg0", &["10.66.0.7/32", "fd00:66::7/128"]),
+    ("carol", "wg0", &["10.66.0.8/32", "fd00:66::8/128"]),
+    ("dave", "wg0", &["10.66.0.9/32", "fd00:66::9/128"]),
+    ("frank", "wg0", &["10.66.0.11/32", "fd00:66::b/128"]),
+    ("berlin", "wgx1", &["10.66.0.4/32", "fd00:66::4/128", "198.51.100.1/32", "2001:db8::1/128"]),
+    ("tokyo", "wgx2", &["10.66.0.5/32", "fd00:66::5/128", "198.51.100.2/32", "2001:db8::2/128"]),
+    ("home", "eth0", &["192.168.1.5/32"]),
+    ("wan", "eth0", &["198.51.100.3/32", "2001:db8::3/128"]),
+];
+
+/// Builds the network around the server, loads the ruleset and leaves `reach`, which tries one connection and prints how
+/// it went.
+fn network() -> String {
+    let mut script = String::from(
+        "ip link set lo up
+         sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+         sysctl -q -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+         sysctl -q -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
+         for bridge in wg0 wgx1 wgx2 eth0; do
+            ip link add $bridge type bridge
+            ip link set $bridge address 02:00:00:00:01:00 up
+            ip addr add 10.66.0.1/32 dev $bridge; ip -6 addr add fd00:66::1/128 dev $bridge nodad
+         done
+         ip route add 10.66.0.0/24 dev wg0; ip -6 route add fd00:66::/64 dev wg0
+         ip route add 192.168.10.0/24 dev wg0; ip -6 route add fd00:10::/64 dev wg0
+         ip route add 192.168.20.0/24 dev wg0; ip route add 192.168.1.0/24 dev eth0
+         ip route add 10.66.0.4/32 dev wgx1; ip -6 route add fd00:66::4/128 dev wgx1
+         ip route add 10.66.0.5/32 dev wgx2; ip -6 route add fd00:66::5/128 dev wgx2
+         ip route add default dev eth0; ip -6 route add default dev eth0
+         ip addr add 203.0.113.1/32 dev eth0
+         ip route add default dev wgx2 table 7766102; ip -6 route add default dev wgx2 table 7766102
+         ip rule add fwmark 0x77660066 table 7766102; ip -6 rule add fwmark 0x77660066 table 7766102
+        ",
+    );
+    // A tunnel knows no neighbour discovery, so the ruleset needn't let any pass: what a bridge has to know is given.
+    for (number, (name, bridge, addresses)) in PLACES.iter().enumerate() {
+        let mac = format!("02:00:00:00:00:{number:02x}");
+        writeln!(
+            script,
+            "ip netns add {name}; ip link add {name} type veth peer name net0 netns {name}
+             ip link set {name} master {bridge} up; ip -n {name} link set lo up
+             ip -n {name} link set net0 address {mac} up
+             ip -n {name} neigh add fd00:66::1 lladdr 02:00:00:00:01:00 dev net0"
+        )
+        .unwrap();
+        for address in *addresses {
+            writeln!(script, "ip -n {name} addr add {address} dev net0 $(case {address} in *:*) echo nodad ;; esac)").unwrap();
+            if let Some(six) = address.strip_suffix("/128") {
+                writeln!(script, "ip neigh add {six} lladdr {mac} dev {bridge}").unwrap();
+            }
+        }
+        writeln!(
+            script,
+            "ip -n {name} route add 10.66.0.1 dev net0; ip -n {name} route add default via 10.66.0.1
+             ip -n {name} -6 route add fd00:66::1 dev net0; ip -n {name} -6 route add default via fd00:66::1
+             for port in 22 53 80; do
+                 ip netns exec {name} socat TCP6-LISTEN:$port,fork,reuseaddr,ipv6only=0 /dev/null &
+             done"
+        )
+        .unwrap();
+    }
+    script.push_str(
+        "for port in 22 53; do socat TCP6-LISTEN:$port,fork,reuseaddr,ipv6only=0 /dev/null & done
+         for name in $(ip netns list | cut -d' ' -f1); do
+             until [ $(ip netns exec $name ss -Hltn | wc -l) = 3 ]; do :; done
+         done
+         until [ $(ss -Hltn | wc -l) = 2 ]; do :; done
+         nft -f /etc/wireguard/x.nft
+         reach() { # FROM ADDRESS icmp|PORT
+             case $3 in
+                 icmp) set -- $1 $2 $3 ping -q -c 1 -W 1 $2 ;;
+                 *) set -- $1 $2 $3 socat -u OPEN:/dev/null TCP:$(case $2 in *:*) echo [$2] ;; *) echo $2 ;; esac):$3,connect-timeout=1 ;;
+             esac
+             from=$1 to=$2 how=$3; shift 3
+             if ip netns exec $from \"$@\" >/dev/null 2>&1; then echo \"$from $to $how\"; fi
+         }
+        ",
+    );
+    script
+}
+
+/// Returns which of the attempts succeed, in their order: each is `FROM ADDRESS icmp|PORT`.
+fn reached(fixture: &Fixture, attempts: &[String]) -> Option<Vec<String>> {
+    let nodes = compile(&fixture.topology).unwrap();
+    let text = ruleset(nodes[0].interfaces[0].firewall.as_ref().unwrap());
+    let mut script = network();
+    for attempt in attempts {
+        writeln!(script, "reach {attempt} & attempts=\"$attempts $!\"").unwrap();
+    }
+    script.push_str("wait $attempts");
+    let output = run(&script, &["nft", "ip", "socat", "ping", "ss"], &[("x.nft", &text)])?;
+    let printed = printed(&output);
+    let succeeded: Vec<&str> = printed.lines().collect();
+    Some(attempts.iter().filter(|attempt| succeeded.contains(&attempt.as_str())).cloned().collect())
+}
+
+#[test]
+fn everyone_reaches_what_he_may_and_nothing_else() {
+    // To: a remote, two LANs, the server's own LAN, the exits, the server, and the internet behind each way out.
+    let four = [
+        "10.66.0.6", "10.66.0.2", "192.168.10.5", "192.168.20.7", "192.168.1.5", "10.66.0.4", "10.66.0.1", "203.0.113.1",
+        "198.51.100.1", "198.51.100.2", "198.51.100.3",
+    ];
+    let six = ["fd00:66::6", "fd00:10::5", "fd00:66::1", "2001:db8::2", "2001:db8::3"];
+    let from: Vec<&str> = PLACES.iter().map(|(name, _, _)| *name).collect();
+    let mut attempts: Vec<String> = Vec::new();
+    for name in from {
+        let own: Vec<&str> = PLACES.iter().filter(|place| place.0 == name).flat_map(|place| place.2).copied().collect();
+        let has = |family: &str| own.iter().any(|address| address.contains(family));
+        let others = four.iter().filter(|_| has(".")).chain(six.iter().filter(|_| has(":")));
+        for to in others.filter(|to| !own.iter().any(|own| own.split('/').next() == Some(to))) {
+            attempts.extend([format!("{name} {to} icmp"), format!("{name} {to} 22")]);
+        }
+    }
+    let Some(reached) = reached(&Fixture::everything(), &attempts) else { return };
+    let mut table = String::new();
+    for (name, _, _) in PLACES {
+        let to = |how: &str| {
+            let fits = |line: &&String| line.starts_with(&format!("{name} ")) && line.ends_with(&format!(" {how}"));
+            let address = |line: &String| line.split(' ').nth(1).unwrap().to_owned();
+            reached.iter().filter(fits).map(address).collect::<Vec<_>>().join(" ")
+        };
+        writeln!(table, "{name}: ping {}\n  tcp 22 {}", to("icmp"), to("22")).unwrap();
+    }
+    insta::assert_snapshot!(table, @"
+    office: ping 10.66.0.6 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:10::5 fd00:66::1
+      tcp 22 10.66.0.6 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:10::5 fd00:66::1
+    lan10: ping 10.66.0.6 10.66.0.2 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:66::1
+    lan20: ping 10.66.0.6 10.66.0.2 192.168.10.5 192.168.1.5 10.66.0.4 10.66.0.1
+      tcp 22 10.66.0.6 10.66.0.2 192.168.10.5 192.168.1.5 10.66.0.4 10.66.0.1
+    alice: ping 10.66.0.2 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:10::5 fd00:66::1
+      tcp 22 10.66.0.2 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:10::5 fd00:66::1
+    bob: ping 10.66.0.6 10.66.0.2 10.66.0.4 10.66.0.1 fd00:66::6 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.4 10.66.0.1 fd00:66::6 fd00:66::1
+    carol: ping 10.66.0.6 10.66.0.2 192.168.10.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 192.168.10.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:66::1
+    dave: ping 10.66.0.2 fd00:10::5
+      tcp 22 192.168.20.7 fd00:10::5
+    frank: ping 10.66.0.6 10.66.0.2 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 203.0.113.1 198.51.100.2 fd00:66::6 fd00:10::5 fd00:66::1 2001:db8::2
+      tcp 22 10.66.0.6 10.66.0.2 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 203.0.113.1 198.51.100.2 fd00:66::6 fd00:10::5 fd00:66::1 2001:db8::2
+    berlin: ping 
+      tcp 22 
+    tokyo: ping 
+      tcp 22 
+    home: ping 10.66.0.6 10.66.0.2 192.168.10.5 192.168.20.7 10.66.0.4 10.66.0.1 203.0.113.1 198.51.100.3
+      tcp 22 10.66.0.6 10.66.0.2 192.168.10.5 192.168.20.7 10.66.0.4 10.66.0.1 203.0.113.1 198.51.100.3
+    wan: ping 192.168.1.5 10.66.0.1 203.0.113.1 fd00:66::1
+      tcp 22 192.168.1.5 10.66.0.1 203.0.113.1 fd00:66::1
+    ");
+}
+
+#[test]
+fn grants_open_their_ports_and_name_servers_answer_everyone() {
+    let wanted = ["dave 192.168.20.7 22", "dave 10.66.0.1 53", "bob 10.66.0.1 53"];
+    let unwanted = ["dave 192.168.20.7 80", "dave 192.168.20.7 icmp", "dave 10.66.0.1 22", "dave 10.66.0.2 53"];
+    let attempts: Vec<String> = wanted.iter().chain(&unwanted).map(|attempt| (*attempt).to_owned()).collect();
+    let Some(reached) = reached(&Fixture::everything(), &attempts) else { return };
+    assert_eq!(reached, wanted);
+}
