@@ -8,8 +8,8 @@ use crate::db::Passphrase;
 use crate::model::{Endpoint, InterfaceName, Mtu, Name, Network, Origin, Port, PskPolicy, Role};
 use crate::ops::Error;
 use crate::ops::network::add::NewNodes;
+use crate::ops::network::defaults::{cidr4, cidr6};
 use crate::ops::network::init::{self, DEFAULT_CIDR, Made, Request};
-use crate::ops::network::network::{cidr4, cidr6};
 use crate::ops::network::setting::{Change, dns, parse};
 use crate::settings::KdfProfile;
 

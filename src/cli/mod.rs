@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod deploy;
 mod enable;
+mod host;
 mod init;
 mod list;
 mod log;
@@ -122,7 +123,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Args),
-    Add(add::Args),
+    Add(Box<add::Args>),
     Set(set::Args),
     Rename(rename::Args),
     Remove(remove::Args),
@@ -137,6 +138,7 @@ enum Command {
     Status(status::Args),
     Log(log::Args),
     Network(network::Args),
+    Host(host::Args),
     Unlock(unlock::UnlockArgs),
     Lock(unlock::LockArgs),
     Vault(vault::Args),
@@ -149,7 +151,7 @@ impl Command {
     fn run(self, context: &Context) -> Result<Exit, Error> {
         match self {
             Self::Init(args) => init::run(args, context),
-            Self::Add(args) => add::run(args, context),
+            Self::Add(args) => add::run(*args, context),
             Self::Set(args) => set::run(&args, context),
             Self::Rename(args) => rename::run(args, context),
             Self::Remove(args) => remove::run(&args, context),
@@ -163,6 +165,7 @@ impl Command {
             Self::Deploy(args) => deploy::run(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Log(args) => log::run(&args, context),
+            Self::Host(args) => host::run(args, context),
             Self::Network(args) => network::run(args, context),
             Self::Unlock(args) => unlock::unlock(&args, context),
             Self::Lock(args) => unlock::lock(&args, context),

@@ -6,7 +6,7 @@ use super::output::{Cell, Fields, style};
 use super::{Context, Exit, change};
 use crate::model::Network;
 use crate::ops::Error;
-use crate::ops::network::network as ops;
+use crate::ops::network::defaults as ops;
 
 /// Show or change the network's address plan and defaults
 #[derive(Debug, clap::Args)]

@@ -89,9 +89,13 @@ impl Output {
         }
     }
 
-    /// Shows the result of a command that changed something: like [`Output::show`], but silent under `--quiet`.
+    /// Shows what a command did that has nothing to show: as a JSON document on stdout, or as a remark on stderr.
     pub fn done<T: Serialize>(&self, report: &T, render: impl FnOnce(&T) -> String) -> Result<(), Error> {
-        if self.quiet && !self.json { Ok(()) } else { self.show(report, render) }
+        if self.json {
+            return self.show(report, |_| String::new());
+        }
+        self.note(render(report).trim_end());
+        Ok(())
     }
 
     /// Writes text to stdout; a line end is added if it has none.

@@ -2,7 +2,7 @@
 
 use super::{Context, Exit, change};
 use crate::ops::Error;
-use crate::ops::network::{edit, network, setting};
+use crate::ops::network::{defaults, edit, setting};
 
 /// Change anything about a node: address, endpoint, LANs, access, exit, host, notes and the rest
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ fn keys() -> String {
         text.push_str(&format!("  {names:<46}  {what}\n"));
     }
     text.push_str("\nKeys of the network:\n");
-    for (key, what) in network::KEYS {
+    for (key, what) in defaults::KEYS {
         text.push_str(&format!("  {key:<46}  {what}\n"));
     }
     text

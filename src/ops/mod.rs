@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod deploy;
 pub mod error;
+pub mod host;
 pub mod network;
 pub mod safety;
 

@@ -111,7 +111,7 @@ fn add_one(
     find::check_name(topology, name, None)?;
     let (public, private) = match request.public_key {
         Some(public) => {
-            check_key(*tx, topology, public)?;
+            check_key(tx, topology, public)?;
             (public, None)
         }
         None => {
@@ -161,7 +161,7 @@ fn add_one(
     }
     let id = node.id;
     topology.nodes.push(node);
-    add_uplinks(*tx, topology, id, *now)?;
+    add_uplinks(tx, topology, id, *now)?;
     Ok(id)
 }
 

@@ -85,7 +85,7 @@ pub fn choose(prefixes: &Prefixes, role: Role, taken: &BTreeSet<IpAddr>) -> Opti
     let usable = prefixes.usable();
     let preferred = preferred(role, prefixes.bits());
     let inside = |range: RangeInclusive<u128>| *range.start().max(usable.start())..=*range.end().min(usable.end());
-    preferred.into_iter().map(inside).flatten().chain(usable.clone()).map(|number| prefixes.pair(number)).find(|pair| {
+    preferred.into_iter().flat_map(inside).chain(usable.clone()).map(|number| prefixes.pair(number)).find(|pair| {
         let free = |address: Option<IpAddr>| address.is_none_or(|address| !taken.contains(&address));
         free(pair.four.map(IpAddr::V4)) && free(pair.six.map(IpAddr::V6))
     })

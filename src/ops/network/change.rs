@@ -11,7 +11,7 @@ use super::setting::{Difference, differences};
 use super::view::NodeView;
 use crate::db::{Store, Tx};
 use crate::model::{
-    Actor, Event, InterfaceId, Name, Node, NodeId, PresharedKey, PrivateKey, PskPolicy, Secrets, Topology,
+    Actor, Custody, Event, InterfaceId, Name, Node, NodeId, PresharedKey, PrivateKey, PskPolicy, Secrets, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -185,7 +185,7 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
         Some(NodeView::of(node, topology))
     });
     let changed = after.nodes.iter().filter_map(|is| Some((before.node(is.id)?, is)));
-    let mut changes = super::network::differences(&before.network, &after.network);
+    let mut changes = super::defaults::differences(&before.network, &after.network);
     changes.extend(changed.flat_map(|(was, is)| differences((was, before), (is, after))));
     let mut outcome = Outcome {
         action,
@@ -253,6 +253,12 @@ fn preview(tx: &Tx<'_>, before: &Topology, after: &Topology, outcome: &Outcome) 
     let secrets = tx.secrets()?;
     let (was, is) = (compile(before).unwrap_or_default(), compile(after).unwrap_or_default());
     let concerned = outcome.nodes.iter().map(|node| &node.name).chain(&outcome.deploy).chain(&outcome.new_files);
+    let keys = |topology: &Topology| -> BTreeSet<String> {
+        let interfaces = topology.nodes.iter().filter(|n| n.custody != Custody::NeverSeen).flat_map(|n| &n.interfaces);
+        interfaces.map(|interface| interface.public_key.to_string()).collect()
+    };
+    // Keys that were made for the preview are thrown away with it: the real ones will be others.
+    let made_now: Vec<String> = keys(after).difference(&keys(before)).cloned().collect();
     let mut seen = BTreeSet::new();
     let mut changes = Vec::new();
     for name in concerned.filter(|name| seen.insert(name.as_str().to_owned())).take(PREVIEWED) {
@@ -263,7 +269,10 @@ fn preview(tx: &Tx<'_>, before: &Topology, after: &Topology, outcome: &Outcome) 
             .flat_map(|old| config::masked_files(old, &secrets))
             .map(|file| (file.path, file.content.to_string()))
             .collect();
-        for file in config::masked_files(node, &secrets) {
+        for mut file in config::masked_files(node, &secrets) {
+            for key in &made_now {
+                file.content = file.content.replace(key, "(new key)").into();
+            }
             let text = match old.get(&file.path) {
                 Some(old) if *old == *file.content => continue,
                 Some(old) => TextDiff::from_lines(old.as_str(), file.content.as_str())

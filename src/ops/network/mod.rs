@@ -3,10 +3,10 @@
 pub mod add;
 pub mod addresses;
 pub mod change;
+pub mod defaults;
 pub mod edit;
 pub mod find;
 pub mod init;
-pub mod network;
 pub mod remove;
 pub mod rotate;
 pub mod setting;

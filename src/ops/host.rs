@@ -1,0 +1,315 @@
+//! Machines: adding, changing, removing and trying them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::db::Store;
+use crate::fleet::{self, Fleet, Question, System};
+use crate::model::{Action, Actor, Become, Event, Host, HostAddress, Name, Node, Port, Role, Topology};
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+use crate::ops::network::change::Mode;
+use crate::ops::network::find;
+
+/// The keys that `host set` knows, with what they take.
+pub const KEYS: &[(&str, &str)] = &[
+    ("name", "what it is called here"),
+    ("address", "[user@]host[:port], an alias of ssh_config, or `local`"),
+    ("user", "login name; `none` leaves it to ssh_config"),
+    ("port", "TCP port; `none` leaves it to ssh_config"),
+    ("jump", "jump hosts, as `ssh -J` takes them; `none`"),
+    ("identity", "private key file; `none`"),
+    ("become", "how commands become root there: auto, root or sudo"),
+];
+
+/// Clocks that differ by more than this are worth a remark: times in logs and handshakes mislead.
+const SKEW: i64 = 60;
+
+/// A machine with the nodes that live on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostView {
+    /// The machine.
+    #[serde(flatten)]
+    pub host: Host,
+    /// The nodes on it.
+    pub nodes: Vec<Name>,
+}
+
+impl HostView {
+    fn of(host: &Host, topology: &Topology) -> Self {
+        let on_it = |node: &&Node| node.host.as_ref() == Some(&host.name);
+        let nodes = topology.nodes.iter().filter(on_it).map(|node| node.name.clone()).collect();
+        Self { host: host.clone(), nodes }
+    }
+}
+
+/// What a change of a machine came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// `added`, `changed` or `removed`.
+    pub action: &'static str,
+    /// Whether it was saved; false for a preview.
+    pub saved: bool,
+    /// The machine as it is now, or was before it was removed.
+    pub host: HostView,
+    /// The machine as it was before, if it changed.
+    pub before: Option<Host>,
+}
+
+/// Lists the machines, ordered by name.
+pub fn list(topology: &Topology) -> Vec<HostView> {
+    topology.hosts.iter().map(|host| HostView::of(host, topology)).collect()
+}
+
+/// Reads jump hosts as `ssh -J` takes them: destinations separated by commas.
+pub fn jump(label: &str, text: &str) -> Result<String, Error> {
+    for part in text.split(',') {
+        match part.parse::<HostAddress>().map_err(|e| Error::value(label, e))? {
+            HostAddress::Ssh { .. } => {}
+            HostAddress::Local => return Err(Error::value(label, "`local` can't be jumped over")),
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads the path of a private key file.
+pub fn identity(label: &str, text: &str) -> Result<String, Error> {
+    if text.starts_with('-') || text.chars().any(char::is_control) {
+        return Err(Error::value(label, format!("`{}` is no path of a key file", text.escape_debug())));
+    }
+    Ok(text.to_owned())
+}
+
+/// Adds a machine.
+pub fn add(store: &mut Store, clock: &dyn Clock, actor: &Actor, host: Host, mode: Mode) -> Result<Outcome, Error> {
+    let topology = store.topology()?;
+    refuse_taken(&topology, &host.name, None)?;
+    save(store, clock, actor, mode, |tx| {
+        tx.insert_host(&host)?;
+        let event = Event::host(Action::HostAdded, &host.name).with("address", host.address.to_string());
+        let outcome = Outcome { action: "added", saved: false, host: HostView::of(&host, &topology), before: None };
+        Ok((outcome, event))
+    })
+}
+
+/// Changes a machine. Each assignment is `key=value`, with a key of [`KEYS`].
+pub fn set(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    wanted: &str,
+    assignments: &[String],
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    let topology = store.topology()?;
+    let before = find::host(&topology, wanted)?.clone();
+    let mut host = before.clone();
+    for assignment in assignments {
+        let (key, value) =
+            assignment.split_once('=').ok_or_else(|| Error::value(format!("`{assignment}`"), "expected key=value"))?;
+        apply(&mut host, key.trim(), value.trim())?;
+    }
+    if host == before {
+        return Err(Error::Refused(format!("`{}` is like that already; nothing was changed", host.name)));
+    }
+    refuse_taken(&topology, &host.name, Some(&before))?;
+    save(store, clock, actor, mode, |tx| {
+        tx.update_host(&before.name, &host)?;
+        let after = tx.topology()?;
+        let event = Event::host(Action::HostUpdated, &host.name).change(&before, &host);
+        let view = HostView::of(&host, &after);
+        Ok((Outcome { action: "changed", saved: false, host: view, before: Some(before.clone()) }, event))
+    })
+}
+
+/// Removes a machine that no node lives on. What it runs goes on running there.
+pub fn remove(store: &mut Store, clock: &dyn Clock, actor: &Actor, wanted: &str, mode: Mode) -> Result<Outcome, Error> {
+    let topology = store.topology()?;
+    let host = HostView::of(find::host(&topology, wanted)?, &topology);
+    if let Some(first) = host.nodes.first() {
+        let names: Vec<&str> = host.nodes.iter().map(Name::as_str).collect();
+        return Err(Error::RefusedWithRemedy {
+            message: format!("the host `{}` is still used by {}", host.host.name, names.join(", ")),
+            hint: format!("first `wg-friend set {first} host=none`, or `wg-friend remove {first}`"),
+        });
+    }
+    save(store, clock, actor, mode, |tx| {
+        tx.delete_host(&host.host.name)?;
+        let event = Event::host(Action::HostRemoved, &host.host.name).with("address", host.host.address.to_string());
+        Ok((Outcome { action: "removed", saved: false, host: host.clone(), before: None }, event))
+    })
+}
+
+fn save(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    mode: Mode,
+    work: impl FnOnce(&crate::db::Tx<'_>) -> Result<(Outcome, Event), Error>,
+) -> Result<Outcome, Error> {
+    let mut outcome = match mode {
+        Mode::Save => store.write(clock.now(), actor, work)?,
+        Mode::Preview => store.try_out(|tx| work(tx).map(|(outcome, _)| outcome))?,
+    };
+    outcome.saved = mode == Mode::Save;
+    Ok(outcome)
+}
+
+fn refuse_taken(topology: &Topology, name: &Name, except: Option<&Host>) -> Result<(), Error> {
+    let same = |host: &&Host| host.name.as_str().eq_ignore_ascii_case(name.as_str());
+    match topology.hosts.iter().find(|host| same(host) && except.is_none_or(|e| e.name != host.name)) {
+        Some(host) => Err(Error::NameTaken { name: name.clone(), by: format!("the host at {}", host.address) }),
+        None => Ok(()),
+    }
+}
+
+fn apply(host: &mut Host, key: &str, value: &str) -> Result<(), Error> {
+    let unless_none = |value: &str| (value != "none").then(|| value.to_owned());
+    match key {
+        "name" => host.name = value.parse().map_err(|e| Error::value(key, e))?,
+        "become" => host.becoming = value.parse::<Become>().map_err(|e| Error::value(key, e))?,
+        "address" => {
+            let mut address: HostAddress = value.parse().map_err(|e| Error::value(key, e))?;
+            if let (
+                HostAddress::Ssh { jump, identity, .. },
+                HostAddress::Ssh { jump: old_jump, identity: old_identity, .. },
+            ) = (&mut address, &host.address)
+            {
+                (*jump, *identity) = (old_jump.clone(), old_identity.clone());
+            }
+            host.address = address;
+        }
+        "user" | "port" | "jump" | "identity" => {
+            let HostAddress::Ssh { destination, user, port, jump: hops, identity: file } = &mut host.address else {
+                return Err(Error::value(key, format!("is for hosts over SSH, and `{}` is this machine", host.name)));
+            };
+            match key {
+                "user" => {
+                    if let Some(user) = unless_none(value) {
+                        let whole = format!("{user}@{destination}");
+                        whole.parse::<HostAddress>().map_err(|e| Error::value(key, e))?;
+                    }
+                    *user = unless_none(value);
+                }
+                "port" => {
+                    *port = match unless_none(value) {
+                        Some(text) => Some(text.parse::<Port>().map_err(|e| Error::value(key, e))?),
+                        None => None,
+                    }
+                }
+                "jump" => *hops = unless_none(value).map(|text| jump(key, &text)).transpose()?,
+                _ => *file = unless_none(value).map(|text| identity(key, &text)).transpose()?,
+            }
+        }
+        _ => {
+            let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+            return Err(Error::Value {
+                what: format!("`{key}`"),
+                reason: "a host has no such key".into(),
+                hint: Some(format!("the keys are {}", keys.join(", "))),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What trying a machine showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// Which machine.
+    pub host: Name,
+    /// Whether it can be deployed to.
+    pub ready: bool,
+    /// What it says about itself, if it answered.
+    pub system: Option<System>,
+    /// What is in the way.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// What is worth knowing and in nobody's way.
+    pub remarks: Vec<String>,
+}
+
+/// Tries machines, at most `parallel` at once: whether they answer, whether root can be had, what they lack.
+///
+/// Without names, all of them. One that fails holds up no other.
+pub fn check(
+    topology: &Topology,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    wanted: &[String],
+    parallel: usize,
+) -> Result<Vec<Checked>, Error> {
+    let hosts: Vec<&Host> = if wanted.is_empty() {
+        topology.hosts.iter().collect()
+    } else {
+        wanted.iter().map(|name| find::host(topology, name)).collect::<Result<_, _>>()?
+    };
+    let results: Vec<Mutex<Option<Checked>>> = hosts.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.clamp(1, hosts.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(host), Some(slot)) = (hosts.get(at), results.get(at)) else { break };
+                    let checked = check_one(host, topology, fleet, clock);
+                    *slot.lock().expect("no thread panics with a slot") = Some(checked);
+                }
+            });
+        }
+    });
+    Ok(results.into_iter().filter_map(|slot| slot.into_inner().expect("no thread panics with a slot")).collect())
+}
+
+fn check_one(host: &Host, topology: &Topology, fleet: &dyn Fleet, clock: &dyn Clock) -> Checked {
+    let mut checked =
+        Checked { host: host.name.clone(), ready: false, system: None, problem: None, hint: None, remarks: Vec::new() };
+    match ask(host, fleet) {
+        Ok(system) => {
+            let needs_nft = topology.nodes.iter().any(|n| {
+                n.host.as_ref() == Some(&host.name) && n.role != Role::Remote // remotes have no firewall of ours
+            });
+            judge(&mut checked, &system, needs_nft, clock.now());
+            checked.system = Some(system);
+        }
+        Err(error) => {
+            checked.problem = Some(error.to_string());
+            checked.hint = error.hint();
+        }
+    }
+    checked
+}
+
+fn ask(host: &Host, fleet: &dyn Fleet) -> Result<System, fleet::Error> {
+    let question = Question::default();
+    let mut connection = fleet.connect(host)?;
+    let answer = connection.run(&fleet::observe(&question, &[]))?;
+    let observed = fleet::read_observation(&answer, &question)
+        .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;
+    Ok(observed.system)
+}
+
+/// Says what a machine that answered lacks.
+fn judge(checked: &mut Checked, system: &System, needs_nft: bool, now: DateTime<Utc>) {
+    let mut missing = system.missing();
+    if needs_nft && !system.tools.contains("nft") {
+        missing.push(("nft", "nftables"));
+    }
+    checked.ready = missing.is_empty();
+    if !missing.is_empty() {
+        let tools: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
+        let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+        packages.dedup();
+        checked.problem = Some(format!("lacks {}", tools.join(", ")));
+        checked.hint = Some(format!("on Debian: `apt install {}`", packages.join(" ")));
+    }
+    let skew = now.timestamp() - system.clock;
+    if skew.abs() > SKEW {
+        let word = if skew > 0 { "behind" } else { "ahead" };
+        checked.remarks.push(format!("its clock is {} s {word} of ours", skew.abs()));
+    }
+}
