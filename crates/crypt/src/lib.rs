@@ -1,7 +1,7 @@
 //! Key derivation and sealing for wg-friend's vault: everything that touches a cipher, in a crate small enough to audit.
 //!
 //! - [`DataKey`]: 256 bits that encrypt a database; wiped from memory on drop, never shown by `Debug`.
-//! - [`derive`]: scrypt (RFC 7914) from a passphrase to the key that wraps the data key.
+//! - [`derive()`]: scrypt (RFC 7914) from a passphrase to the key that wraps the data key.
 //! - [`seal`] and [`open`]: AES-256-GCM (NIST SP 800-38D) of one value as text, bound to the place it is stored in.
 //! - [`mac`] and [`subkey`]: HMAC-SHA-256 (RFC 2104), and keys for one purpose derived with it.
 //!

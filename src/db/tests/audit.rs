@@ -1,5 +1,7 @@
 //! The audit log: every way to falsify it is found, and by the right name.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::db::{Filter, Finding, Problem};
 use crate::model::{Category, Severity};
@@ -233,4 +235,24 @@ fn ten_thousand_entries_verify() {
     let verified = lab.store.verify_audit(Some(lab.store.data_key())).unwrap();
     println!("verified in {:?}", started.elapsed());
     assert_eq!((verified.good, verified.bad), (10_000, None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_change_of_any_text_is_found(
+        id in 1..=12_i64,
+        column in prop::sample::select(&["action", "category", "severity", "entity_type", "entity_guid", "operator",
+            "address", "source", "details", "version"][..]),
+        text in prop::option::weighted(0.9, ".{0,12}"),
+    ) {
+        let nullable = ["entity_guid", "address"].contains(&column);
+        let text = if nullable { text } else { Some(text.unwrap_or_default()) };
+        let lab = log();
+        let sql = format!("UPDATE audit SET {column} = ?1 WHERE id = ?2 AND {column} IS NOT ?1");
+        let changed = lab.store.conn.execute(&sql, rusqlite::params![text, id]).unwrap();
+        let expected = if changed == 1 { bad(id, Problem::Edited) } else { None };
+        prop_assert_eq!(lab.reopen().verify_audit(None).unwrap().bad, expected);
+    }
 }
