@@ -85,8 +85,9 @@ w_main() {
 		echo "$w_k" > "$D/at.new" && mv -f "$D/at.new" "$D/at"
 		if ! w_do "$w_k" > "$D/out" 2>&1; then
 			w_why=$(cat "$D/out")
+			w_bad=$w_k
 			w_undo_all "step $w_k failed"
-			w_section failed step "$w_k" "${w_clean:-no}"; printf '%s\n' "$w_why"; w_section end
+			w_section failed step "$w_bad" "${w_clean:-no}"; printf '%s\n' "$w_why"; w_section end
 			return 0
 		fi
 		w_k=$((w_k + 1))

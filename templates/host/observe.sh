@@ -14,7 +14,7 @@ w_main() {
 	if [ -r /etc/os-release ]; then
 		while IFS= read -r w_v; do case $w_v in PRETTY_NAME=*) w_v=${w_v#*=}; w_v=${w_v#\"}; echo "os ${w_v%\"}" ;; esac; done < /etc/os-release
 	fi
-	for w_t in wg wg-quick ip nft sysctl stat awk sort sha256sum ping; do if w_have $w_t; then echo "tool $w_t"; fi; done
+	for w_t in wg wg-quick ip nft sysctl stat awk sort sha256sum ping resolvconf; do if w_have $w_t; then echo "tool $w_t"; fi; done
 	w_dump=$(wg show all dump 2>/dev/null)
 	w_text=$(w_still)
 	w_digest "$w_text" "$w_dump"

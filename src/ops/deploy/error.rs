@@ -19,6 +19,12 @@ pub enum HostError {
         /// Programs, each with the Debian package that has it.
         missing: Vec<(&'static str, &'static str)>,
     },
+    /// Its config sets DNS servers, and nothing there can.
+    #[error("host `{host}` lacks `resolvconf`, which wg-quick needs to set the DNS servers of its node")]
+    NoResolver {
+        /// Which host.
+        host: Name,
+    },
     /// A config can't be written without its key.
     #[error("the private key of `{node}` is not held here, so its host can't be deployed to")]
     KeyElsewhere {
@@ -72,6 +78,9 @@ impl HostError {
                 packages.dedup();
                 Some(format!("install there: {} (Debian's names)", packages.join(" ")))
             }
+            Self::NoResolver { .. } => Some(
+                "install openresolv or systemd-resolved there, or leave its DNS alone with `wg-friend set NODE dns=none`".to_owned(),
+            ),
             Self::KeyElsewhere { node } => Some(format!("give it a key that is held with `wg-friend rotate {node}`")),
             Self::Busy { seconds, .. } => {
                 Some(format!("it is over in {} s at the latest; try again then", seconds.max(&1)))

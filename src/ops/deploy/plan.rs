@@ -169,6 +169,10 @@ fn observe(
     if desired.interfaces.iter().any(|i| i.firewall.is_some()) && !observed.system.tools.contains("nft") {
         missing.push(("nft", "nftables"));
     }
+    // Without it `wg-quick up` fails at the very end and takes the interface away again.
+    if desired.interfaces.iter().any(|i| !i.dns.is_empty()) && !observed.system.tools.contains("resolvconf") {
+        return Err(HostError::NoResolver { host: host.name.clone() });
+    }
     if !missing.is_empty() {
         return Err(HostError::Tools { host: host.name.clone(), missing });
     }

@@ -271,7 +271,7 @@ impl Run<'_> {
             return Applied::Not(HostError::Changed { host, changes });
         }
         if let Some((words, body)) = answer.all("failed").next() {
-            let said = String::from_utf8_lossy(body).trim().to_owned();
+            let said = complaint(&String::from_utf8_lossy(body));
             if words.first().is_some_and(|w| w == "step") {
                 let number: usize = words.get(1).and_then(|w| w.parse().ok()).unwrap_or(0);
                 let what = number.checked_sub(1).and_then(|at| steps.get(at)).copied().unwrap_or("a step");
@@ -358,7 +358,7 @@ impl Run<'_> {
         let left: Vec<String> = self
             .differences(attempt, &observed)
             .iter()
-            .filter(|c| !matches!(c.kind, Kind::File | Kind::FileExtra | Kind::Boot) && !expected_later(c, attempt))
+            .filter(|change| counts_before_confirming(change, attempt))
             .map(ToString::to_string)
             .collect();
         if !left.is_empty() {
@@ -477,6 +477,12 @@ enum Judgement {
     Gone(Box<Observed>),
 }
 
+/// What a failed command complained about; wg-quick also prints each command it runs, marked `[#]`.
+fn complaint(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("[#]")).collect();
+    if lines.is_empty() { "it said nothing".to_owned() } else { lines.join("; ") }
+}
+
 fn token() -> Result<String, Error> {
     let mut bytes = [0u8; 12];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
@@ -528,7 +534,14 @@ fn nudge(attempt: &Attempt<'_>) -> Vec<IpAddr> {
     addresses.take(8).collect()
 }
 
-/// A peer whose endpoint only counts as lost because it hasn't shaken hands yet isn't held against the deploy.
-fn expected_later(change: &Change, attempt: &Attempt<'_>) -> bool {
-    change.kind == Kind::Endpoint && !attempt.changes.iter().any(|c| c.kind == Kind::Endpoint)
+/// Whether a difference found before confirming speaks against the deploy. Files and boot set-up come with the
+/// confirmation. How the host lists new rules is only known from then on: that nft took them is enough. A peer whose
+/// endpoint counts as lost because it hasn't shaken hands yet isn't held against it either.
+fn counts_before_confirming(change: &Change, attempt: &Attempt<'_>) -> bool {
+    match change.kind {
+        Kind::File | Kind::FileExtra | Kind::Boot => false,
+        Kind::Firewall => change.after.is_none() || change.before.as_deref() == Some("missing"),
+        Kind::Endpoint => attempt.changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == change.subject),
+        _ => true,
+    }
 }

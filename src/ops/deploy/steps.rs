@@ -52,6 +52,11 @@ fn quote(value: impl ToString) -> String {
     shlex::try_quote(&value.to_string()).expect("no value holds a NUL").into_owned()
 }
 
+fn set_sysctl(key: &str, value: &str) -> String {
+    let path = quote(format!("/proc/sys/{}", crate::fleet::sysctl_path(key)));
+    format!("printf '%s\\n' {} > {path}", quote(value))
+}
+
 fn ip(ipv4: bool) -> &'static str {
     if ipv4 { "ip -4" } else { "ip -6" }
 }
@@ -97,8 +102,8 @@ pub fn steps(
         builder.rules(change, desired);
     }
     for change in of(Kind::InterfaceMissing).chain(of(Kind::Restart)) {
-        if let Some(name) = &change.interface {
-            builder.up(name, change.kind == Kind::Restart);
+        if let Some(interface) = config(change) {
+            builder.up(interface, change.kind == Kind::Restart);
         }
     }
     let names = |kind: Kind, wanted: bool| -> Vec<String> {
@@ -146,10 +151,8 @@ impl Builder<'_> {
     }
 
     fn sysctl(&mut self, key: &str, value: &str, before: &str) {
-        let path = quote(format!("/proc/sys/{}", crate::fleet::sysctl_path(key)));
-        let set = |value: &str| format!("printf '%s\\n' {} > {path}", quote(value));
-        let undo = if before == "unset" { ":".to_owned() } else { set(before) };
-        self.step(format!("set {key} to {value}"), set(value), undo);
+        let undo = if before == "unset" { ":".to_owned() } else { set_sysctl(key, before) };
+        self.step(format!("set {key} to {value}"), set_sysctl(key, value), undo);
     }
 
     fn firewall(&mut self, name: &InterfaceName, wanted: Option<&InterfaceConfig>, was: Option<&InterfaceConfig>) {
@@ -326,16 +329,24 @@ impl Builder<'_> {
         }
     }
 
-    fn up(&mut self, name: &InterfaceName, runs: bool) {
-        let name = quote(name);
+    fn up(&mut self, interface: &InterfaceConfig, runs: bool) {
+        let name = quote(&interface.name);
+        // Taking an interface down leaves the kernel settings that its hooks made.
+        let mut settings = String::new();
+        for sysctl in &interface.sysctls {
+            if let Some(before) = self.observed.sysctls.get(&sysctl.key).filter(|before| **before != sysctl.value) {
+                let _ = write!(settings, "; {}", set_sysctl(&sysctl.key, before));
+            }
+        }
         if runs {
             self.step(
                 format!("restart {name}"),
                 format!("w_down {name} && w_up_from {name} \"$D/new\""),
-                format!("w_down {name}; w_up_from {name} /etc/wireguard"),
+                format!("w_down {name}; w_up_from {name} /etc/wireguard{settings}"),
             );
         } else {
-            self.step(format!("bring {name} up"), format!("w_up_from {name} \"$D/new\""), format!("w_down {name}"));
+            let undo = format!("w_down {name}{settings}");
+            self.step(format!("bring {name} up"), format!("w_up_from {name} \"$D/new\""), undo);
         }
     }
 
