@@ -5,6 +5,7 @@ use super::output::{paint, paint_code, style};
 use crate::model::Role;
 use crate::ops::Error;
 use crate::ops::network::change::{FileChange, Outcome};
+use crate::ops::network::setting::Difference;
 use crate::ops::network::view::NodeView;
 
 /// So many names are listed before the rest is counted.
@@ -64,29 +65,12 @@ fn headline(node: &NodeView) -> String {
     format!("{} {}  {}", node.role, paint(style::STRONG, &node.name), node.addresses().join("  "))
 }
 
+/// So many differences are shown before the rest is counted.
+const DIFFERENCES: usize = 24;
+
 /// Returns what differs and who has to be told.
 fn body(outcome: &Outcome) -> String {
-    let mut text = String::new();
-    let subject = outcome.nodes.first().map(|node| node.name.to_string());
-    let is_listed = |name: &str| outcome.nodes.iter().any(|node| node.name.as_str() == name);
-    let several = outcome.nodes.len() > 1;
-    let width = outcome.changes.iter().map(|change| change.field.len()).max().unwrap_or(0);
-    for change in &outcome.changes {
-        let own = Some(&change.node) == subject.as_ref() || change.node.is_empty();
-        let whose = if own && !several { String::new() } else { format!("{} ", change.node) };
-        if matches!(change.field, "enabled") && is_listed(&change.node) {
-            continue; // said already
-        }
-        let before = if change.before.is_empty() { "none" } else { &change.before };
-        let after = if change.after.is_empty() { "none" } else { &change.after };
-        text.push_str(&format!(
-            "    {whose}{:width$}  {} {} {}\n",
-            change.field,
-            paint(style::BAD, before),
-            paint(style::DIM, "→"),
-            paint(style::GOOD, after)
-        ));
-    }
+    let mut text = differences(outcome);
     for remark in &outcome.remarks {
         text.push_str(&format!("  {} {}\n", paint(style::WARN, "note:"), paint_code(remark)));
     }
@@ -95,6 +79,43 @@ fn body(outcome: &Outcome) -> String {
     }
     if !outcome.new_files.is_empty() {
         text.push_str(&format!("  {} {}\n", paint(style::DIM, "needs a new file:"), names(&outcome.new_files)));
+    }
+    text
+}
+
+/// Returns a line for each value that differs, aligned. Whose it is, is said unless it is clear.
+fn differences(outcome: &Outcome) -> String {
+    let subject = match outcome.nodes.as_slice() {
+        [] => Some(""),
+        [one] => Some(one.name.as_str()),
+        _ => None,
+    };
+    let is_new = |change: &&Difference| match change.field {
+        "enabled" => !outcome.nodes.iter().any(|node| node.name.as_str() == change.node), // the headline says it
+        _ => true,
+    };
+    let rows: Vec<(&str, &Difference)> = outcome
+        .changes
+        .iter()
+        .filter(is_new)
+        .map(|change| (if Some(change.node.as_str()) == subject { "" } else { change.node.as_str() }, change))
+        .collect();
+    let whose = rows.iter().map(|(whose, _)| whose.len()).max().unwrap_or(0);
+    let field = rows.iter().map(|(_, change)| change.field.len()).max().unwrap_or(0);
+    let value = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    let mut text = String::new();
+    for (name, change) in rows.iter().take(DIFFERENCES) {
+        let name = if whose == 0 { String::new() } else { format!("{name:whose$}  ") };
+        text.push_str(&format!(
+            "    {name}{:field$}  {} {} {}\n",
+            change.field,
+            paint(style::BAD, value(&change.before)),
+            paint(style::DIM, "→"),
+            paint(style::GOOD, value(&change.after))
+        ));
+    }
+    if rows.len() > DIFFERENCES {
+        text.push_str(&paint(style::DIM, format!("    and {} more\n", rows.len() - DIFFERENCES)));
     }
     text
 }

@@ -33,6 +33,15 @@ pub struct Context {
     passphrase_file: Option<PathBuf>,
 }
 
+/// Returns the name of the user that the process runs as, for when no variable says it.
+fn login_name() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let entry =
+        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry.get(2) == Some(&&*uid));
+    entry.map_or_else(|| format!("uid {uid}"), |entry| entry[0].to_owned())
+}
+
 impl Context {
     pub(super) fn new(global: Global, out: Output) -> Result<Self, Error> {
         let settings = Settings::load(global.config.as_deref())?;
@@ -56,8 +65,7 @@ impl Context {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let operator = variable("SUDO_USER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
         let address = variable("SSH_CONNECTION").and_then(|c| c.split_whitespace().next().map(str::to_owned));
-        let uid = || format!("uid {}", rustix::process::getuid().as_raw());
-        Actor { operator: operator.unwrap_or_else(uid), address, source: Source::Cli }
+        Actor { operator: operator.unwrap_or_else(login_name), address, source: Source::Cli }
     }
 
     /// Returns whether a change is saved or only tried out.

@@ -2,7 +2,7 @@
 
 use super::output::{Cell, Table, paint, style};
 use super::{Context, Exit};
-use crate::model::{Access, Custody, Role};
+use crate::model::{Access, Custody, Name, Role};
 use crate::ops::Error;
 use crate::ops::network::view::{self, NodeView};
 
@@ -15,11 +15,18 @@ pub(super) struct Args {
     role: Option<Role>,
 }
 
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    network: &'a Name,
+    nodes: &'a [NodeView],
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let topology = context.open()?.topology()?;
     let nodes = view::list(&topology, args.role);
-    let document = serde_json::json!({ "network": topology.network.name, "nodes": nodes });
-    context.out.show(&document, |_| render(&nodes, args.role))?;
+    let report = Report { network: &topology.network.name, nodes: &nodes };
+    context.out.show(&report, |_| render(&nodes, args.role))?;
     if nodes.is_empty() && !context.out.is_json() {
         context.out.note(match args.role {
             Some(role) => format!("no {role} yet; add one with `wg-friend add {role} NAME`"),

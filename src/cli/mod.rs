@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod deploy;
 mod enable;
+mod help;
 mod host;
 mod init;
 mod list;
@@ -31,7 +32,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use context::Context;
 use output::{Output, paint, paint_code, say, style};
@@ -179,13 +180,16 @@ impl Command {
 
 /// Returns the definition of the command line, from which help, completions and man pages are made.
 pub fn definition() -> clap::Command {
-    Cli::command()
+    let command = Cli::command().styles(style::HELP);
+    let template = help::template(&command);
+    command.help_template(template)
 }
 
 /// Runs one command line and returns the exit code. Errors are shown, not returned.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    let parsed = definition().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(show_usage(&error, &arguments)),
     };
@@ -240,5 +244,15 @@ mod tests {
     #[test]
     fn the_definition_has_no_contradictions() {
         super::definition().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_its_place_in_the_help() {
+        let text = super::definition().render_help().to_string();
+        for command in super::definition().get_subcommands() {
+            let line = format!("\n  {} ", command.get_name());
+            assert_eq!(text.matches(&line).count(), 1, "{}", command.get_name());
+        }
+        assert!(!text.contains(super::help::REST), "{text}");
     }
 }

@@ -26,6 +26,15 @@ pub mod style {
     pub const BAD: Style = AnsiColor::Red.on_default();
     /// A command to type or a name to use.
     pub const CODE: Style = AnsiColor::Cyan.on_default();
+    /// The same for pages of help.
+    pub const HELP: clap::builder::Styles = clap::builder::Styles::styled()
+        .header(STRONG)
+        .usage(STRONG)
+        .literal(CODE)
+        .placeholder(PLAIN)
+        .error(BAD.bold())
+        .invalid(WARN)
+        .valid(CODE);
 }
 
 /// Returns `text` in a style; stripped again where colour isn't wanted.

@@ -4,7 +4,7 @@ use super::{Context, Exit, change};
 use crate::ops::Error;
 use crate::ops::network::{defaults, edit, setting};
 
-/// Change anything about a node: address, endpoint, LANs, access, exit, host, notes and the rest
+/// Change anything about a node: address, endpoint, LANs, access, exit, ...
 #[derive(Debug, clap::Args)]
 #[command(after_help = keys())]
 pub(super) struct Args {
@@ -20,13 +20,12 @@ fn keys() -> String {
     let mut text = String::from(
         "Examples:\n  wg-friend set alice-phone access=vpn-only exit=exit-de\n  wg-friend set office lan+=192.168.20.0/24='guest wifi'\n  wg-friend set network dns=10.66.0.1,corp.example\n\nKeys of a node:\n",
     );
-    for (key, aliases, what) in setting::KEYS {
-        let names = [key].into_iter().chain(*aliases).copied().collect::<Vec<_>>().join(", ");
-        text.push_str(&format!("  {names:<46}  {what}\n"));
+    for (key, _, what) in setting::KEYS {
+        text.push_str(&format!("  {key:<16}  {what}\n"));
     }
     text.push_str("\nKeys of the network:\n");
     for (key, what) in defaults::KEYS {
-        text.push_str(&format!("  {key:<46}  {what}\n"));
+        text.push_str(&format!("  {key:<16}  {what}\n"));
     }
     text
 }

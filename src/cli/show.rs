@@ -10,7 +10,7 @@ use crate::ops::network::view::{self, NodeDetails};
 /// So many links are shown before the rest is counted.
 const SHOWN: usize = 20;
 
-/// Show everything about a node: settings, keys and their history, peers, what it may reach
+/// Show everything about a node: settings, keys, peers, what it may reach
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The node: its name or the beginning of its guid

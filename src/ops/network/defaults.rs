@@ -17,13 +17,13 @@ use crate::ops::clock::Clock;
 /// The keys of the network, with what they take.
 pub const KEYS: &[(&str, &str)] = &[
     ("name", "what the network is called"),
-    ("cidr", "its IPv4 prefix; `none`. Nodes move into a new one and keep the last part of their address"),
-    ("cidr6", "its IPv6 prefix; `none`; in the same way"),
-    ("interface", "name of the WireGuard interface; nodes that have the old one follow"),
+    ("cidr", "IPv4 prefix; `none`. Nodes move along, with the same last part"),
+    ("cidr6", "IPv6 prefix; `none`; in the same way"),
+    ("interface", "name of the interface; nodes that have the old one follow"),
     ("port", "UDP port of the server; a server that has the old one follows"),
-    ("dns", "DNS servers and search domains of clients, separated by commas; `none`"),
+    ("dns", "DNS servers and search domains of clients, with commas; `none`"),
     ("mtu", "bytes per packet"),
-    ("keepalive", "seconds between keepalives of nodes that nobody can dial; 0 for none"),
+    ("keepalive", "seconds, for nodes that nobody can dial; 0 for none"),
     ("psk", "preshared keys of new links: unique or none"),
 ];
 

@@ -10,20 +10,24 @@ use crate::ops::Error;
 
 /// The keys that `set` knows, with what they take. Aliases follow the name.
 pub const KEYS: &[(&str, &[&str], &str)] = &[
-    ("address", &[], "addresses in the network, separated by commas; `auto` chooses anew"),
+    ("address", &[], "addresses in the network, with commas; `auto` chooses anew"),
     ("endpoint", &[], "host[:port] where others dial it; `none`"),
     ("port", &["listen-port"], "UDP port it listens on; `none` lets the kernel choose"),
     ("interface", &[], "name of its WireGuard interface"),
-    ("dns", &[], "DNS servers and search domains, separated by commas; `none`; `network`"),
+    ("dns", &[], "DNS servers, search domains, with commas; `none`; `network`"),
     ("mtu", &[], "bytes per packet; `network`"),
     ("keepalive", &[], "seconds; 0 for none; `network`"),
     ("access", &[], "full, vpn-only, lan-only, custom or exit-only"),
-    ("lan", &["lans"], "network behind it: CIDR[=description]; also lan+=, lan-=; `none`"),
+    ("lan", &["lans"], "network behind it: CIDR[=text]; also +=, -=; `none`"),
     ("allow-lan", &[], "LAN that access lan-only permits; also +=, -=; `none`"),
-    ("grant", &["grants"], "what access custom permits: 'DESTINATION [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
+    ("grant", &["grants"], "what access custom permits: 'CIDR [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
     ("exit", &[], "exit that carries its internet traffic; `none`"),
     ("nat", &[], "yes or no: masquerade traffic into its LANs"),
-    ("outer-interface", &["lan-interface", "wan-interface"], "its interface towards LANs or the internet; `default`"),
+    (
+        "outer-interface",
+        &["lan-interface", "wan-interface"],
+        "its interface towards LANs or internet; `default` (eth0)",
+    ),
     ("device", &[], "mobile, laptop or server; `none`"),
     ("host", &[], "machine it runs on; `none`"),
     ("notes", &[], "free text"),
@@ -374,6 +378,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("endpoint", node.endpoint.as_ref().map_or_else(none, Endpoint::to_string)),
         ("port", node.main().listen_port.map_or_else(none, |p| p.to_string())),
         ("interface", node.main().name.to_string()),
+        ("key", node.main().public_key.to_string()),
         (
             "dns",
             node.dns.as_ref().map_or_else(network, |list| if list.is_empty() { none() } else { joined(list.clone()) }),
