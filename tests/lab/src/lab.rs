@@ -301,10 +301,12 @@ impl Lab {
         fs::write(self.known_hosts(), text).tried("writing known_hosts")
     }
 
-    /// Runs a command in the switch's network namespace.
+    /// Returns a command that runs at the switch, and no longer than the lab does.
     pub(crate) fn in_switch(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args([format!("--target={}", self.switch.id).as_str(), "--net", "--", program]).stdin(Stdio::null());
+        command
+            .args([format!("--target={}", self.switch.id).as_str(), "--net", "--pid", "--", program])
+            .stdin(Stdio::null());
         command
     }
 }

@@ -24,6 +24,7 @@ mod ping;
 pub mod process;
 mod snapshot;
 pub mod spec;
+mod vm;
 
 pub use fault::Mishap;
 pub use host::{Host, Output, Spawned};
@@ -31,6 +32,7 @@ pub use lab::Lab;
 pub use ping::{PingReport, PingStream, Probe, Protocol};
 pub use snapshot::Snapshot;
 pub use spec::{HostSpec, Init, Network, Spec, Sudo};
+pub use vm::{Image, Vm};
 
 /// Why something didn't work in the lab.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,13 @@ pub enum Error {
     /// A command, or the lab itself, failed.
     #[error("lab: {0}")]
     Failed(String),
+}
+
+impl From<std::io::Error> for Error {
+    /// For tests that do something of their own beside the lab.
+    fn from(source: std::io::Error) -> Self {
+        Self::Io { what: "a test's own input or output".to_owned(), source }
+    }
 }
 
 /// What a machine lacks for a lab, in words.

@@ -81,6 +81,16 @@ enum Action {
         /// The host.
         host: String,
     },
+    /// Has ssh in the controller reach a host at another address, for instance its address in a tunnel.
+    At {
+        /// The host.
+        host: String,
+        /// The address; without one, as before.
+        address: Option<std::net::IpAddr>,
+        /// The host to jump through.
+        #[arg(long)]
+        jump: Option<String>,
+    },
     /// Shows the state of a host that a deploy could change.
     Snapshot {
         /// The host.
@@ -137,6 +147,13 @@ fn run(args: Args) -> Result<ExitCode> {
             let lab = lab()?;
             known(&lab, &host)?;
             lab.heal(&host)?;
+        }
+        Action::At { host, address, jump } => {
+            let lab = lab()?;
+            known(&lab, &host)?;
+            let mut first = address.map_or_else(String::new, |a| format!("Host {host}\n  HostName {a}\n"));
+            first += &jump.map_or_else(String::new, |j| format!("  ProxyJump {j}\n"));
+            lab.write_ssh_config(&first)?;
         }
         Action::Snapshot { host } => {
             let snapshot = known(&lab()?, &host)?.snapshot()?;

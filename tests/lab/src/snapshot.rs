@@ -17,7 +17,7 @@ pub struct Snapshot {
 const MARK: char = '\u{1}';
 
 /// Prints the sections. POSIX sh; a command that is missing leaves its section empty.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 section() { printf '\001%s\n' "$1"; }
 find /etc/wireguard /var/lib/wg-friend /etc/rc.local /etc/wg-friend /etc/systemd/system /etc/systemd/network /etc/sysctl.d \
 	/etc/sysctl.conf /etc/nftables.conf /etc/network /etc/local.d /etc/crontab 2>/dev/null |
@@ -53,7 +53,7 @@ impl Host<'_> {
 }
 
 impl Snapshot {
-    fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let mut sections = BTreeMap::new();
         for section in text.split(MARK).skip(1) {
             let (name, body) = section.split_once('\n').unwrap_or((section, ""));

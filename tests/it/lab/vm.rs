@@ -1,0 +1,98 @@
+//! The same program on a real machine: systemd, the kernel's own WireGuard, real reboots. Half a minute a boot, so only
+//! under `./test --long`.
+
+use std::time::Duration;
+
+use wg_friend_lab::process::wait_until;
+use wg_friend_lab::{Image, Lab, Protocol, Result, Spawned, Spec, Vm, lab_or_skip};
+
+use super::office::Admin;
+
+/// Says whether the long suites run.
+fn long() -> bool {
+    let long = std::env::var_os("WGF_LONG").is_some_and(|value| value == "1");
+    if !long {
+        eprintln!("skipped: ./test --long runs it");
+    }
+    long
+}
+
+/// A network whose server is the virtual machine, with a remote in the lab that has its file.
+fn network(lab: &Lab) -> Result<(Vm<'_>, Admin<'_>)> {
+    let vm = lab.start_vm(&Image::get()?, "vm", "internet", 40)?;
+    let admin = Admin::new(lab);
+    admin.ok(&["init", "--name", "long", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    let endpoint = vm.address().to_string();
+    admin.ok(&["add", "server", "vm", "--endpoint", &endpoint, "--address", "10.66.0.1", "--ssh", "deploy@vm"]);
+    admin.ok(&["add", "remote", "a"]);
+    admin.deploy();
+    admin.hand_out("a", str::to_owned)?;
+    Ok((vm, admin))
+}
+
+fn reaches(lab: &Lab) -> bool {
+    let server = "10.66.0.1".parse().unwrap();
+    wait_until(Duration::from_secs(60), || lab.reaches("a", server, Protocol::Icmp).unwrap())
+}
+
+#[test]
+fn what_was_deployed_to_a_real_machine_is_there_again_after_a_reboot_and_after_a_power_cut() -> Result {
+    if !long() {
+        return Ok(());
+    }
+    let lab = lab_or_skip!(Spec::pair());
+    let (mut vm, admin) = network(&lab)?;
+    assert!(vm.sh("ip -d link show wg0")?.contains("wireguard"), "the kernel's own WireGuard");
+    assert_eq!(vm.sh("systemctl is-enabled wg-quick@wg0")?, "enabled");
+    assert_eq!(vm.sh("systemctl is-active wg-quick@wg0")?, "active");
+    assert!(reaches(&lab));
+    let before = vm.snapshot()?.without("wg endpoints");
+
+    vm.reboot()?;
+    assert_eq!(vm.snapshot()?.without("wg endpoints").diff(&before), "");
+    assert!(reaches(&lab));
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+
+    vm.reset()?;
+    assert_eq!(vm.snapshot()?.without("wg endpoints").diff(&before), "");
+    assert!(reaches(&lab));
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+    Ok(())
+}
+
+/// Starts a deploy and kills it as soon as the machine shows what it brings: nobody will confirm.
+fn unconfirmed(vm: &Vm<'_>, admin: &Admin<'_>) -> Result {
+    admin.ok(&["add", "remote", "late"]);
+    let deploy = Spawned::start(&mut admin.command(&["deploy", "--yes", "--confirm-timeout", "20"]))?;
+    // From the moment that it waits for its confirmation; see the scripts in `templates/host`.
+    vm.sh("until test -e /run/wg-friend/deploy/watching; do sleep 0.1; done")?;
+    drop(deploy);
+    Ok(())
+}
+
+#[test]
+fn what_nobody_confirms_a_real_machine_takes_back_by_its_timer_and_by_a_reboot() -> Result {
+    if !long() {
+        return Ok(());
+    }
+    let lab = lab_or_skip!(Spec::pair());
+    let (mut vm, admin) = network(&lab)?;
+    let before = vm.snapshot()?.without("wg endpoints");
+    let as_before = |vm: &Vm<'_>| vm.snapshot().unwrap().without("wg endpoints").diff(&before);
+
+    unconfirmed(&vm, &admin)?;
+    assert!(wait_until(Duration::from_secs(45), || as_before(&vm).is_empty()), "{}", as_before(&vm));
+    assert!(wait_until(Duration::from_secs(10), || vm.run("test -e /run/wg-friend/deploy").unwrap().status == 1));
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 3);
+    admin.ok(&["remove", "late", "--yes"]);
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+
+    unconfirmed(&vm, &admin)?;
+    vm.reset()?;
+    assert_eq!(as_before(&vm), "");
+    assert!(reaches(&lab));
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 3);
+    admin.deploy();
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! Tests through the real program: one binary, so that the world is linked once.
+
+mod lab;
