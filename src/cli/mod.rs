@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod deploy;
 mod enable;
+mod generate;
 mod help;
 mod host;
 mod init;
@@ -18,6 +19,7 @@ pub mod output;
 mod plan;
 mod progress;
 pub mod prompt;
+mod qr;
 mod remove;
 mod rename;
 mod rotate;
@@ -134,6 +136,8 @@ enum Command {
     List(list::Args),
     Show(show::Args),
     Topology(topology::Args),
+    Generate(generate::Args),
+    Qr(qr::Args),
     Plan(plan::Args),
     Deploy(deploy::Args),
     Status(status::Args),
@@ -162,6 +166,8 @@ impl Command {
             Self::List(args) => list::run(&args, context),
             Self::Show(args) => show::run(&args, context),
             Self::Topology(args) => topology::run(&args, context),
+            Self::Generate(args) => generate::run(args, context),
+            Self::Qr(args) => qr::run(args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Deploy(args) => deploy::run(&args, context),
             Self::Status(args) => status::run(&args, context),

@@ -19,8 +19,8 @@ const QUIET_ZONE: usize = 4;
 /// A text too large for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the config has {bytes} bytes and a QR code that phones can read holds {limit}: hand it out as a file instead \
-     (`wg-friend generate NAME --dir DIR`)"
+    "it has {bytes} bytes, and a QR code {} {limit}",
+    if *limit < HARD_LIMIT { "that every phone reads holds" } else { "can't hold more than" }
 )]
 pub struct TooBig {
     /// The size of the text.
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_is_too_big_is_an_error_that_offers_a_file() {
+    fn a_text_that_is_too_big_is_an_error() {
         insta::assert_snapshot!(Code::new(&"x".repeat(1_001), COMFORTABLE).err().unwrap(), @"the config has 1001 bytes and a QR code that phones can read holds 1000: hand it out as a file instead (`wg-friend generate NAME --dir DIR`)");
         assert!(Code::new(&"\u{e9}".repeat(1_476), usize::MAX).is_ok());
         assert!(Code::new(&"\u{e9}".repeat(1_477), usize::MAX).is_err());

@@ -5,6 +5,7 @@
 //! half-way.
 
 mod hooks;
+mod mask;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::model::{Cidr, Secrets};
+
+pub use mask::mask;
 
 use super::firewall;
 use super::interface::{InterfaceConfig, NodeConfig, PeerConfig, Table};
@@ -97,7 +100,7 @@ fn files_with(node: &NodeConfig, keys: Keys<'_>) -> Vec<File> {
 /// Without a private key the file has no `PrivateKey` line but says where to put it.
 pub fn write(node: &NodeConfig, interface: &InterfaceConfig, keys: Keys<'_>) -> Zeroizing<String> {
     let mut text = Text::with_room_for(interface);
-    text.line("# Written by wg-friend: what is changed here by hand shows as drift, and the next deploy undoes it.");
+    text.line("# Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.");
     text.line(&format!("# {}, public key {}", node.name, interface.public_key));
     text.line("[Interface]");
     match keys.private(interface) {

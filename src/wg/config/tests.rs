@@ -1,4 +1,4 @@
-use super::{files, masked_files, minimal};
+use super::{files, mask, masked_files, minimal};
 use crate::model::{Role, Secrets};
 use crate::wg::NodeConfig;
 use crate::wg::compile::compile;
@@ -27,7 +27,7 @@ fn a_server_has_a_file_for_each_interface_and_one_for_the_firewall() {
 #[test]
 fn a_remote_has_a_plain_file() {
     insta::assert_snapshot!(masked(&Fixture::everything(), "dave", "wg0.conf"), @"
-    # Written by wg-friend: what is changed here by hand shows as drift, and the next deploy undoes it.
+    # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
     # dave, public key Y0fa8NcEBcFAwPrkBAUkRjas6UUU+uI0Vajx3+iPskI=
     [Interface]
     PrivateKey = (hidden)
@@ -48,7 +48,7 @@ fn a_remote_has_a_plain_file() {
 #[test]
 fn a_router_forwards_and_loads_its_firewall() {
     insta::assert_snapshot!(masked(&Fixture::everything(), "depot", "wg0.conf"), @"
-    # Written by wg-friend: what is changed here by hand shows as drift, and the next deploy undoes it.
+    # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
     # depot, public key rQNEa7Zs3vHtI2QIBVpovUNDd2xdmeSdT8h+3AZH5BQ=
     [Interface]
     PrivateKey = (hidden)
@@ -72,7 +72,7 @@ fn a_router_forwards_and_loads_its_firewall() {
 #[test]
 fn an_uplink_has_its_routes_in_a_table_of_its_own() {
     insta::assert_snapshot!(masked(&Fixture::everything(), "hub", "wgx1.conf"), @"
-    # Written by wg-friend: what is changed here by hand shows as drift, and the next deploy undoes it.
+    # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
     # hub, public key JTvJzWIyLQPqUsAnx0pAswSZArQejEcU+CaJA2g3elQ=
     [Interface]
     PrivateKey = (hidden)
@@ -128,7 +128,7 @@ fn without_a_private_key_the_file_says_where_to_put_it() {
     let files = files(&nodes[node(&nodes, "alice")], &Secrets::default());
     let head: Vec<&str> = files[0].content.lines().take(6).collect();
     insta::assert_snapshot!(head.join("\n"), @"
-    # Written by wg-friend: what is changed here by hand shows as drift, and the next deploy undoes it.
+    # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
     # alice, public key 31XbTBzxhOkCsshXxhzHD+gvHeZnIeNQCKQfz0yb/18=
     [Interface]
     # Put the private key here, which only this device has:
@@ -165,4 +165,17 @@ fn text_that_holds_keys_is_never_moved_while_it_grows() {
         let text = super::write(node, interface, super::Keys::Shown(&secrets));
         assert_eq!(text.capacity(), super::Text::with_room_for(interface).text.capacity(), "{}", text.len());
     }
+}
+
+#[test]
+fn masking_a_file_hides_every_key_in_every_spelling() {
+    let fixture = Fixture::everything();
+    let (nodes, secrets) = (compile(&fixture.topology).unwrap(), fixture.secrets());
+    for node in &nodes {
+        for (real, masked) in files(node, &secrets).iter().zip(masked_files(node, &secrets)) {
+            assert_eq!(mask(&real.content), *masked.content);
+        }
+    }
+    let odd = "privatekey=abc=\r\n# PresharedKey = x\nPRESHARED KEY\t=\ty\nPublicKey = z";
+    assert_eq!(mask(odd), "privatekey=(hidden)\n# PresharedKey = (hidden)\nPRESHARED KEY\t=\t(hidden)\nPublicKey = z");
 }
