@@ -14,3 +14,6 @@ pub mod remove;
 pub mod rotate;
 pub mod setting;
 pub mod view;
+
+#[cfg(test)]
+mod handed_out;
