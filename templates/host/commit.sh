@@ -8,10 +8,12 @@ w_main() {
 		w_section end
 		return 0
 	fi
-	W_ROLE=; . "$D/deploy.sh"
+	W_ROLE=; w_b=$B # the deploy's script brings the boundary that its own digests were made with
+	. "$D/deploy.sh"
 	if [ "$DECISION" = undo ]; then
 		w_clean=no
 		w_undo_all "$WHY"
+		B=$w_b
 		w_section undone "$w_clean"; w_section end
 		return 0
 	fi
@@ -19,14 +21,17 @@ w_main() {
 		w_unreserve
 		w_clean=no
 		w_undo_all "the new files don't fit on the disk"
+		B=$w_b
 		w_section failed reserve "$w_clean"; printf '%s\n' "$w_why"; w_section end
 		return 0
 	fi
 	if mkdir "$D/decided" 2>/dev/null; then
 		echo commit > "$D/decided/by"
 		w_finish
+		B=$w_b
 		w_section confirmed
 	else
+		B=$w_b
 		w_section gone
 	fi
 	w_dump=$(wg show all dump 2>/dev/null)
