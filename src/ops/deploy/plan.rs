@@ -73,6 +73,11 @@ impl HostPlan {
 }
 
 impl Plan {
+    /// The same plan with other secrets, for whoever has changed what it wants.
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
     /// Whether every host answered and none differs.
     pub fn is_empty(&self) -> bool {
         self.hosts.iter().all(|h| h.seen.as_ref().is_ok_and(|s| s.changes.is_empty()))

@@ -19,6 +19,9 @@ use super::desired::{Deployed, Desired, preshared};
 /// Keys on one command line: far below what any kernel allows.
 const KEYS_AT_ONCE: usize = 400;
 
+/// The kernel setting that wg-quick makes for a default route and leaves behind.
+pub(super) const SRC_VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
+
 /// What a deploy does on one host.
 pub struct Steps {
     /// Each step in words, its command, and the command that takes it back.
@@ -333,9 +336,11 @@ impl Builder<'_> {
         let name = quote(&interface.name);
         // Taking an interface down leaves the kernel settings that its hooks made.
         let mut settings = String::new();
-        for sysctl in &interface.sysctls {
-            if let Some(before) = self.observed.sysctls.get(&sysctl.key).filter(|before| **before != sysctl.value) {
-                let _ = write!(settings, "; {}", set_sysctl(&sysctl.key, before));
+        let by_wg_quick = runtime::takes_default_route(interface).then_some((SRC_VALID_MARK, "1"));
+        let by_hooks = interface.sysctls.iter().map(|s| (s.key.as_str(), s.value.as_str()));
+        for (key, value) in by_hooks.chain(by_wg_quick) {
+            if let Some(before) = self.observed.sysctls.get(key).filter(|before| *before != value) {
+                let _ = write!(settings, "; {}", set_sysctl(key, before));
             }
         }
         if runs {

@@ -1,0 +1,388 @@
+//! Nobody is locked out: whatever goes wrong with a deploy, the host is soon as it was before, and the next run knows.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use wg_friend_lab::{Lab, Mishap, Output, Result, Snapshot, Spec, lab_or_skip};
+
+use super::office::Admin;
+use super::tampered;
+
+/// Seconds a host waits for its confirmation in these tests.
+const TIMEOUT: u64 = 8;
+/// How long after that it may take until it is as before.
+const GRACE: u64 = 5;
+
+/// How wg-friend reaches the server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Path {
+    /// By its address on the internet.
+    Beside,
+    /// By its address in the tunnel that is being changed.
+    Through,
+}
+
+/// A server `a` with two live peers: a device `b`, and the admin's own machine `ctl`.
+struct Scene<'a> {
+    lab: &'a Lab,
+    admin: Admin<'a>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(lab: &'a Lab, path: Path) -> Result<Self> {
+        let scene = Self { lab, admin: Admin::new(lab) };
+        let admin = &scene.admin;
+        admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+        admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+        for remote in ["b", "ctl"] {
+            admin.ok(&["add", "remote", remote]);
+        }
+        admin.deploy();
+        for remote in ["b", "ctl"] {
+            admin.hand_out(remote, str::to_owned)?;
+            lab.host(remote).sh("ping -c 1 -W 5 10.66.0.1")?;
+        }
+        if path == Path::Through {
+            lab.write_ssh_config("Host a\n  HostName 10.66.0.1\n")?;
+        }
+        // Something for a deploy to do: a peer more, another MTU, other rules.
+        admin.ok(&["add", "remote", "newcomer", "--access", "vpn-only"]);
+        admin.ok(&["set", "a", "mtu=1400"]);
+        Ok(scene)
+    }
+
+    fn before(&self) -> Result<Snapshot> {
+        Ok(self.lab.host("a").snapshot()?.without("wg endpoints"))
+    }
+
+    fn deploy(&self) -> Output {
+        self.admin.run(&["deploy", "--yes", "--confirm-timeout", &TIMEOUT.to_string()])
+    }
+
+    fn start_deploy(&self, timeout: u64) -> Child {
+        let mut command = self.admin.command(&["deploy", "--yes", "--confirm-timeout", &timeout.to_string()]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Waits until the host is as it was, at most until its time-out and the grace are over, and until the admin can
+    /// log in.
+    #[track_caller]
+    fn comes_back(&self, before: &Snapshot, begun: Instant) {
+        let limit = Duration::from_secs(TIMEOUT + GRACE);
+        loop {
+            let now = self.before().unwrap();
+            let difference = now.diff(before);
+            if difference.is_empty() {
+                break;
+            }
+            assert!(begun.elapsed() < limit, "after {:?} still:\n{difference}", begun.elapsed());
+        }
+        let plan = self.admin.run(&["plan"]);
+        assert_eq!(plan.status, 0, "{}{}", plan.stdout, plan.stderr);
+        assert!(plan.stdout.contains("newcomer"), "the change is still to be made:\n{}", plan.stdout);
+    }
+
+    /// Afterwards the same deploy goes through.
+    #[track_caller]
+    fn goes_through(&self) {
+        self.admin.ok(&["deploy", "--yes"]);
+        let plan = self.admin.ok(&["plan"]);
+        assert!(plan.contains("nothing to do"), "{plan}");
+    }
+}
+
+/// Runs a scene for both ways to the host.
+fn both(work: impl Fn(&Scene<'_>, Path) -> Result) -> Result {
+    for path in [Path::Beside, Path::Through] {
+        let lab = lab_or_skip!(Spec::pair());
+        work(&Scene::new(&lab, path)?, path)?;
+        lab.down()?;
+    }
+    Ok(())
+}
+
+/// Deploys something bad on purpose and expects the host to be as before.
+#[track_caller]
+fn undone(scene: &Scene<'_>, fault: &str) -> Result {
+    let before = scene.before()?;
+    let begun = Instant::now();
+    let output = tampered::deploy(scene.lab, &scene.admin, fault, TIMEOUT);
+    assert!(output.stdout.contains("OUTCOME reverted"), "{fault}: {}{}", output.stdout, output.stderr);
+    // What the program waits for after the host came back is its own time, not the host's.
+    scene.comes_back(&before, begun.max(Instant::now() - Duration::from_secs(TIMEOUT)));
+    Ok(())
+}
+
+#[test]
+fn rules_that_drop_ssh_are_taken_back() -> Result {
+    both(|scene, _| undone(scene, "drop-ssh"))
+}
+
+#[test]
+fn a_default_route_into_the_tunnel_is_taken_back() -> Result {
+    both(|scene, _| undone(scene, "default-route"))
+}
+
+#[test]
+fn a_key_that_no_peer_knows_is_taken_back() -> Result {
+    both(|scene, _| undone(scene, "wrong-key"))
+}
+
+#[test]
+fn a_port_that_no_packet_reaches_is_taken_back() -> Result {
+    both(|scene, _| {
+        // The provider's own firewall, which does not let the new port through.
+        scene.lab.drop_packets("a", "udp dport 40000")?;
+        undone(scene, "wrong-port")
+    })
+}
+
+#[test]
+fn a_file_that_does_not_hold_what_was_intended_is_refused_before_anything_changes() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    let before = scene.before()?;
+    for fault in ["file-with-another-key", "file-with-a-peer-less", "broken-rules", "empty-file"] {
+        let begun = Instant::now();
+        let output = tampered::deploy(&lab, &scene.admin, fault, TIMEOUT);
+        assert!(output.stdout.contains("OUTCOME failed"), "{fault}: {}{}", output.stdout, output.stderr);
+        scene.comes_back(&before, begun);
+    }
+    scene.goes_through();
+    Ok(())
+}
+
+#[test]
+fn commands_that_fail_hang_or_are_missing_leave_the_host_as_it_was() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    let host = lab.host("a");
+    let before = scene.before()?;
+    for command in ["nft", "wg", "ip"] {
+        host.take_away(command)?;
+        let output = scene.deploy();
+        host.put_back(command)?;
+        assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+        assert!(output.stdout.contains(&format!("lacks `{command}`")), "{}{}", output.stdout, output.stderr);
+        scene.comes_back(&before, Instant::now());
+    }
+    // How often each is called in a deploy that goes well is not known here, so each call is tried until none is left.
+    for command in ["nft", "wg", "ip"] {
+        for mishap in [Mishap::Fails, Mishap::FailsAfterwards] {
+            for nth in 1..40 {
+                host.at_call(command, nth, &mishap)?;
+                let begun = Instant::now();
+                let output = scene.deploy();
+                let calls = host.calls(command)?;
+                host.put_back(command)?;
+                if output.status == 0 {
+                    // A call whose failure did no harm: then everything has to be as intended. Go back for the next.
+                    let plan = scene.admin.ok(&["plan"]);
+                    assert!(plan.contains("nothing to do"), "{command} {mishap:?} at call {nth}:\n{plan}");
+                    return_to_start(&scene, &before)?;
+                } else {
+                    scene.comes_back(&before, begun);
+                }
+                if calls < nth {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the scene's change out and in again, so that there is something to deploy.
+fn return_to_start(scene: &Scene<'_>, before: &Snapshot) -> Result {
+    scene.admin.ok(&["disable", "newcomer"]);
+    scene.admin.ok(&["set", "a", "mtu=network"]);
+    scene.admin.deploy();
+    let difference =
+        scene.before()?.without("file /var/lib/wg-friend").diff(&before.clone().without("file /var/lib/wg-friend"));
+    assert!(difference.is_empty(), "a deploy and its opposite leave:\n{difference}");
+    scene.admin.ok(&["enable", "newcomer"]);
+    scene.admin.ok(&["set", "a", "mtu=1400"]);
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_or_a_full_run_leaves_the_host_as_it_was() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    let host = lab.host("a");
+    let before = scene.before()?;
+    for run in [false, true] {
+        if run {
+            host.fill_run()?
+        } else {
+            host.fill_disk()?
+        }
+        let begun = Instant::now();
+        let output = scene.deploy();
+        if run {
+            host.free_run()?
+        } else {
+            host.free_disk()?
+        }
+        assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+        scene.comes_back(&before, begun);
+    }
+    // Full only once the steps are done: when the files are to be written for good.
+    host.at_call("ip", 3, &Mishap::First("dd if=/dev/zero of=/var/full bs=64k >/dev/null 2>&1".to_owned()))?;
+    let begun = Instant::now();
+    let output = scene.deploy();
+    host.sh("rm -f /var/full")?;
+    host.put_back("ip")?;
+    assert_ne!(output.status, 0, "{}{}", output.stdout, output.stderr);
+    scene.comes_back(&before, begun);
+    scene.goes_through();
+    Ok(())
+}
+
+#[test]
+fn killed_at_any_moment_the_host_is_as_before_or_as_intended_and_the_next_run_says_which() -> Result {
+    both(|scene, path| {
+        let before = scene.before()?;
+        let moments: &[u64] =
+            if path == Path::Through { &[300, 700, 1100] } else { &[100, 250, 400, 550, 700, 850, 1000, 1300] };
+        for moment in moments {
+            let mut child = scene.start_deploy(TIMEOUT);
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(*moment) && child.try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+            let _ = child.kill();
+            child.wait().unwrap();
+            settle(scene, &before, begun)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn ssh_cut_at_any_moment_ends_as_before_or_as_intended() -> Result {
+    both(|scene, path| {
+        let before = scene.before()?;
+        let matching = if path == Path::Through { "udp dport 51820" } else { "tcp dport 22" };
+        for moment in [150u64, 400, 650, 900] {
+            let mut child = scene.start_deploy(TIMEOUT);
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(moment) && child.try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+            scene.lab.drop_packets("a", matching)?;
+            let host = scene.lab.host("a");
+            while begun.elapsed() < Duration::from_secs(TIMEOUT + GRACE)
+                && host.run("test -e /run/wg-friend/deploy")?.success()
+            {
+                std::thread::yield_now();
+            }
+            scene.lab.heal("a")?;
+            child.wait().unwrap();
+            settle(scene, &before, Instant::now() - Duration::from_secs(TIMEOUT))?;
+        }
+        Ok(())
+    })
+}
+
+/// After an interruption: the host is as before, or everything is as intended; then back to the start.
+#[track_caller]
+fn settle(scene: &Scene<'_>, before: &Snapshot, begun: Instant) -> Result {
+    let host = scene.lab.host("a");
+    while host.run("test -e /run/wg-friend/deploy")?.success() {
+        assert!(begun.elapsed() < Duration::from_secs(TIMEOUT + GRACE), "the host still waits");
+        std::thread::yield_now();
+    }
+    let difference = scene.before()?.diff(before);
+    let plan = scene.admin.run(&["plan", "--json"]);
+    assert_eq!(plan.status, 0, "{}{}", plan.stdout, plan.stderr);
+    if difference.is_empty() {
+        assert!(plan.stdout.contains("peer_missing"), "as before:\n{}", plan.stdout);
+    } else {
+        let plan = scene.admin.ok(&["plan"]);
+        assert!(plan.contains("nothing to do"), "neither as before nor as intended:\n{difference}\n{plan}");
+        return_to_start(scene, before)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reboot_before_the_confirmation_ends_in_the_old_state() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    let host = lab.host("a");
+    host.reboot()?;
+    let before = scene.before()?; // what the old files make of a boot
+    // The last step is done, and nobody can confirm.
+    let mut child = Killed(scene.start_deploy(60));
+    host.at_call("ping", 1, &Mishap::Hangs)?;
+    let begun = Instant::now();
+    loop {
+        if host.run("test -e /run/wg-friend/deploy/at")?.success() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the deploy has not come to its steps");
+    }
+    host.reboot()?;
+    let _ = child.0.kill();
+    host.put_back("ping")?;
+    let difference = scene.before()?.diff(&before);
+    let plan = scene.admin.run(&["plan"]);
+    if difference.is_empty() {
+        assert!(plan.stdout.contains("interrupted") && plan.stdout.contains("newcomer"), "{}", plan.stdout);
+    } else {
+        // The confirmation was faster than the reboot: then all of it has to be there.
+        assert!(plan.stdout.contains("nothing to do"), "{difference}\n{}", plan.stdout);
+    }
+    Ok(())
+}
+
+/// Ends a child with the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn of_two_deploys_at_once_one_is_told_to_wait_and_nothing_is_mixed_up() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    let start =
+        || scene.admin.command(&["deploy", "--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (one, two) = (start(), start());
+    let outputs = [one.wait_with_output().unwrap(), two.wait_with_output().unwrap()];
+    let good = outputs.iter().filter(|o| o.status.success()).count();
+    let text: Vec<String> = outputs
+        .iter()
+        .map(|o| format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr)))
+        .collect();
+    assert!(good >= 1, "{text:?}");
+    for (output, text) in outputs.iter().zip(&text) {
+        let told = text.contains("in the middle of a deploy") || text.contains("changed since the plan");
+        assert!(output.status.success() || told, "{text}");
+    }
+    let plan = scene.admin.ok(&["plan"]);
+    assert!(plan.contains("nothing to do"), "{plan}");
+    Ok(())
+}
+
+#[test]
+fn a_host_that_changed_since_the_plan_is_left_alone_and_the_change_is_named() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    let host = lab.host("a");
+    // At the first command of the deploy itself, after the plan was made, somebody adds an address by hand.
+    let begun = Instant::now();
+    let output = tampered::deploy(&lab, &scene.admin, "changed-meanwhile", TIMEOUT);
+    assert!(output.stdout.contains("OUTCOME failed"), "{}{}", output.stdout, output.stderr);
+    assert!(output.stdout.contains("changed since the plan was made"), "{}", output.stdout);
+    assert!(output.stdout.contains("10.66.0.77/32"), "{}", output.stdout);
+    assert!(begun.elapsed() < Duration::from_secs(TIMEOUT));
+    host.sh("ip addr del 10.66.0.77/32 dev wg0")?;
+    scene.goes_through();
+    Ok(())
+}
