@@ -1,0 +1,70 @@
+//! Loading a network from the database.
+
+use chrono::DateTime;
+use divan::{Bencher, black_box};
+use tempfile::TempDir;
+use wg_friend::db::{Database, Error, KdfParams, Passphrase, Store};
+use wg_friend::model::{Action, Event, PrivateKey};
+use wg_friend::ops::network::view;
+
+use crate::SIZES;
+use crate::network::{actor, topology};
+
+/// Everything but secrets.
+#[divan::bench(args = SIZES)]
+fn load(bencher: Bencher<'_, '_>, size: usize) {
+    let (_directory, store) = filled(size);
+    bencher.bench_local(|| store.topology());
+}
+
+/// What `list` does.
+#[divan::bench(args = SIZES)]
+fn list(bencher: Bencher<'_, '_>, size: usize) {
+    let (_directory, store) = filled(size);
+    let list = || store.topology().map(|topology| view::list(&topology, None).len());
+    bencher.bench_local(list);
+}
+
+/// Every private key, unsealed.
+#[divan::bench(args = SIZES)]
+fn unseal(bencher: Bencher<'_, '_>, size: usize) {
+    let (_directory, store) = filled(size);
+    bencher.bench_local(|| black_box(&store).secrets());
+}
+
+/// A database with a network in it. The directory goes when it is dropped.
+pub(crate) fn filled(size: usize) -> (TempDir, Store) {
+    let (directory, mut store) = empty();
+    let topology = topology(size);
+    let write = |tx: &wg_friend::db::Tx<'_>| -> Result<_, Error> {
+        for mut node in topology.nodes {
+            let mut random = [0; 32];
+            random[..8].copy_from_slice(&node.id.0.to_le_bytes());
+            let private = PrivateKey::from_random(random);
+            node.interfaces.truncate(1); // uplinks are added on their own, and two of them change nothing here
+            node.interfaces[0].public_key = private.public();
+            node.exit = None;
+            node.guid = private.public();
+            tx.insert_node(node, Some(&private))?;
+        }
+        Ok(((), Event::database(Action::NetworkUpdated)))
+    };
+    store.write(DateTime::UNIX_EPOCH, &actor(), write).expect("the network is in order");
+    (directory, store)
+}
+
+/// A database without nodes, cheap to unlock.
+pub(crate) fn empty() -> (TempDir, Store) {
+    let directory = tempfile::tempdir().expect("there is room for temporary files");
+    let cost = KdfParams::new(4, 8, 1).expect("small, but permitted");
+    let made = Database::create(
+        &directory.path().join("private").join("bench.db"),
+        &Passphrase::new("correct horse".to_owned()),
+        cost,
+        &topology(0).network,
+        &actor(),
+        DateTime::UNIX_EPOCH,
+    );
+    let (store, _) = made.expect("a database can be made in a temporary directory");
+    (directory, store)
+}
