@@ -150,7 +150,11 @@ fn about(entry: &Entry) -> String {
 /// Returns the details in a line: what changed from what into what, and the rest as `key=value`.
 fn details(entry: &Entry) -> String {
     let Some(details) = entry.details.as_object() else { return entry.details.to_string() };
-    let short = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let short = |value: &serde_json::Value| match value.as_str() {
+        Some("") => "none".to_owned(),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    };
     let mut parts = Vec::new();
     if let (Some(before), Some(after)) =
         (details.get("before").and_then(|v| v.as_object()), details.get("after").and_then(|v| v.as_object()))

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::output::{paint, paint_code, style};
-use crate::model::Role;
+use crate::model::{Custody, Role};
 use crate::ops::Error;
 use crate::ops::network::change::{FileChange, Outcome};
 use crate::ops::network::setting::Difference;
@@ -62,7 +62,9 @@ fn summary(outcome: &Outcome) -> String {
 }
 
 fn headline(node: &NodeView) -> String {
-    format!("{} {}  {}", node.role, paint(style::STRONG, &node.name), node.addresses().join("  "))
+    let name = paint(style::STRONG, &node.name);
+    let state = if node.enabled { String::new() } else { paint(style::WARN, "  (disabled)") };
+    format!("{} {name}  {}{state}", node.role, node.addresses().join("  "))
 }
 
 /// So many differences are shown before the rest is counted.
@@ -100,6 +102,11 @@ fn differences(outcome: &Outcome) -> String {
         .filter(is_new)
         .map(|change| (if Some(change.node.as_str()) == subject { "" } else { change.node.as_str() }, change))
         .collect();
+    aligned(rows)
+}
+
+/// Returns a line for each difference, behind whose it is.
+pub(super) fn aligned(rows: Vec<(&str, &Difference)>) -> String {
     let whose = rows.iter().map(|(whose, _)| whose.len()).max().unwrap_or(0);
     let field = rows.iter().map(|(_, change)| change.field.len()).max().unwrap_or(0);
     let value = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
@@ -139,7 +146,8 @@ fn next(outcome: &Outcome) -> Option<String> {
         ("added" | "rotated", Some(node))
             if node.role == Role::Remote && needs_file(node) && outcome.shown_once.is_empty() =>
         {
-            Some(format!("`wg-friend qr {}`", node.name))
+            let command = if node.custody == Custody::NeverSeen { "generate" } else { "qr" }; // a QR code needs the key
+            Some(format!("`wg-friend {command} {}`", node.name))
         }
         _ if !outcome.deploy.is_empty() => Some("`wg-friend plan`".into()),
         ("added", Some(node)) if needs_file(node) && node.role != Role::Remote => Some(format!(

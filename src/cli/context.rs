@@ -33,6 +33,12 @@ pub struct Context {
     passphrase_file: Option<PathBuf>,
 }
 
+/// Asks for a new passphrase that is long enough.
+pub(super) fn new_passphrase(question: &str) -> Result<Passphrase, Error> {
+    let check = |text: &str| Passphrase::new(text.to_owned()).check_new().map_err(|e| e.to_string());
+    prompt::new_passphrase(question, check).map(Passphrase::new)
+}
+
 /// Returns the name of the user that the process runs as, for when no variable says it.
 fn login_name() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();
@@ -111,7 +117,7 @@ impl Context {
             return unlock::first_line(path).map(Passphrase::new);
         }
         if prompt::is_possible() {
-            return prompt::new_passphrase("New passphrase, at least 8 characters: ").map(Passphrase::new);
+            return new_passphrase("New passphrase, at least 8 characters: ");
         }
         Err(Error::MissingAnswer { what: "a new passphrase", flag: "--new-passphrase-file FILE" })
     }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::output::{Cell, Fields, Output, Table, paint, paint_code, style};
+use super::output::{Cell, Output, Table, paint, paint_code, style};
 use super::{Context, Exit};
 use crate::fleet::RealFleet;
 use crate::model::{Become, Host, HostAddress, Name};
@@ -165,10 +165,7 @@ fn show(outcome: &Outcome, out: &Output) -> Result<(), Error> {
             paint(style::STRONG, &host.name),
             host.address
         );
-        if let Some(before) = &outcome.before {
-            let was = if before.address == host.address { String::new() } else { before.address.to_string() };
-            text.push_str(&Fields::new().add("    before", was).render());
-        }
+        text.push_str(&super::change::aligned(outcome.changes.iter().map(|change| ("", change)).collect()));
         if !outcome.saved {
             text.push_str(&paint(style::WARN, "dry run: nothing was changed"));
         } else if outcome.action == "added" {

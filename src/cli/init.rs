@@ -2,6 +2,7 @@
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use super::context::new_passphrase;
 use super::output::{Fields, paint, paint_code, style};
 use super::{Context, Exit, prompt, vault};
 use crate::db::Passphrase;
@@ -89,7 +90,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         let document = serde_json::json!({ "database": made.database, "network": made.network, "server": made.server, "recovery_key": *recovery });
         context.out.show(&document, |_| String::new())?;
     } else {
-        context.out.note(report(&made).trim_end());
+        context.out.note(report(&made));
         context.out.text(&vault::recovery(&recovery))?;
         context.out.note(next(&made).trim_end());
     }
@@ -189,9 +190,7 @@ fn passphrase(context: &Context) -> Result<Passphrase, Error> {
     let given = context.with_sources(|sources| sources.at_hand())?;
     let passphrase = match given {
         Some(passphrase) => passphrase,
-        None if prompt::is_possible() => {
-            prompt::new_passphrase("Passphrase for its secrets, at least 8 characters: ").map(Passphrase::new)?
-        }
+        None if prompt::is_possible() => new_passphrase("Passphrase for its secrets, at least 8 characters: ")?,
         None => {
             return Err(Error::MissingAnswer {
                 what: "a passphrase",

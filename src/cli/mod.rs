@@ -221,8 +221,10 @@ fn show_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let is_error = error.use_stderr();
     if is_error && arguments.iter().any(|word| word == "--json") {
         let text = error.render().to_string();
-        let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
-        show_json(Kind::Usage, message, None);
+        let lines = text.trim_start_matches("error: ").lines().map(str::trim);
+        let facts: Vec<&str> =
+            lines.take_while(|line| !line.starts_with("Usage:")).filter(|line| !line.is_empty()).collect();
+        show_json(Kind::Usage, &facts.join(" "), Some("--help says what can be given"));
     } else {
         let _ = error.print(); // nobody is left to tell
     }
@@ -234,15 +236,30 @@ fn show_error(error: &Error, json: bool) {
     if json {
         return show_json(error.kind(), &error.to_string(), hint.as_deref());
     }
-    say(&format!("{} {}", paint(style::BAD.bold(), "error:"), paint_code(&error.to_string())));
+    let message = error.to_string().replace('\n', "\n       "); // further lines under the first
+    say(&format!("{} {}", paint(style::BAD.bold(), "error:"), paint_code(&message)));
     if let Some(hint) = hint {
         say(&format!(" {} {}", paint(style::CODE.bold(), "hint:"), paint_code(&hint)));
     }
 }
 
+/// What `--json` prints on stderr when a command fails.
+#[derive(serde::Serialize)]
+struct Failure<'a> {
+    error: Facts<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Facts<'a> {
+    kind: Kind,
+    exit_code: u8,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
 fn show_json(kind: Kind, message: &str, hint: Option<&str>) {
-    let error = serde_json::json!({ "kind": kind, "exit_code": kind.exit_code(), "message": message, "hint": hint });
-    say(&serde_json::to_string_pretty(&serde_json::json!({ "error": error })).expect("plain strings serialise"));
+    let failure = Failure { error: Facts { kind, exit_code: kind.exit_code(), message, hint } };
+    say(&serde_json::to_string_pretty(&failure).expect("plain strings serialise"));
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal as _};
 
 use inquire::InquireError;
-use inquire::ui::{Attributes, Color, RenderConfig, StyleSheet, Styled};
+use inquire::ui::{Attributes, Color, ErrorMessageRenderConfig, RenderConfig, StyleSheet, Styled};
 use zeroize::Zeroizing;
 
+use super::output::{paint, say, style};
 use crate::ops::Error;
 
 /// Whether somebody sits there: both what is asked and what is answered go through a terminal.
@@ -46,11 +47,19 @@ pub fn passphrase(question: &str) -> Result<Zeroizing<String>, Error> {
     })
 }
 
-/// Asks for a new passphrase, twice.
-pub fn new_passphrase(question: &str) -> Result<Zeroizing<String>, Error> {
-    let first = passphrase(question)?;
-    let second = passphrase("Again, to be sure: ")?;
-    if first == second { Ok(first) } else { Err(Error::value("passphrase", "the two are not the same")) }
+/// Asks for a new passphrase, twice; again if `check` refuses it or the two differ.
+pub fn new_passphrase(question: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<Zeroizing<String>, Error> {
+    loop {
+        let first = passphrase(question)?;
+        if let Err(reason) = check(&first) {
+            say(&paint(style::WARN, reason));
+            continue;
+        }
+        if first == passphrase("Again, to be sure: ")? {
+            return Ok(first);
+        }
+        say(&paint(style::WARN, "the two are not the same"));
+    }
 }
 
 fn declined(error: InquireError) -> Error {
@@ -72,4 +81,7 @@ fn look() -> RenderConfig<'static> {
         .with_answer(StyleSheet::new().with_attr(Attributes::BOLD))
         .with_default_value(dim)
         .with_help_message(dim)
+        .with_error_message(
+            ErrorMessageRenderConfig::default_colored().with_prefix(Styled::new("!").with_fg(Color::DarkRed)),
+        )
 }

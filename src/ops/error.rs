@@ -201,6 +201,7 @@ impl Error {
             Self::UnknownNode { .. } => Some("`wg-friend list` shows all nodes".into()),
             Self::UnknownHost { .. } => Some("`wg-friend host list` shows all hosts".into()),
             Self::AmbiguousGuid { .. } => Some("give more characters, or the name".into()),
+            Self::NameTaken { .. } | Self::ReservedName(_) => Some("choose another name".into()),
             Self::Value { hint, .. } => hint.clone(),
             Self::MissingAnswer { flag, .. } => Some(format!("give it with {flag}")),
             Self::NetworkFull { resting, .. } if *resting > 0 => Some(format!(
@@ -237,8 +238,14 @@ from_value! {
     InvalidNet => "value",
 }
 
+/// So many reasons are told before the rest is counted: the first ones mostly explain the others.
+const REFUSALS_SHOWN: usize = 3;
+
 fn joined(refusals: &[Refusal]) -> String {
-    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    let more = refusals.len().saturating_sub(REFUSALS_SHOWN);
+    let shown = refusals.iter().take(REFUSALS_SHOWN).map(ToString::to_string);
+    let rest = (more > 0).then(|| format!("and {more} more reasons"));
+    shown.chain(rest).collect::<Vec<_>>().join("\n")
 }
 
 fn listed(names: &[Name]) -> String {
@@ -260,6 +267,15 @@ pub fn similar<'a>(wanted: &str, candidates: impl Iterator<Item = &'a Name>) -> 
         .collect();
     near.sort();
     near.into_iter().take(3).map(|(_, name)| name.clone()).collect()
+}
+
+/// Says which key was meant, or which there are.
+pub(super) fn which_key(wanted: &str, keys: &[&str]) -> String {
+    let nearest = keys.iter().map(|key| (edits(wanted, key), key)).min();
+    match nearest {
+        Some((distance, key)) if distance <= 2 => format!("did you mean `{key}`?"),
+        _ => format!("the keys are {}", keys.join(", ")),
+    }
 }
 
 /// Counts the insertions, removals, replacements and swaps of neighbours that turn one word into the other (optimal

@@ -11,8 +11,10 @@ use crate::fleet::{self, Fleet, Question, System};
 use crate::model::{Action, Actor, Become, Event, Host, HostAddress, Name, Node, Port, Role, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::error::which_key;
 use crate::ops::network::change::Mode;
 use crate::ops::network::find;
+use crate::ops::network::setting::Difference;
 
 /// The keys that `host set` knows, with what they take.
 pub const KEYS: &[(&str, &str)] = &[
@@ -55,8 +57,30 @@ pub struct Outcome {
     pub saved: bool,
     /// The machine as it is now, or was before it was removed.
     pub host: HostView,
-    /// The machine as it was before, if it changed.
-    pub before: Option<Host>,
+    /// Every value that differs.
+    pub changes: Vec<Difference>,
+}
+
+/// Returns what is set on a machine, as text by key.
+fn values(host: &Host) -> Vec<(&'static str, String)> {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+    let (jump, identity) = match &host.address {
+        HostAddress::Local => (None, None),
+        HostAddress::Ssh { jump, identity, .. } => (jump.clone(), identity.clone()),
+    };
+    vec![
+        ("name", host.name.to_string()),
+        ("address", host.address.to_string()),
+        ("jump", or_none(&jump)),
+        ("identity", or_none(&identity)),
+        ("become", host.becoming.to_string()),
+    ]
+}
+
+fn differences(before: &Host, after: &Host) -> Vec<Difference> {
+    let differing = values(before).into_iter().zip(values(after)).filter(|((_, was), (_, is))| was != is);
+    let difference = |((field, before), (_, after))| Difference { node: String::new(), field, before, after };
+    differing.map(difference).collect()
 }
 
 /// Lists the machines, ordered by name.
@@ -90,7 +114,8 @@ pub fn add(store: &mut Store, clock: &dyn Clock, actor: &Actor, host: Host, mode
     save(store, clock, actor, mode, |tx| {
         tx.insert_host(&host)?;
         let event = Event::host(Action::HostAdded, &host.name).with("address", host.address.to_string());
-        let outcome = Outcome { action: "added", saved: false, host: HostView::of(&host, &topology), before: None };
+        let outcome =
+            Outcome { action: "added", saved: false, host: HostView::of(&host, &topology), changes: Vec::new() };
         Ok((outcome, event))
     })
 }
@@ -121,7 +146,7 @@ pub fn set(
         let after = tx.topology()?;
         let event = Event::host(Action::HostUpdated, &host.name).change(&before, &host);
         let view = HostView::of(&host, &after);
-        Ok((Outcome { action: "changed", saved: false, host: view, before: Some(before.clone()) }, event))
+        Ok((Outcome { action: "changed", saved: false, host: view, changes: differences(&before, &host) }, event))
     })
 }
 
@@ -139,7 +164,7 @@ pub fn remove(store: &mut Store, clock: &dyn Clock, actor: &Actor, wanted: &str,
     save(store, clock, actor, mode, |tx| {
         tx.delete_host(&host.host.name)?;
         let event = Event::host(Action::HostRemoved, &host.host.name).with("address", host.host.address.to_string());
-        Ok((Outcome { action: "removed", saved: false, host: host.clone(), before: None }, event))
+        Ok((Outcome { action: "removed", saved: false, host: host.clone(), changes: Vec::new() }, event))
     })
 }
 
@@ -209,7 +234,7 @@ fn apply(host: &mut Host, key: &str, value: &str) -> Result<(), Error> {
             return Err(Error::Value {
                 what: format!("`{key}`"),
                 reason: "a host has no such key".into(),
-                hint: Some(format!("the keys are {}", keys.join(", "))),
+                hint: Some(which_key(key, &keys)),
             });
         }
     }

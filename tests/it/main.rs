@@ -1,3 +1,7 @@
 //! Tests through the real program: one binary, so that the world is linked once.
 
+mod architecture;
+mod cli;
+mod env;
 mod lab;
+mod secrets;

@@ -270,7 +270,7 @@ pub(super) fn place(
     if asked.is_empty() {
         return choose(&prefixes, role, &kept_back).ok_or_else(|| full(&prefixes));
     }
-    let free = |address: IpAddr| !kept_back.contains(&address);
+    let free = |address: IpAddr| !taken.contains(&address); // asked for together with its partner
     let partner = asked.first().map_or_else(Pair::default, |address| prefixes.partner(*address));
     if pair.four.is_none() && prefixes.four.is_some() {
         let only = Prefixes { four: prefixes.four, six: None };

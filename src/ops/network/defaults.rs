@@ -13,6 +13,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Node, Port, PskPolicy, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::error::which_key;
 
 /// The keys of the network, with what they take.
 pub const KEYS: &[(&str, &str)] = &[
@@ -99,7 +100,7 @@ fn parse(assignment: &str) -> Result<Setting, Error> {
             return Err(Error::Value {
                 what: format!("`{key}`"),
                 reason: "the network has no such key".into(),
-                hint: Some(format!("the keys are {}", keys.join(", "))),
+                hint: Some(which_key(key, &keys)),
             });
         }
     })

@@ -7,6 +7,7 @@ use crate::model::{
     Access, Cidr, Device, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, NodeId, Port, Role, Topology,
 };
 use crate::ops::Error;
+use crate::ops::error::which_key;
 
 /// The keys that `set` knows, with what they take. Aliases follow the name.
 pub const KEYS: &[(&str, &[&str], &str)] = &[
@@ -136,7 +137,7 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
         return Err(Error::Value {
             what: format!("`{label}`"),
             reason: "no such key".into(),
-            hint: Some(format!("the keys are {}", known.join(", "))),
+            hint: Some(which_key(&key, &known)),
         });
     };
     let is_list = matches!(*name, "lan" | "allow-lan" | "grant");
@@ -385,7 +386,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ),
         ("mtu", node.mtu.map_or_else(network, |m| m.to_string())),
         ("keepalive", node.keepalive.map_or_else(network, |k| k.to_string())),
-        ("access", node.access.to_string()),
+        ("access", node.access.as_str().replace('_', "-")),
         ("lan", joined(node.lans.iter().map(lan).collect())),
         ("allow-lan", joined(node.lan_selection.iter().map(Cidr::to_string).collect())),
         ("grant", joined(node.grants.iter().map(Grant::to_string).collect())),
@@ -480,6 +481,26 @@ mod tests {
             format!("{error}{}", error.hint().map_or(String::new(), |h| format!(" [{h}]")))
         })
         .collect();
-        insta::assert_snapshot!(lines.join("\n"));
+        insta::assert_snapshot!(lines.join("\n"), @"
+        `access`: expected key=value [for example: wg-friend set alice-phone access=vpn-only]
+        `acess`: no such key [did you mean `access`?]
+        access: has one value: use `=`, not `+=` or `-=`
+        access: `all` is no access level: expected one of full, vpn_only, lan_only, custom, exit_only
+        endpoint: `a b` is not an endpoint: expected host:port, such as vpn.example.com:51820, 203.0.113.7:51820 or [2001:db8::7]:51820
+        port: `0` is not a port: expected 1 to 65535
+        port: `70000` is not a port: expected 1 to 65535
+        mtu: `100` is not an MTU that works here: expected 1280 to 65535 (IPv6 needs at least 1280, RFC 8200 section 5)
+        lan: `10.0.0.1/24` has host bits set: did you mean the network 10.0.0.0/24?
+        lan: `0.0.0.0/0` is the whole internet, not a LAN [to carry internet traffic add an exit: `wg-friend add exit NAME`]
+        dns: `a b` is neither an address nor a search domain
+        keepalive: `soon` is not a number of seconds up to 65535
+        nat: `maybe` is neither yes nor no
+        address: `10.0.0` is not an address
+        grant: `99999` is not a port: expected 1 to 65535
+        interface: `a/b` can't be used as a name: `/` isn't allowed (letters, digits and `_=+.-`, as wg-quick takes them)
+        host: `-x` can't be used as a name: `-` isn't allowed (letters, digits, `-`, `_`, `.`; the first a letter or digit)
+        device: `toaster` is no device type: expected one of mobile, laptop, server
+        endpoint: is empty; see `wg-friend set --help` for what it takes
+        ");
     }
 }

@@ -1,0 +1,237 @@
+//! The documents of `--json`: their fields are a promise. A field may be added; one that is missing breaks scripts.
+
+use crate::env::TestEnv;
+
+/// Returns the paths of a document's fields, lists as `[]`.
+fn fields(value: &serde_json::Value, at: &str, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                fields(value, &path, found);
+            }
+        }
+        serde_json::Value::Array(list) if !list.is_empty() => {
+            list.iter().for_each(|value| fields(value, &format!("{at}[]"), found));
+        }
+        _ => {
+            found.insert(at.to_owned());
+        }
+    }
+}
+
+fn of(env: &TestEnv, arguments: &[&str]) -> String {
+    let mut found = std::collections::BTreeSet::new();
+    fields(&env.json(arguments), "", &mut found);
+    found.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn documents_have_the_fields_they_are_known_for() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["set", "alice-phone", "access=custom", "grant=192.168.10.5 tcp 22", "exit=exit-de"]);
+    insta::assert_snapshot!(of(&env, &["list"]), @"
+    network
+    nodes[].access
+    nodes[].address4
+    nodes[].address6
+    nodes[].allowed_lans
+    nodes[].created
+    nodes[].custody
+    nodes[].device
+    nodes[].dns
+    nodes[].enabled
+    nodes[].endpoint
+    nodes[].exit
+    nodes[].grants
+    nodes[].grants[].destination
+    nodes[].grants[].ports[]
+    nodes[].grants[].protocol
+    nodes[].guid
+    nodes[].host
+    nodes[].interface
+    nodes[].keepalive
+    nodes[].lans
+    nodes[].lans[].cidr
+    nodes[].lans[].description
+    nodes[].listen_port
+    nodes[].mtu
+    nodes[].name
+    nodes[].nat
+    nodes[].notes
+    nodes[].origin
+    nodes[].outer_interface
+    nodes[].provisional
+    nodes[].public_key
+    nodes[].role
+    ");
+    insta::assert_snapshot!(of(&env, &["show", "hub"]), @"
+    access
+    address4
+    address6
+    allowed_lans
+    created
+    custody
+    device
+    dns
+    enabled
+    endpoint
+    exit
+    grants
+    guid
+    host
+    interface
+    interfaces[].listen_port
+    interfaces[].name
+    interfaces[].public_key
+    interfaces[].purpose
+    keepalive
+    keys[].created
+    keys[].interface
+    keys[].public_key
+    keys[].reason
+    keys[].retired
+    keys[].state
+    lans
+    links[].interface
+    links[].peer
+    links[].preshared_key
+    listen_port
+    mtu
+    name
+    nat
+    notes
+    origin
+    outer_interface
+    provisional
+    public_key
+    reaches[].destination
+    reaches[].what
+    role
+    ");
+    insta::assert_snapshot!(of(&env, &["network", "show"]), @"
+    cidr4
+    cidr6
+    dns
+    interface
+    keepalive
+    mtu
+    name
+    port
+    psk
+    ");
+    insta::assert_snapshot!(of(&env, &["host", "list"]), @"
+    hosts[].become
+    hosts[].destination
+    hosts[].identity
+    hosts[].jump
+    hosts[].name
+    hosts[].nodes[]
+    hosts[].port
+    hosts[].transport
+    hosts[].user
+    ");
+    insta::assert_snapshot!(of(&env, &["set", "alice-phone", "notes=x"]), @"
+    action
+    changes[].after
+    changes[].before
+    changes[].field
+    changes[].node
+    deploy
+    new_files
+    nodes[].access
+    nodes[].address4
+    nodes[].address6
+    nodes[].allowed_lans
+    nodes[].created
+    nodes[].custody
+    nodes[].device
+    nodes[].dns
+    nodes[].enabled
+    nodes[].endpoint
+    nodes[].exit
+    nodes[].grants[].destination
+    nodes[].grants[].ports[]
+    nodes[].grants[].protocol
+    nodes[].guid
+    nodes[].host
+    nodes[].interface
+    nodes[].keepalive
+    nodes[].lans
+    nodes[].listen_port
+    nodes[].mtu
+    nodes[].name
+    nodes[].nat
+    nodes[].notes
+    nodes[].origin
+    nodes[].outer_interface
+    nodes[].provisional
+    nodes[].public_key
+    nodes[].role
+    remarks
+    saved
+    ");
+    insta::assert_snapshot!(of(&env, &["audit", "log", "--action", "database_created"]), @"
+    entries[].action
+    entries[].address
+    entries[].category
+    entries[].details.log_n
+    entries[].details.name
+    entries[].details.prefixes[]
+    entries[].entity_guid
+    entries[].entity_type
+    entries[].id
+    entries[].operator
+    entries[].severity
+    entries[].source
+    entries[].time
+    entries[].version
+    more
+    ");
+    insta::assert_snapshot!(of(&env, &["audit", "verify"]), @"
+    authenticated
+    bad
+    entries
+    intact
+    ");
+    insta::assert_snapshot!(of(&env, &["vault", "status"]), @"
+    database
+    memory
+    slots[].created
+    slots[].kind
+    slots[].log_n
+    slots[].p
+    slots[].r
+    unlocked
+    ");
+    insta::assert_snapshot!(of(&env, &["host", "set", "branch", "port=22"]), @"
+    action
+    changes[].after
+    changes[].before
+    changes[].field
+    changes[].node
+    host.become
+    host.destination
+    host.identity
+    host.jump
+    host.name
+    host.nodes[]
+    host.port
+    host.transport
+    host.user
+    saved
+    ");
+}
+
+#[test]
+fn no_document_holds_a_secret_that_nobody_asked_for() {
+    let env = TestEnv::with_nodes();
+    for arguments in
+        [&["list"][..], &["show", "hub"], &["topology"], &["audit", "log"], &["rotate", "hub", "--reason", "x"]]
+    {
+        let text = env.json(arguments).to_string();
+        for word in ["private_key\":\"", "preshared_key\":\"", "enc:v1", crate::env::PASSPHRASE] {
+            assert!(!text.contains(word), "{arguments:?} holds {word}");
+        }
+    }
+}

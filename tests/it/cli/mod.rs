@@ -1,0 +1,10 @@
+//! The command line as a person or a script meets it.
+
+mod audit;
+mod document;
+mod hosts;
+mod model;
+mod surface;
+mod vault;
+mod wizard;
+mod wrong_input;
