@@ -29,8 +29,11 @@ pub(crate) fn run(script: &str, needs: &[&str], files: Files<'_>) -> Option<Outp
 }
 
 fn shell(script: &str) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]).arg(script);
+    // A script that waits for what never comes is ended, and its namespaces with it.
+    let mut command = Command::new("timeout");
+    command
+        .args(["120", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"])
+        .arg(script);
     command
 }
 

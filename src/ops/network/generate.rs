@@ -115,7 +115,8 @@ pub fn generate(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &R
             files.push(compare(store, interface, file, request.compare, &Place { node, single, without_key })?);
         }
     }
-    let saved = !request.preview && !(request.compare && request.directory.is_none());
+    let only_looks = request.preview || (request.compare && request.directory.is_none());
+    let saved = !only_looks;
     if saved && !files.is_empty() {
         if let Some(directory) = &request.directory {
             for file in &mut files {

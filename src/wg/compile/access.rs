@@ -143,13 +143,16 @@ fn granted_to(layout: &Layout<'_>, node: &Node, own: &[Cidr]) -> Vec<Granted> {
 
 type Part = (Cidr, Protocol, Option<PortRange>);
 
+/// Ports from first to last, both included.
+type Range = (u16, u16);
+
 /// Rewrites grants of one source so that no two of the same protocol overlap, since an nftables set refuses entries that
 /// do: what a wider destination is granted already is taken away from the narrower one.
 fn disjoint(mut wanted: Vec<(Cidr, Protocol, Vec<PortRange>)>) -> Vec<Part> {
     wanted.sort_by_key(|(destination, protocol, _)| (*protocol, *destination));
     let mut parts: Vec<Part> = Vec::new();
     // Per protocol, the destinations around the current one, widest first, with all the ports that they have.
-    let mut around: Vec<(Cidr, Protocol, Vec<(u16, u16)>)> = Vec::new();
+    let mut around: Vec<(Cidr, Protocol, Vec<Range>)> = Vec::new();
     let mut groups = wanted.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
     for group in groups.by_ref() {
         let (destination, protocol) = (group[0].0, group[0].1);
@@ -166,24 +169,24 @@ fn disjoint(mut wanted: Vec<(Cidr, Protocol, Vec<PortRange>)>) -> Vec<Part> {
 }
 
 /// What a grant without ports permits.
-const ALL: (u16, u16) = (1, u16::MAX);
+const ALL: Range = (1, u16::MAX);
 
-fn numbers(ports: &[PortRange]) -> Vec<(u16, u16)> {
+fn numbers(ports: &[PortRange]) -> Vec<Range> {
     if ports.is_empty() {
         return vec![ALL];
     }
     ports.iter().map(|range| (range.first().get(), range.last().get())).collect()
 }
 
-fn as_ports((first, last): (u16, u16)) -> Option<PortRange> {
+fn as_ports((first, last): Range) -> Option<PortRange> {
     let range = || PortRange::new(Port::new(first)?, Port::new(last)?);
     if (first, last) == ALL { None } else { Some(range().expect("it is a part of 1 to 65535")) }
 }
 
 /// Sorts ranges and joins those that overlap or touch.
-fn merged(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+fn merged(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable();
-    let mut joined: Vec<(u16, u16)> = Vec::new();
+    let mut joined: Vec<Range> = Vec::new();
     for (first, last) in ranges {
         match joined.last_mut() {
             Some(open) if first <= open.1.saturating_add(1) => open.1 = open.1.max(last),
@@ -194,7 +197,7 @@ fn merged(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
 }
 
 /// Returns what is left of some ranges without another.
-fn without(ranges: &[(u16, u16)], (from, to): (u16, u16)) -> Vec<(u16, u16)> {
+fn without(ranges: &[Range], (from, to): Range) -> Vec<Range> {
     let mut left = Vec::new();
     for &(first, last) in ranges {
         if to < first || last < from {

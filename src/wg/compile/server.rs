@@ -29,6 +29,9 @@ fn main_interface(layout: &Layout<'_>, server: &Node, links: &[&Link<'_>]) -> In
     let mut interface = layout.interface(server, server.main(), links.iter().map(peer).collect());
     interface.addresses = network_addresses(&layout.members.topology.network, server);
     interface.sysctls = layout.forwarding();
+    if server.address4.is_some() && !layout.members.exits.is_empty() {
+        interface.sysctls.push(loose_source_check(&interface.name));
+    }
     interface.firewall = layout.firewall(server, Duty::Server(access::rules(layout, server)));
     interface
 }
@@ -61,8 +64,10 @@ fn uplink(layout: &Layout<'_>, server: &Node, link: &Link<'_>) -> InterfaceConfi
     interface
 }
 
-/// Answers from the internet come in here although the main table sends packets to their sources elsewhere: the check
-/// of sources (RFC 3704) has to be the loose one. A dot in an interface's name is a slash in a setting's, see sysctl(8).
+/// Answers from the internet come in by an uplink although the main table sends packets to their sources elsewhere, and
+/// marked packets come in by the main interface although their table knows the uplink only (which counts where
+/// `src_valid_mark` is set): the check of sources (RFC 3704) has to be the loose one. WireGuard checks them itself.
+/// A dot in an interface's name is a slash in a setting's, see sysctl(8).
 fn loose_source_check(interface: &InterfaceName) -> Sysctl {
     let key = format!("net.ipv4.conf.{}.rp_filter", interface.as_str().replace('.', "/"));
     Sysctl { key, value: "2".to_owned() }

@@ -4,9 +4,9 @@
 //! alone. It holds sets and maps keyed by address, so the number of rules, and with it the cost of a packet, doesn't
 //! grow with the number of peers.
 
-mod ruleset;
 #[cfg(test)]
 mod packets;
+mod ruleset;
 #[cfg(test)]
 mod tests;
 

@@ -62,7 +62,8 @@ fn network() -> String {
         )
         .unwrap();
         for address in *addresses {
-            writeln!(script, "ip -n {name} addr add {address} dev net0 $(case {address} in *:*) echo nodad ;; esac)").unwrap();
+            writeln!(script, "ip -n {name} addr add {address} dev net0 $(case {address} in *:*) echo nodad ;; esac)")
+                .unwrap();
             if let Some(six) = address.strip_suffix("/128") {
                 writeln!(script, "ip neigh add {six} lladdr {mac} dev {bridge}").unwrap();
             }
@@ -116,8 +117,17 @@ fn reached(fixture: &Fixture, attempts: &[String]) -> Option<Vec<String>> {
 fn everyone_reaches_what_he_may_and_nothing_else() {
     // To: a remote, two LANs, the server's own LAN, the exits, the server, and the internet behind each way out.
     let four = [
-        "10.66.0.6", "10.66.0.2", "192.168.10.5", "192.168.20.7", "192.168.1.5", "10.66.0.4", "10.66.0.1", "203.0.113.1",
-        "198.51.100.1", "198.51.100.2", "198.51.100.3",
+        "10.66.0.6",
+        "10.66.0.2",
+        "192.168.10.5",
+        "192.168.20.7",
+        "192.168.1.5",
+        "10.66.0.4",
+        "10.66.0.1",
+        "203.0.113.1",
+        "198.51.100.1",
+        "198.51.100.2",
+        "198.51.100.3",
     ];
     let six = ["fd00:66::6", "fd00:10::5", "fd00:66::1", "2001:db8::2", "2001:db8::3"];
     let from: Vec<&str> = PLACES.iter().map(|(name, _, _)| *name).collect();
@@ -175,4 +185,39 @@ fn grants_open_their_ports_and_name_servers_answer_everyone() {
     let attempts: Vec<String> = wanted.iter().chain(&unwanted).map(|attempt| (*attempt).to_owned()).collect();
     let Some(reached) = reached(&Fixture::everything(), &attempts) else { return };
     assert_eq!(reached, wanted);
+}
+
+#[test]
+fn a_flow_ends_at_once_when_the_right_that_it_stands_on_is_taken_away() {
+    // dave may not speak to alice, but answer her. Then she loses the right to speak to him, and has it back.
+    let before = Fixture::everything();
+    let mut after = Fixture::everything();
+    after.node("alice").access = crate::model::Access::Custom;
+    let [before, after] = [before, after].map(|fixture| {
+        let nodes = compile(&fixture.topology).unwrap();
+        ruleset(nodes[0].interfaces[0].firewall.as_ref().unwrap())
+    });
+    let script = network()
+        + "talk() { # NAME OWN:PORT OTHER:PORT DESCRIPTOR: what is written to the descriptor is said, what is heard is in /run/NAME
+               mkfifo /run/$1.said
+               ip netns exec $1 socat - UDP4:$3,bind=$2 </run/$1.said >/run/$1 &
+               eval \"exec $4>/run/$1.said\"
+               until ip netns exec $1 ss -Hun | grep -q $2; do :; done
+           }
+           talk alice 10.66.0.6:5000 10.66.0.9:6000 8
+           talk dave 10.66.0.9:6000 10.66.0.6:5000 9
+           until_heard() { until grep -q $2 /run/$1; do :; done; }
+           echo zero >&9
+           echo open >&8; until_heard dave open
+           echo one >&9; until_heard alice one
+           nft -f /etc/wireguard/y.nft
+           echo two >&9; echo lost >&8
+           ip netns exec bob ping -q -c 1 10.66.0.6 >/dev/null # by the same way, so that both have been judged
+           nft -f /etc/wireguard/x.nft
+           echo three >&9; until_heard alice three
+           echo heard >&8; until_heard dave heard
+           cat /run/alice /run/dave";
+    let files = [("x.nft", before.as_str()), ("y.nft", after.as_str())];
+    let Some(output) = run(&script, &["nft", "ip", "socat", "ping", "ss"], &files) else { return };
+    assert_eq!(printed(&output), "one\nthree\nopen\nheard\n");
 }
