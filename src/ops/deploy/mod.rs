@@ -16,6 +16,8 @@ pub mod report;
 mod run;
 pub mod status;
 pub mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use change::{Cause, Change, Disruption, Kind};
 pub use diff::{SESSION_SECONDS, diff};

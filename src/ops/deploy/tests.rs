@@ -1,0 +1,316 @@
+//! The difference between a model and a host, on answers as hosts give them.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::change::{Cause, Kind};
+use super::desired::{Deployed, Desired, Version};
+use super::diff;
+use super::steps::{Steps, steps};
+use crate::fleet::{Answer, Observed, Question, read_observation};
+use crate::model::{Secrets, Topology};
+use crate::wg::compile::fixture::Fixture;
+use crate::wg::{compile, runtime};
+
+/// A network whose server lives on the host `hub`.
+struct Scene {
+    topology: Topology,
+    secrets: Secrets,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut fixture = Fixture::everything();
+        fixture.node("hub").host = Some("hub".parse().unwrap());
+        Self { secrets: fixture.secrets(), topology: fixture.topology }
+    }
+
+    fn desired(&self) -> Desired {
+        let compiled = compile::compile(&self.topology).unwrap();
+        Desired::of(&"hub".parse().unwrap(), &self.topology, &compiled, &self.secrets)
+    }
+
+    /// What a deploy of this very network left behind.
+    fn deployed(&self) -> Deployed {
+        let desired = self.desired();
+        let tables = desired.interfaces.iter().filter_map(|i| i.firewall.as_ref());
+        let tables = tables.map(|f| (f.table(), format!("table inet {} {{ }}", f.table()))).collect();
+        Deployed { version: Version { interfaces: desired.interfaces, files: desired.files }, tables }
+    }
+
+    /// What the host answers when everything is as this network wants it.
+    fn answer(&self) -> String {
+        let desired = self.desired();
+        let mut text =
+            String::from("\n@x system\nhostname hub\nuptime 1000\nclock 1700000100\ninit systemd\n\n@x dump\n");
+        for interface in &desired.interfaces {
+            let port = interface.listen_port.map_or(0, |p| p.get());
+            writeln!(text, "{}\t(none)\t{}\t{port}\toff", interface.name, interface.public_key).unwrap();
+            for peer in &interface.peers {
+                let key = &self.secrets.preshared[&peer.link];
+                let allowed: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
+                let keepalive = peer.keepalive.map_or("off".to_owned(), |s| s.to_string());
+                let fields = [
+                    interface.name.to_string(),
+                    peer.public_key.to_string(),
+                    key.expose_base64().to_string(),
+                    "203.0.113.9:4711".to_owned(),
+                    allowed.join(","),
+                    "1700000000".to_owned(),
+                    "100".to_owned(),
+                    "100".to_owned(),
+                    keepalive,
+                ];
+                writeln!(text, "{}", fields.join("\t")).unwrap();
+            }
+        }
+        for interface in &desired.interfaces {
+            let name = &interface.name;
+            writeln!(text, "\n@x link {name} {} 1", interface.mtu).unwrap();
+            writeln!(text, "\n@x address {name}").unwrap();
+            for address in &interface.addresses {
+                let family = if address.address().is_ipv4() { "inet" } else { "inet6" };
+                writeln!(text, "5: {name}    {family} {address} scope global {name}").unwrap();
+            }
+            for (section, ipv4) in [("route4", true), ("route6", false)] {
+                writeln!(text, "\n@x {section} {name}").unwrap();
+                for route in runtime::routes(interface).iter().filter(|r| r.to.is_ipv4() == ipv4) {
+                    writeln!(text, "{route} scope link").unwrap();
+                }
+            }
+            for sysctl in &interface.sysctls {
+                writeln!(text, "\n@x sysctl {} {}", crate::fleet::sysctl_path(&sysctl.key), sysctl.value).unwrap();
+            }
+            writeln!(text, "\n@x boot {name}").unwrap();
+        }
+        for (section, ipv4) in [("rule4", true), ("rule6", false)] {
+            writeln!(text, "\n@x {section}").unwrap();
+            for rule in desired.interfaces.iter().flat_map(|i| &i.rules).filter(|r| r.ipv4 == ipv4) {
+                writeln!(text, "{}:\tfrom all fwmark {:#x} lookup {}", rule.priority, rule.mark, rule.table).unwrap();
+            }
+        }
+        for table in self.deployed().tables.keys() {
+            writeln!(text, "\n@x table {table}\ntable inet {table} {{ }}").unwrap();
+        }
+        for (path, content) in &desired.files {
+            write!(text, "\n@x file {path} 600 0:0\n{}", content.as_str()).unwrap();
+        }
+        write!(text, "\n@x fingerprint {}\n\n@x end\n", "0".repeat(64)).unwrap();
+        text
+    }
+
+    fn observed(&self, answer: &str) -> Observed {
+        let question = super::desired::question(&self.desired(), None);
+        observed(answer, &question)
+    }
+}
+
+fn observed(answer: &str, question: &Question) -> Observed {
+    read_observation(&Answer::parse(answer.as_bytes(), "x").unwrap(), question).unwrap()
+}
+
+/// The changes that a host needs, one a line, each with its cause.
+fn changes(model: &Scene, deployed: Option<&Deployed>, seen: &Observed) -> Vec<String> {
+    let found = diff(&model.desired(), &model.secrets, deployed, seen);
+    let cause = |cause| if cause == Cause::Drift { "drift" } else { "pending" };
+    let line =
+        |c: &super::Change| format!("{} {} {c}", cause(c.cause), c.interface.as_ref().map_or("-", |i| i.as_str()));
+    found.iter().map(line).collect()
+}
+
+fn work(model: &Scene, deployed: Option<&Deployed>, seen: &Observed) -> Steps {
+    let found = diff(&model.desired(), &model.secrets, deployed, seen);
+    steps(&found, &model.desired(), &model.secrets, deployed, seen)
+}
+
+#[test]
+fn a_host_that_is_as_deployed_has_no_differences_and_nothing_to_do() {
+    let scene = Scene::new();
+    let seen = scene.observed(&scene.answer());
+    assert_eq!(changes(&scene, Some(&scene.deployed()), &seen), Vec::<String>::new());
+    assert!(work(&scene, Some(&scene.deployed()), &seen).steps.is_empty());
+}
+
+#[test]
+fn each_change_by_hand_is_found_once_and_called_drift() {
+    let scene = Scene::new();
+    let good = scene.answer();
+    let alice = scene.topology.nodes.iter().find(|n| n.name.as_str() == "alice").unwrap();
+    let key = alice.main().public_key.to_string();
+    let line = good.lines().find(|l| l.contains(&key) && l.starts_with("wg0\t")).unwrap();
+    let stranger = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+    let psk = line.split('\t').nth(2).unwrap();
+    let cases = [
+        (good.replace(&format!("{line}\n"), ""), "drift wg0 + peer alice 10.66.0.6/32, fd00:66::6/128"),
+        (
+            good.replace(
+                line,
+                &format!(
+                    "{line}\n{}",
+                    line.replace(&key, stranger).replace("10.66.0.6/32,fd00:66::6/128", "10.9.9.9/32")
+                ),
+            ),
+            "drift wg0 - peer hSDwCYkw 10.9.9.9/32",
+        ),
+        (
+            good.replace("10.66.0.6/32,fd00:66::6/128", "10.66.0.6/32"),
+            "drift wg0 ~ allowed-ips alice 10.66.0.6/32 -> 10.66.0.6/32, fd00:66::6/128",
+        ),
+        (good.replace(line, &line.replace(psk, "(none)")), "drift wg0 ~ preshared-key alice none -> the model's"),
+        (good.replace(line, &line.replace("\toff", "\t5")), "drift wg0 ~ keepalive alice 5 s -> off"),
+        (good.replace("@x link wg0 1420 1", "@x link wg0 1280 1"), "drift wg0 ~ mtu 1280 -> 1420"),
+        (good.replace("@x link wg0 1420 1", "@x link wg0 1420 0"), "drift wg0 ~ link down -> up"),
+        (good.replace("5: wg0    inet 10.66.0.1/24 scope global wg0\n", ""), "drift wg0 + address 10.66.0.1/24"),
+        (
+            good.replace(
+                "inet 10.66.0.1/24 scope global wg0\n",
+                "inet 10.66.0.1/24 scope global wg0\n5: wg0    inet 10.1.1.1/32 scope global wg0\n",
+            ),
+            "drift wg0 - address 10.1.1.1/32",
+        ),
+        (good.replace("192.168.20.0/24 scope link\n", ""), "drift wg0 + route 192.168.20.0/24"),
+        (
+            good.replace("192.168.20.0/24 scope link\n", "192.168.20.0/24 scope link\n172.16.0.0/12 scope link\n"),
+            "drift wg0 - route 172.16.0.0/12",
+        ),
+        (
+            good.replace("net/ipv4/ip_forward 1", "net/ipv4/ip_forward 0"),
+            "drift wg0 ~ sysctl net.ipv4.ip_forward 0 -> 1",
+        ),
+        (
+            good.replace("table inet wgf_wg0 { }", "table inet wgf_wg0 { chain x { } }"),
+            "drift wg0 ~ firewall table wgf_wg0 other rules -> the model's rules",
+        ),
+        (good.replace("@x boot wg0", "@x nothing"), "drift wg0 + boot starts at boot"),
+        (good.replace("@x file wg0.conf 600", "@x file wg0.conf 644"), "drift - ~ file wg0.conf mode 644 -> mode 600"),
+        (
+            good.replace("MTU = 1420\nPreUp", "MTU = 1420\n# mine\nPreUp"),
+            "drift - ~ file wg0.conf other text -> the model's",
+        ),
+    ];
+    for (answer, expected) in cases {
+        assert_ne!(answer, good, "{expected}: nothing was changed");
+        let seen = scene.observed(&answer);
+        assert_eq!(changes(&scene, Some(&scene.deployed()), &seen), [expected]);
+    }
+}
+
+#[test]
+fn what_changed_in_the_model_is_pending_and_carried_out_live() {
+    let before = Scene::new();
+    let seen = before.observed(&before.answer());
+    let mut after = Scene::new();
+    let network = &mut after.topology.network;
+    network.mtu = "1400".parse().unwrap();
+    after.topology.nodes.iter_mut().find(|n| n.name.as_str() == "bob").unwrap().enabled = false;
+    let found = changes(&after, Some(&before.deployed()), &seen);
+    let expected = [
+        "pending wg0 ~ mtu 1420 -> 1400",
+        "pending wg0 - peer bob 10.66.0.7/32, fd00:66::7/128",
+        "pending wg0 ~ firewall table wgf_wg0 other rules -> the model's rules",
+        "pending wgx1 ~ mtu 1420 -> 1400",
+        "pending wgx2 ~ mtu 1420 -> 1400",
+        "pending - ~ file wg0.conf other text -> the model's",
+        "pending - ~ file wgf-wg0.nft other text -> the model's",
+        "pending - ~ file wgx1.conf other text -> the model's",
+        "pending - ~ file wgx2.conf other text -> the model's",
+    ];
+    assert_eq!(found, expected);
+    let work = work(&after, Some(&before.deployed()), &seen);
+    let done: Vec<&str> = work.steps.iter().map(|s| s.what.as_str()).collect();
+    let expected = [
+        "replace firewall table wgf_wg0",
+        "set the MTU of wg0 to 1400",
+        "change 0 and remove 1 peers of wg0",
+        "set the MTU of wgx1 to 1400",
+        "set the MTU of wgx2 to 1400",
+    ];
+    assert_eq!(done, expected);
+    assert_eq!(work.steps[1].undo, "ip link set dev wg0 mtu 1420");
+}
+
+#[test]
+fn a_peer_that_roams_is_no_difference_until_it_is_lost() {
+    let mut scene = Scene::new();
+    let office = scene.topology.nodes.iter_mut().find(|n| n.name.as_str() == "office").unwrap();
+    office.endpoint = Some("198.51.100.77:51820".parse().unwrap());
+    let good = scene.answer();
+    assert_eq!(changes(&scene, Some(&scene.deployed()), &scene.observed(&good)), Vec::<String>::new());
+    let stale = good.replace("\t1700000000\t", "\t1690000000\t");
+    assert_eq!(
+        changes(&scene, Some(&scene.deployed()), &scene.observed(&stale)),
+        ["drift wg0 ~ endpoint office 203.0.113.9:4711 -> 198.51.100.77:51820"]
+    );
+}
+
+#[test]
+fn an_interface_that_left_the_model_is_taken_down_with_its_files_and_rules() {
+    let before = Scene::new();
+    let seen = before.observed(&before.answer());
+    let mut after = Scene::new();
+    let tokyo = after.topology.nodes.iter().find(|n| n.name.as_str() == "tokyo").unwrap().id;
+    for node in &mut after.topology.nodes {
+        node.interfaces.retain(|i| i.kind != crate::model::InterfaceKind::Uplink(tokyo));
+        if node.exit == Some(tokyo) {
+            node.exit = None;
+        }
+    }
+    after.topology.nodes.retain(|n| n.id != tokyo);
+    let found = changes(&after, Some(&before.deployed()), &seen);
+    for expected in [
+        "pending wgx2 - interface 10.66.0.1/32, fd00:66::1/128 with 1 peer",
+        "pending wgx2 - boot starts at boot",
+        "pending - - file wgx2.conf kept",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected} is missing in {found:#?}");
+    }
+    let work = work(&after, Some(&before.deployed()), &seen);
+    assert_eq!(work.steps[0].run, "w_down wgx2");
+    assert_eq!((work.remove, work.disable), (vec!["wgx2.conf".to_owned()], vec!["wgx2".to_owned()]));
+}
+
+#[test]
+fn no_command_on_a_host_holds_a_secret() {
+    let scene = Scene::new();
+    let empty =
+        format!("\n@x system\nhostname hub\nuptime 1\nclock 1\n\n@x fingerprint {}\n\n@x end\n", "0".repeat(64));
+    let mut changed = Scene::new();
+    changed.secrets.preshared.clear();
+    let hosts =
+        [(&scene, scene.observed(&empty), None), (&changed, scene.observed(&scene.answer()), Some(scene.deployed()))];
+    for (model, seen, deployed) in hosts {
+        let work = work(model, deployed.as_ref(), &seen);
+        assert!(!work.steps.is_empty());
+        let commands = work.steps.iter().flat_map(|s| [&s.what, &s.run, &s.undo]).chain(&work.checks);
+        let commands: Vec<&str> = commands.map(String::as_str).collect();
+        let private = scene.secrets.private.values().map(|k| k.expose_base64());
+        let shared = scene.secrets.preshared.values().map(|k| k.expose_base64());
+        for secret in private.chain(shared) {
+            assert!(!commands.iter().any(|c| c.contains(secret.as_str())), "a secret in a command line");
+        }
+    }
+}
+
+proptest! {
+    /// Whatever is missing on a host, a change names it, and only the kinds of changes that mend it come out.
+    #[test]
+    fn lines_that_a_host_lost_are_found_and_nothing_is_invented(lost in proptest::collection::vec(0usize..200, 0..6)) {
+        let scene = Scene::new();
+        let good = scene.answer();
+        let candidates: Vec<&str> = good
+            .lines()
+            .filter(|l| l.contains("scope link") || l.contains("from all fwmark") || l.starts_with("wg0\t") && l.ends_with("off") && l.matches('\t').count() == 8)
+            .collect();
+        let gone: std::collections::BTreeSet<&str> = lost.iter().filter_map(|i| candidates.get(*i).copied()).collect();
+        let answer: String = good.lines().filter(|l| !gone.contains(l)).map(|l| format!("{l}\n")).collect();
+        let missing = good.lines().filter(|l| gone.contains(l)).count();
+        let seen = scene.observed(&answer);
+        let found = diff(&scene.desired(), &scene.secrets, Some(&scene.deployed()), &seen);
+        prop_assert_eq!(found.len(), missing, "{:?}", found);
+        for change in &found {
+            prop_assert!(matches!(change.kind, Kind::RouteMissing | Kind::RuleMissing | Kind::PeerMissing));
+            prop_assert_eq!(change.cause, Cause::Drift);
+        }
+    }
+}
