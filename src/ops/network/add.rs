@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::addresses::{Pair, Prefixes, choose};
 use super::change::{Done, Mode, Outcome, Scope, carry_out, new_private_key};
 use super::find;
+use super::place::{Places, resting};
 use super::setting::Setting;
 use crate::db::{Store, Tx};
 use crate::model::{
@@ -16,9 +16,6 @@ use crate::model::{
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-
-/// How long an address that somebody gave up is kept back.
-const REST: TimeDelta = TimeDelta::days(30);
 
 /// What to add: nodes that are alike but for their names.
 #[derive(Debug)]
@@ -89,10 +86,9 @@ pub fn add(
     carry_out(store, clock, actor, "added", mode, |scope| {
         let mut topology = scope.before.clone();
         let mut done = Done::default();
-        let mut taken = taken(&topology);
-        let resting: BTreeSet<IpAddr> = scope.tx.released_since(scope.now - REST)?.into_iter().collect();
+        let mut places = Places::of(&topology, request.role, resting(scope)?);
         for name in &request.names {
-            let node = add_one(scope, &mut topology, &request, name, (&mut taken, &resting), &mut done)?;
+            let node = add_one(scope, &mut topology, &request, name, &mut places, &mut done)?;
             done.nodes.push(node);
         }
         Ok(done)
@@ -104,7 +100,7 @@ fn add_one(
     topology: &mut Topology,
     request: &NewNodes,
     name: &Name,
-    (taken, resting): (&mut BTreeSet<IpAddr>, &BTreeSet<IpAddr>),
+    places: &mut Places,
     done: &mut Done,
 ) -> Result<NodeId, Error> {
     let Scope { tx, now, .. } = scope;
@@ -143,9 +139,8 @@ fn add_one(
         .flatten()
         .copied()
         .collect();
-    let pair = place(topology, node.role, &asked, taken, resting, None)?;
+    let pair = places.place(topology, &asked, None)?;
     (node.address4, node.address6) = (pair.four, pair.six);
-    taken.extend(pair.four.map(IpAddr::V4).into_iter().chain(pair.six.map(IpAddr::V6)));
 
     let kept = private.as_ref().filter(|_| node.custody == Custody::Held);
     let node = tx.insert_node(node, kept)?;
@@ -223,85 +218,6 @@ fn check_key(tx: &Tx<'_>, topology: &Topology, key: PublicKey) -> Result<(), Err
         ),
         hint: "make a new key on the device: two nodes with one key would cut each other off".into(),
     })
-}
-
-/// Returns every address that nodes have.
-pub(super) fn taken(topology: &Topology) -> BTreeSet<IpAddr> {
-    topology.nodes.iter().flat_map(Node::addresses).map(|cidr| cidr.net().addr()).collect()
-}
-
-/// Finds addresses for a node: those asked for, completed by their partners in the other family, or free ones.
-///
-/// `resting` were given up a short while ago: only who asks for one gets it. `except` is the node itself, if it has
-/// addresses already.
-pub(super) fn place(
-    topology: &Topology,
-    role: Role,
-    asked: &[IpAddr],
-    taken: &BTreeSet<IpAddr>,
-    resting: &BTreeSet<IpAddr>,
-    except: Option<NodeId>,
-) -> Result<Pair, Error> {
-    let prefixes = Prefixes { four: topology.network.cidr4, six: topology.network.cidr6 };
-    let mut pair = Pair::default();
-    for address in asked {
-        check_address(topology, *address, except)?;
-        match address {
-            IpAddr::V4(four) if pair.four.is_none() => pair.four = Some(*four),
-            IpAddr::V6(six) if pair.six.is_none() => pair.six = Some(*six),
-            _ => {
-                return Err(Error::value(
-                    "address",
-                    format!("`{address}` is a second one of its family; a node has one each"),
-                ));
-            }
-        }
-    }
-    let kept_back: BTreeSet<IpAddr> = taken.union(resting).copied().collect();
-    let full = |prefixes: &Prefixes| {
-        let cidrs = [prefixes.four.map(|n| n.to_string()), prefixes.six.map(|n| n.to_string())];
-        Error::NetworkFull {
-            network: topology.network.name.clone(),
-            cidr: cidrs.into_iter().flatten().collect::<Vec<_>>().join(", "),
-            size: prefixes.size(),
-            resting: resting.difference(taken).count(),
-        }
-    };
-    if asked.is_empty() {
-        return choose(&prefixes, role, &kept_back).ok_or_else(|| full(&prefixes));
-    }
-    let free = |address: IpAddr| !taken.contains(&address); // asked for together with its partner
-    let partner = asked.first().map_or_else(Pair::default, |address| prefixes.partner(*address));
-    if pair.four.is_none() && prefixes.four.is_some() {
-        let only = Prefixes { four: prefixes.four, six: None };
-        pair.four = partner.four.filter(|a| free((*a).into())).or(choose(&only, role, &kept_back).and_then(|p| p.four));
-        pair.four.ok_or_else(|| full(&only))?;
-    }
-    if pair.six.is_none() && prefixes.six.is_some() {
-        let only = Prefixes { four: None, six: prefixes.six };
-        pair.six = partner.six.filter(|a| free((*a).into())).or(choose(&only, role, &kept_back).and_then(|p| p.six));
-        pair.six.ok_or_else(|| full(&only))?;
-    }
-    Ok(pair)
-}
-
-/// Refuses an address that the network doesn't have or somebody else has.
-fn check_address(topology: &Topology, address: IpAddr, except: Option<NodeId>) -> Result<(), Error> {
-    let prefixes: Vec<String> = topology.network.prefixes().map(|p| p.to_string()).collect();
-    if !topology.network.prefixes().any(|prefix| prefix.contains(address)) {
-        return Err(Error::RefusedWithRemedy {
-            message: format!("the address {address} is not in the network `{}`", topology.network.name),
-            hint: format!("the network is {}", prefixes.join(" and ")),
-        });
-    }
-    let has = |node: &&Node| Some(node.id) != except && node.addresses().any(|own| own.net().addr() == address);
-    match topology.nodes.iter().find(has) {
-        Some(owner) => Err(Error::RefusedWithRemedy {
-            message: format!("the address {address} is taken by the {} `{}`", owner.role, owner.name),
-            hint: "leave the address away to get a free one".into(),
-        }),
-        None => Ok(()),
-    }
 }
 
 /// Gives each server an uplink to each exit, as far as the new node is one of them.

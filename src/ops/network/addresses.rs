@@ -5,7 +5,6 @@
 //! .100-.119, remotes .30-.99 and then .120-.254; whoever finds his range full takes any free address. Larger networks
 //! keep these ranges and give the rest to remotes; smaller ones shrink them in proportion.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -77,18 +76,28 @@ impl Prefixes {
     }
 }
 
+/// Returns all addresses of a network in the order in which a role prefers them; some twice.
+pub fn candidates(prefixes: Prefixes, role: Role) -> impl Iterator<Item = Pair> {
+    let usable = prefixes.usable();
+    let (first, last) = (*usable.start(), *usable.end());
+    let inside = move |range: RangeInclusive<u128>| first.max(*range.start())..=last.min(*range.end());
+    let preferred = preferred(role, prefixes.bits()).into_iter().flat_map(inside);
+    preferred.chain(usable).map(move |number| prefixes.pair(number))
+}
+
 /// Returns the addresses of a new node: the first free ones in the order that its role prefers. `None` when the network
 /// is full.
 ///
-/// `taken` holds every address that can't be had: those of other nodes, and those released a short while ago.
-pub fn choose(prefixes: &Prefixes, role: Role, taken: &BTreeSet<IpAddr>) -> Option<Pair> {
-    let usable = prefixes.usable();
-    let preferred = preferred(role, prefixes.bits());
-    let inside = |range: RangeInclusive<u128>| *range.start().max(usable.start())..=*range.end().min(usable.end());
-    preferred.into_iter().flat_map(inside).chain(usable.clone()).map(|number| prefixes.pair(number)).find(|pair| {
-        let free = |address: Option<IpAddr>| address.is_none_or(|address| !taken.contains(&address));
-        free(pair.four.map(IpAddr::V4)) && free(pair.six.map(IpAddr::V6))
-    })
+/// `taken` tells the addresses that can't be had: those of other nodes, and those released a short while ago.
+pub fn choose(prefixes: Prefixes, role: Role, taken: impl Fn(IpAddr) -> bool) -> Option<Pair> {
+    candidates(prefixes, role).find(|pair| !pair.addresses().any(&taken))
+}
+
+impl Pair {
+    /// Returns the addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.four.map(IpAddr::V4).into_iter().chain(self.six.map(IpAddr::V6))
+    }
 }
 
 impl Prefixes {
@@ -161,6 +170,8 @@ fn number6(net: &Ipv6Net, address: Ipv6Addr) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -169,9 +180,8 @@ mod tests {
     }
 
     fn take(prefixes: &Prefixes, role: Role, taken: &mut BTreeSet<IpAddr>) -> Option<Pair> {
-        let pair = choose(prefixes, role, taken)?;
-        taken.extend(pair.four.map(IpAddr::V4));
-        taken.extend(pair.six.map(IpAddr::V6));
+        let pair = choose(*prefixes, role, |address| taken.contains(&address))?;
+        taken.extend(pair.addresses());
         Some(pair)
     }
 
@@ -220,8 +230,8 @@ mod tests {
             take(&net, Role::Remote, &mut taken).unwrap();
         }
         assert_eq!(taken.len(), 600);
-        assert_eq!(text(choose(&net, Role::Exit, &taken)), "10.66.0.100 fd00:66::64");
-        assert_eq!(text(choose(&net, Role::Remote, &taken)), "10.66.1.94 fd00:66::15e");
+        assert_eq!(text(choose(net, Role::Exit, |address| taken.contains(&address))), "10.66.0.100 fd00:66::64");
+        assert_eq!(text(choose(net, Role::Remote, |address| taken.contains(&address))), "10.66.1.94 fd00:66::15e");
     }
 
     #[test]
@@ -237,15 +247,15 @@ mod tests {
             }
         }
         let net = prefixes(Some("10.0.0.0/26"), None);
-        assert_eq!(text(choose(&net, Role::Router, &BTreeSet::new())), "10.0.0.5 -");
-        assert_eq!(text(choose(&net, Role::Remote, &BTreeSet::new())), "10.0.0.8 -");
+        assert_eq!(text(choose(net, Role::Router, |_| false)), "10.0.0.5 -");
+        assert_eq!(text(choose(net, Role::Remote, |_| false)), "10.0.0.8 -");
     }
 
     #[test]
     fn ipv6_alone_works() {
         let net = prefixes(None, Some("fd00:66::/64"));
-        assert_eq!(text(choose(&net, Role::Server, &BTreeSet::new())), "- fd00:66::1");
-        assert_eq!(text(choose(&net, Role::Remote, &BTreeSet::new())), "- fd00:66::1e");
+        assert_eq!(text(choose(net, Role::Server, |_| false)), "- fd00:66::1");
+        assert_eq!(text(choose(net, Role::Remote, |_| false)), "- fd00:66::1e");
     }
 
     #[test]
@@ -267,10 +277,9 @@ mod tests {
                 six: (has & 2 != 0).then(|| Ipv6Net::new("fd00::".parse().unwrap(), length6).unwrap()),
             };
             let taken: BTreeSet<IpAddr> = taken.into_iter().flat_map(|n| {
-                let pair = net.pair(n.into());
-                pair.four.map(IpAddr::V4).into_iter().chain(pair.six.map(IpAddr::V6))
+                net.pair(n.into()).addresses()
             }).collect();
-            match choose(&net, Role::ALL[role], &taken) {
+            match choose(net, Role::ALL[role], |address| taken.contains(&address)) {
                 Some(pair) => {
                     prop_assert_eq!((pair.four.is_some(), pair.six.is_some()), (net.four.is_some(), net.six.is_some()));
                     for (address, inside) in [

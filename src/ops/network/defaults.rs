@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::add::{place, taken};
 use super::addresses::{Pair, Prefixes};
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
+use super::place::Places;
 use super::setting::{Change, Difference, dns, split};
 use crate::db::Store;
-use crate::model::{Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Node, Port, PskPolicy, Topology};
+use crate::model::{
+    Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Node, Port, PskPolicy, Role, Topology,
+};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::error::which_key;
@@ -152,7 +154,7 @@ fn follow(scope: &Scope<'_>, after: &Network) -> Result<(), Error> {
     let before = &scope.before.network;
     let mut topology = scope.before.clone();
     topology.network = after.clone();
-    let mut taken = taken(scope.before);
+    let mut places = Places::of(&topology, Role::Remote, BTreeSet::new());
     for at in 0..topology.nodes.len() {
         let mut node = topology.nodes[at].clone();
         if node.interfaces[0].name == before.interface {
@@ -161,7 +163,8 @@ fn follow(scope: &Scope<'_>, after: &Network) -> Result<(), Error> {
         if node.interfaces[0].listen_port == Some(before.port) && before.port != after.port {
             super::setting::Setting::Port(Some(after.port)).apply(&mut node, &topology)?;
         }
-        renumber(&mut node, scope.before, &topology, &mut taken)?;
+        places.for_role(node.role);
+        renumber(&mut node, scope.before, &topology, &mut places)?;
         if node != topology.nodes[at] {
             scope.tx.update_node(&node, scope.now)?;
             topology.nodes[at] = node;
@@ -172,7 +175,7 @@ fn follow(scope: &Scope<'_>, after: &Network) -> Result<(), Error> {
 
 /// Moves a node into prefixes that are new. It keeps its host number where that is free, so that `10.66.0.30` becomes
 /// `10.77.0.30`; an address that lies in the new prefix stays.
-fn renumber(node: &mut Node, before: &Topology, after: &Topology, taken: &mut BTreeSet<IpAddr>) -> Result<(), Error> {
+fn renumber(node: &mut Node, before: &Topology, after: &Topology, places: &mut Places) -> Result<(), Error> {
     let prefixes = |network: &Network| Prefixes { four: network.cidr4, six: network.cidr6 };
     let (old, new) = (prefixes(&before.network), prefixes(&after.network));
     if old == new {
@@ -187,11 +190,10 @@ fn renumber(node: &mut Node, before: &Topology, after: &Topology, taken: &mut BT
         same_number.four.filter(|_| stays4.is_none()).map(IpAddr::V4),
         same_number.six.filter(|_| stays6.is_none()).map(IpAddr::V6),
     ];
-    let free = moved.into_iter().flatten().filter(|address| !taken.contains(address));
+    let free = moved.into_iter().flatten().filter(|address| !places.is_taken(*address));
     let asked: Vec<IpAddr> = kept.iter().copied().chain(free).collect();
-    let pair = place(after, node.role, &asked, taken, &BTreeSet::new(), Some(node.id))?;
+    let pair = places.place(after, &asked, Some(node.id))?;
     (node.address4, node.address6) = (pair.four, pair.six);
-    taken.extend(node.addresses().map(|cidr| cidr.net().addr()));
     Ok(())
 }
 

@@ -1,11 +1,10 @@
 //! Changing nodes: what is set on them, their names, whether they are switched on.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::add::{place, taken};
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::find;
+use super::place::{Places, resting};
 use super::setting::{Difference, Setting, differences};
 use crate::db::Store;
 use crate::model::{Action, Actor, Event, Name, Node, Role};
@@ -42,14 +41,8 @@ pub fn set(
 
 /// Moves a node to addresses that were asked for, or to free ones.
 fn readdress(scope: &Scope<'_>, node: &mut Node, asked: &[IpAddr]) -> Result<(), Error> {
-    let mut taken = taken(scope.before);
-    if !asked.is_empty() {
-        // Its own addresses are free for itself.
-        for own in node.addresses() {
-            taken.remove(&own.net().addr());
-        }
-    }
-    let pair = place(scope.before, node.role, asked, &taken, &BTreeSet::new(), Some(node.id))?;
+    let mut places = Places::of(scope.before, node.role, resting(scope)?);
+    let pair = places.place(scope.before, asked, Some(node.id))?;
     (node.address4, node.address6) = (pair.four, pair.six);
     Ok(())
 }

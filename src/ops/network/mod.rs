@@ -8,6 +8,7 @@ pub mod edit;
 pub mod find;
 pub mod generate;
 pub mod init;
+mod place;
 mod private_file;
 pub mod qr;
 pub mod remove;

@@ -1,7 +1,7 @@
 //! How nodes look from outside: with names instead of numbers, and nothing secret. These are the documents of `--json`;
 //! fields are added to them and never taken away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, Utc};
@@ -274,13 +274,13 @@ pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
         node: NodeView::of(node, &topology),
         interfaces: node.interfaces.iter().map(interface).collect(),
         keys: keys.collect(),
-        links: peers(node, &topology, &database.preshared_links()?),
+        links: peers(node, &topology, &database.preshared_links()?.into_iter().collect()),
         reaches: reach(node, &topology),
     })
 }
 
 /// Returns the links of a node, by the names of its peers. `preshared` are the links that have a preshared key.
-fn peers(node: &Node, topology: &Topology, preshared: &[LinkId]) -> Vec<LinkView> {
+fn peers(node: &Node, topology: &Topology, preshared: &BTreeSet<LinkId>) -> Vec<LinkView> {
     let owners: BTreeMap<InterfaceId, &Node> =
         topology.nodes.iter().flat_map(|node| node.interfaces.iter().map(move |i| (i.id, node))).collect();
     let end = |id| node.interfaces.iter().find(|interface| interface.id == id);

@@ -191,7 +191,9 @@ fn a_preview_shows_the_files_and_writes_nothing() {
     let _filters = filters();
     let env = TestEnv::with_nodes();
     let before = env.model();
-    assert_snapshot!(env.run(&["add", "remote", "bob", "--access", "vpn-only", "--dry-run"]), @"
+    let text = env.run(&["add", "remote", "bob", "--access", "vpn-only", "--dry-run"]);
+    let (own, others) = text.split_once("\nchanged: ").expect("a file that changes");
+    assert_snapshot!(own, @"
     new: wg0.conf of bob
       # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
       # bob, public key (new key)
@@ -209,7 +211,7 @@ fn a_preview_shows_the_files_and_writes_nothing() {
       PersistentKeepalive = 25
 
     changed: wg0.conf of hub
-      @@ -22,6 +22,12 @@
+      @@ -23,6 +23,12 @@
        PresharedKey = (hidden)
        AllowedIPs = 10.66.0.30/32, fd00:66::1e/128
        
@@ -246,6 +248,20 @@ fn a_preview_shows_the_files_and_writes_nothing() {
        
 
     --- stderr ---
+    + added remote bob  10.66.0.32  fd00:66::20
+      needs a new file: hub, bob
+    dry run: nothing was changed
+    ");
+    for line in [
+        "wg0.conf of hub\n",
+        "\n  +# bob\n",
+        "\n  +PublicKey = (new key)\n",
+        "\n  +AllowedIPs = 10.66.0.32/32, fd00:66::20/128\n",
+    ] {
+        assert!(others.contains(line), "{line}: {others}");
+    }
+    let (_, said) = others.split_once("--- stderr ---\n").expect("a summary");
+    assert_snapshot!(said, @"
     + added remote bob  10.66.0.32  fd00:66::20
       needs a new file: hub, bob
     dry run: nothing was changed
