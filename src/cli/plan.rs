@@ -40,6 +40,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     drop(line);
     let report = PlanReport::from(&plan);
     context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
+    if report.changes > 0 {
+        context.out.note(format_args!("carry it out with {}", paint(style::CODE, "wg-friend deploy")));
+    }
     Ok(match &report {
         report if args.exit_code && report.failed > 0 => Exit::SomeHosts,
         report if args.exit_code && report.changes > 0 => Exit::Differences,
@@ -61,18 +64,19 @@ pub(super) fn render(report: &PlanReport, all: bool) -> String {
         return "no node lives on a host yet: add one with `wg-friend host add`, then `wg-friend set NODE host=HOST`\n"
             .into();
     }
-    let width = report.hosts.iter().map(|h| h.host.as_str().len()).max().unwrap_or(0);
+    let names = report.hosts.iter().map(|h| h.host.as_str().len()).max().unwrap_or(0);
+    let addresses = report.hosts.iter().map(|h| h.address.len()).max().unwrap_or(0);
     let mut text = String::new();
     for host in &report.hosts {
-        host_lines(host, width, all, &mut text);
+        host_lines(host, (names, addresses), all, &mut text);
     }
     text.push_str(&format!("\n{}\n", summary(report)));
     text
 }
 
-fn host_lines(host: &HostReport, width: usize, all: bool, text: &mut String) {
+fn host_lines(host: &HostReport, (width, addresses): (usize, usize), all: bool, text: &mut String) {
     let name = paint(style::STRONG, format_args!("{:width$}", host.host));
-    let address = paint(style::DIM, &host.address);
+    let address = paint(style::DIM, format_args!("{:addresses$}", host.address));
     let state = match (&host.error, host.changes.len()) {
         (Some(error), _) => paint(style::BAD, error),
         (None, 0) => paint(style::GOOD, "as it should be"),
@@ -152,10 +156,5 @@ fn summary(report: &PlanReport) -> String {
             plural(report.failed, "host could not be looked at", "hosts could not be looked at"),
         ));
     }
-    let next = if report.changes > 0 {
-        format!("\ncarry it out with {}", paint(style::CODE, "wg-friend deploy"))
-    } else {
-        String::new()
-    };
-    format!("{}.{next}", parts.join(", "))
+    format!("{}.", parts.join(", "))
 }

@@ -9,16 +9,17 @@ mod error;
 mod local;
 mod observe;
 mod openssh;
+mod question;
 mod scripts;
 
 pub use answer::{Answer, AnswerError};
 pub use error::Error;
 pub use observe::{
-    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, Question, System, read_observation,
-    tables_of,
+    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, read_observation, tables_of,
 };
-pub(crate) use scripts::sysctl_path;
-pub use scripts::{Fingerprint, Script, StagedFile, Staging, apply, commit, discard, observe};
+pub(crate) use question::sysctl_path;
+pub use question::{Fingerprint, Question};
+pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe};
 
 use crate::model::{Host, HostAddress};
 

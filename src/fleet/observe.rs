@@ -11,21 +11,8 @@ use crate::model::{Cidr, InterfaceAddr, InterfaceName};
 use crate::wg::dump::{self, LiveInterface};
 use crate::wg::{Route, Rule};
 
-use super::scripts::{Fingerprint, sysctl_path};
+use super::question::{Fingerprint, Question, sysctl_path};
 use super::{Answer, AnswerError};
-
-/// What is ours on a host, and therefore asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Question {
-    /// WireGuard interfaces.
-    pub interfaces: BTreeSet<InterfaceName>,
-    /// Kernel settings, dotted.
-    pub sysctls: BTreeSet<String>,
-    /// nftables tables of family inet.
-    pub tables: BTreeSet<String>,
-    /// Files in /etc/wireguard.
-    pub files: BTreeSet<String>,
-}
 
 /// What starts interfaces at boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::model::{Become, Name};
 
-use super::observe::Question;
+use super::question::{Fingerprint, Question, sysctl_path};
 use super::{Answer, AnswerError, Error};
 
 const LIB: &str = include_str!("../../templates/host/lib.sh");
@@ -114,17 +114,6 @@ fn ours(question: &Question) -> String {
     )
 }
 
-/// The path of a kernel setting below /proc/sys. An interface's name may contain dots, so only the words around it are
-/// taken apart.
-pub(crate) fn sysctl_path(key: &str) -> String {
-    for family in ["net.ipv4.conf.", "net.ipv6.conf."] {
-        if let Some((interface, setting)) = key.strip_prefix(family).and_then(|rest| rest.rsplit_once('.')) {
-            return format!("{}{interface}/{setting}", family.replace('.', "/"));
-        }
-    }
-    key.replace('.', "/")
-}
-
 /// Asks a host for its state. `nudge`: addresses to ping first, so that their peers show whether they live.
 pub fn observe(question: &Question, nudge: &[std::net::IpAddr]) -> Script {
     let nudge: Vec<String> = nudge.iter().map(ToString::to_string).collect();
@@ -166,13 +155,6 @@ pub struct Staging<'a> {
     pub enable: &'a [String],
     /// Interfaces no longer to start at boot.
     pub disable: &'a [String],
-}
-
-/// The digest of a host's state, comparable only under the boundary it was made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    pub(super) boundary: String,
-    pub(super) digest: String,
 }
 
 /// Locks a host, stages, validates, arms the watchdog, and carries the steps out.
@@ -251,13 +233,6 @@ fn decide(decision: &'static str, token: &str, why: &str, boundary: &str, questi
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_setting_of_an_interface_with_dots_finds_its_path() {
-        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
-        assert_eq!(sysctl_path("net.ipv4.conf.wg.0.rp_filter"), "net/ipv4/conf/wg.0/rp_filter");
-        assert_eq!(sysctl_path("net.ipv6.conf.all.forwarding"), "net/ipv6/conf/all/forwarding");
-    }
 
     #[test]
     fn nothing_runs_of_a_script_that_arrives_in_part() {

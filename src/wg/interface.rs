@@ -135,6 +135,14 @@ impl UplinkRoute {
     }
 }
 
+impl fmt::Display for Rule {
+    /// The words tell one rule from every other.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = if self.ipv4 { "IPv4" } else { "IPv6" };
+        write!(f, "{family} mark {:#x} table {} priority {}", self.mark, self.table, self.priority)
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.table {

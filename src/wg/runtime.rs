@@ -19,6 +19,9 @@ pub fn routes(config: &InterfaceConfig) -> BTreeSet<Route> {
     wanted
 }
 
+/// The kernel setting that wg-quick makes for a default route, and leaves behind.
+pub const SRC_VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
+
 /// Whether wg-quick gives the interface a default route by a firewall mark and a table of its own, which only its own
 /// `up` and `down` can put there and take away.
 pub fn takes_default_route(config: &InterfaceConfig) -> bool {

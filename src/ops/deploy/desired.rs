@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::steps::SRC_VALID_MARK;
 use crate::fleet::Question;
 use crate::model::{InterfaceName, Name, PresharedKey, Secrets, Topology};
-use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, config};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, config, runtime};
 
 /// Everything that wg-friend wants on one host.
 pub struct Desired {
@@ -82,7 +81,7 @@ impl Deployed {
 /// Lists what is ours on a host, now or since the last deploy.
 pub fn question(desired: &Desired, deployed: Option<&Deployed>) -> Question {
     let mut question = Question::default();
-    question.sysctls.insert(SRC_VALID_MARK.to_owned());
+    question.sysctls.insert(runtime::SRC_VALID_MARK.to_owned());
     let before = deployed.map_or(&[][..], |d| &d.version.interfaces);
     for interface in desired.interfaces.iter().chain(before) {
         question.interfaces.insert(interface.name.clone());

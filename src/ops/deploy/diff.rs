@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::fleet::{Observed, ObservedInterface};
 use crate::model::{EndpointHost, InterfaceName, PresharedKey, PublicKey, Secrets};
 use crate::wg::dump::LivePeer;
-use crate::wg::{InterfaceConfig, PeerConfig, Rule, runtime};
+use crate::wg::{InterfaceConfig, PeerConfig, runtime};
 
 use super::change::{Cause, Change, Kind};
 use super::desired::{Deployed, Desired, preshared};
@@ -269,12 +269,6 @@ fn removed(interface: &InterfaceConfig, observed: &Observed, changes: &mut Vec<C
     }
 }
 
-/// Says a policy rule in words; the words tell one rule from every other.
-pub(super) fn rule_words(rule: &Rule) -> String {
-    let family = if rule.ipv4 { "IPv4" } else { "IPv6" };
-    format!("{family} mark {:#x} table {} priority {}", rule.mark, rule.table, rule.priority)
-}
-
 /// Policy rules. Those of an interface that has to come up come with it.
 fn rules(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, changes: &mut Vec<Change>) {
     let before: BTreeSet<_> =
@@ -285,13 +279,13 @@ fn rules(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, ch
         if observed.interfaces.contains_key(&interface.name) {
             for rule in interface.rules.iter().filter(|rule| !observed.rules.contains(rule)) {
                 let missing = change(Some(&interface.name), Kind::RuleMissing, "", cause(before.contains(rule)));
-                changes.push(Change { after: Some(rule_words(rule)), ..missing });
+                changes.push(Change { after: Some(rule.to_string()), ..missing });
             }
         }
     }
     for rule in observed.rules.difference(&all) {
         let extra = change(None, Kind::RuleExtra, "", cause(!before.contains(rule)));
-        changes.push(Change { before: Some(rule_words(rule)), ..extra });
+        changes.push(Change { before: Some(rule.to_string()), ..extra });
     }
 }
 

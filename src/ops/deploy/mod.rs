@@ -3,14 +3,16 @@
 //! [`plan`] asks every host for its state and compares it with what the model compiles to ([`diff()`]). [`deploy`] turns
 //! the differences into commands ([`steps`]), has each host arm a watchdog before anything changes, carries them out,
 //! and confirms over a new connection. What isn't confirmed undoes itself there. Comparing and deciding are pure; only
-//! `plan` and `run` talk to hosts.
+//! `look` and `run` talk to hosts.
 
 pub mod change;
 pub mod desired;
 mod diff;
 mod error;
 mod journal;
+mod look;
 pub mod plan;
+mod progress;
 mod reconcile;
 pub mod report;
 mod run;
@@ -22,6 +24,7 @@ mod tests;
 pub use change::{Cause, Change, Disruption, Kind};
 pub use diff::{SESSION_SECONDS, diff};
 pub use error::HostError;
-pub use plan::{HostPlan, Plan, Progress, Silent, plan};
-pub use reconcile::{Interrupted, InterruptedOutcome};
-pub use run::{HostOutcome, Options, Outcome, Phase, deploy};
+pub use look::plan;
+pub use plan::{HostPlan, Interrupted, InterruptedOutcome, Plan};
+pub use progress::{Phase, Progress, Silent};
+pub use run::{HostOutcome, Options, Outcome, deploy};

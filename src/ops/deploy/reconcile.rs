@@ -1,66 +1,13 @@
 //! What became of deploys that were interrupted: killed with wg-friend, cut off with the network, ended by a reboot.
 //! The store knows that they began; the host knows how they ended.
 
-use serde::Serialize;
-
 use crate::db;
 use crate::fleet::Observed;
-use crate::model::{DeploymentState, Name, Secrets};
+use crate::model::{DeploymentState, Secrets};
 
 use super::diff::diff;
 use super::journal::{Journal, deployed};
-use super::plan::HostPlan;
-
-/// A deploy that nobody saw the end of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Interrupted {
-    /// Which host.
-    pub host: Name,
-    /// The deploy's name.
-    pub token: String,
-    /// How it ended there.
-    #[serde(flatten)]
-    pub outcome: InterruptedOutcome,
-}
-
-/// How an interrupted deploy ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "outcome")]
-pub enum InterruptedOutcome {
-    /// It was confirmed, only the news got lost.
-    Confirmed,
-    /// The host took it back.
-    Reverted {
-        /// Whether the host found itself as it was before.
-        clean: bool,
-        /// Why it was taken back.
-        reason: String,
-    },
-    /// The host still waits for a confirmation, and will take it back when none comes.
-    Waiting {
-        /// Seconds until then.
-        seconds: i64,
-    },
-}
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "host `{}`: a deploy was interrupted; ", self.host)?;
-        match &self.outcome {
-            InterruptedOutcome::Confirmed => f.write_str("the host had confirmed it, and keeps it"),
-            InterruptedOutcome::Reverted { clean: true, reason } => {
-                write!(f, "the host is as it was before ({reason})")
-            }
-            InterruptedOutcome::Reverted { clean: false, reason } => {
-                write!(
-                    f,
-                    "the host took it back but is not quite as it was before ({reason}): the plan shows what differs"
-                )
-            }
-            InterruptedOutcome::Waiting { seconds } => write!(f, "the host takes it back in {} s", (*seconds).max(0)),
-        }
-    }
-}
+use super::plan::{HostPlan, Interrupted, InterruptedOutcome};
 
 /// Reads from a host's observation how its open deploys ended, and writes it down.
 pub(super) fn reconcile(

@@ -5,8 +5,7 @@ use serde::Serialize;
 use crate::model::Name;
 
 use super::change::{Cause, Change, Disruption};
-use super::plan::{HostPlan, Plan};
-use super::reconcile::Interrupted;
+use super::plan::{HostPlan, Interrupted, Plan};
 
 /// What a plan comes to.
 #[derive(Clone, Debug, Serialize)]

@@ -21,26 +21,9 @@ use super::desired::{Deployed, Desired, addresses_of_peers};
 use super::diff::{SESSION_SECONDS, diff};
 use super::error::HostError;
 use super::journal::Journal;
-use super::plan::{HostPlan, Plan, Progress, Seen};
+use super::plan::{HostPlan, Plan, Seen};
+use super::progress::{Phase, Progress};
 use super::steps::{Steps, steps};
-
-/// How far a host is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Asked for its state.
-    Observing,
-    /// Its state is known, or it gave none.
-    Observed,
-    /// Staging, validating and changing.
-    Applying,
-    /// Being looked at over a new connection.
-    Confirming,
-    /// Waiting for it to take everything back.
-    Reverting,
-    /// Finished.
-    Done,
-}
 
 /// How a deploy is to be done.
 #[derive(Clone, Debug)]

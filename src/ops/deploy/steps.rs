@@ -19,9 +19,6 @@ use super::desired::{Deployed, Desired, preshared};
 /// Keys on one command line: far below what any kernel allows.
 const KEYS_AT_ONCE: usize = 400;
 
-/// The kernel setting that wg-quick makes for a default route and leaves behind.
-pub(super) const SRC_VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
-
 /// What a deploy does on one host.
 pub struct Steps {
     /// Each step in words, its command, and the command that takes it back.
@@ -312,22 +309,18 @@ impl Builder<'_> {
         };
         let matching = |rules: Vec<Rule>| -> Vec<Rule> {
             let text = change.after.as_ref().or(change.before.as_ref());
-            rules.into_iter().filter(|rule| text.is_some_and(|t| *t == super::diff::rule_words(rule))).collect()
+            rules.into_iter().filter(|rule| text.is_some_and(|t| *t == rule.to_string())).collect()
         };
         if change.kind == Kind::RuleMissing {
             let all = desired.interfaces.iter().flat_map(|i| i.rules.iter().copied()).collect();
             for rule in matching(all) {
-                self.step(
-                    format!("add rule {}", super::diff::rule_words(&rule)),
-                    command("add", &rule),
-                    command("del", &rule),
-                );
+                self.step(format!("add rule {}", rule), command("add", &rule), command("del", &rule));
             }
         } else {
             for rule in matching(self.observed.rules.iter().copied().collect()) {
                 // A rule that went with its interface is gone already.
                 let del = format!("{} 2>/dev/null || :", command("del", &rule));
-                self.step(format!("remove rule {}", super::diff::rule_words(&rule)), del, command("add", &rule));
+                self.step(format!("remove rule {}", rule), del, command("add", &rule));
             }
         }
     }
@@ -336,7 +329,7 @@ impl Builder<'_> {
         let name = quote(&interface.name);
         // Taking an interface down leaves the kernel settings that its hooks made.
         let mut settings = String::new();
-        let by_wg_quick = runtime::takes_default_route(interface).then_some((SRC_VALID_MARK, "1"));
+        let by_wg_quick = runtime::takes_default_route(interface).then_some((runtime::SRC_VALID_MARK, "1"));
         let by_hooks = interface.sysctls.iter().map(|s| (s.key.as_str(), s.value.as_str()));
         for (key, value) in by_hooks.chain(by_wg_quick) {
             if let Some(before) = self.observed.sysctls.get(key).filter(|before| *before != value) {

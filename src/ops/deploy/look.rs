@@ -1,0 +1,115 @@
+//! Asking hosts for their state, many at once, and comparing it with the model.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::db::Store;
+use crate::fleet::{self, Fleet};
+use crate::model::{Actor, Host, Name, Secrets};
+use crate::ops::clock::Clock;
+use crate::ops::error::{Error, similar};
+use crate::wg::compile;
+
+use super::desired::{Deployed, Desired, question};
+use super::diff::diff;
+use super::error::HostError;
+use super::journal::Journal;
+use super::plan::{HostPlan, Plan, Seen};
+use super::progress::{Phase, Progress};
+use super::reconcile::reconcile;
+
+/// Observes `only` these hosts (all when empty), at most `parallel` at once, and compares them with the model.
+///
+/// # Errors
+/// When the model contradicts itself or a name isn't a host's. A host that can't be reached is an entry in the plan.
+pub fn plan(
+    store: &mut Store,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    actor: &Actor,
+    only: &[Name],
+    parallel: usize,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
+    let topology = store.topology()?;
+    let compiled = compile::compile(&topology).map_err(Error::Model)?;
+    let secrets = store.secrets()?;
+    for name in only {
+        if topology.host(name).is_none() {
+            let similar = similar(name.as_str(), topology.hosts.iter().map(|h| &h.name));
+            return Err(Error::UnknownHost { name: name.to_string(), similar });
+        }
+    }
+    let mut jobs = Vec::new();
+    for host in topology.hosts.iter().filter(|h| only.is_empty() || only.contains(&h.name)) {
+        let desired = Desired::of(&host.name, &topology, &compiled, &secrets);
+        let deployed = super::journal::deployed(store, &host.name)?;
+        if desired.interfaces.is_empty() && deployed.as_ref().is_none_or(|d| d.version.interfaces.is_empty()) {
+            continue; // nothing of ours is there, and nothing is to come
+        }
+        let keyless = desired.interfaces.iter().find(|i| !secrets.private.contains_key(&i.id));
+        let keyless =
+            keyless.and_then(|i| topology.nodes.iter().find(|n| n.interfaces.iter().any(|own| own.id == i.id)));
+        jobs.push((host.clone(), desired, deployed, keyless.map(|n| n.name.clone())));
+    }
+    let journal = Journal::new(store, clock, actor);
+    let done: Vec<Mutex<Option<HostPlan>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    let queue = Mutex::new(jobs.into_iter().map(Some).collect::<Vec<_>>());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.clamp(1, done.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(slot) = done.get(at) else { break };
+                    let job = queue.lock().expect("no thread panics with the queue").get_mut(at).and_then(Option::take);
+                    let Some((host, desired, deployed, keyless)) = job else { break };
+                    progress.reached(&host.name, Phase::Observing);
+                    let seen = match keyless {
+                        Some(node) => Err(HostError::KeyElsewhere { node }),
+                        None => observe(fleet, &journal, &host, &desired, &secrets, deployed.as_ref()),
+                    };
+                    progress.reached(&host.name, Phase::Observed);
+                    let interrupted = Vec::new();
+                    let plan = HostPlan { host, desired, deployed, seen, interrupted };
+                    *slot.lock().expect("no thread panics with a slot") = Some(plan);
+                }
+            });
+        }
+    });
+    let mut hosts: Vec<HostPlan> =
+        done.into_iter().filter_map(|slot| slot.into_inner().expect("no thread panics with a slot")).collect();
+    for host in &mut hosts {
+        host.interrupted = reconcile(&journal, host, &secrets)?;
+    }
+    Ok(Plan { hosts, secrets })
+}
+
+fn observe(
+    fleet: &dyn Fleet,
+    journal: &Journal<'_>,
+    host: &Host,
+    desired: &Desired,
+    secrets: &Secrets,
+    deployed: Option<&Deployed>,
+) -> Result<Seen, HostError> {
+    let question = question(desired, deployed);
+    let mut connection = fleet.connect(host)?;
+    let script = fleet::observe(&question, &[]);
+    let answer = journal.run(&host.name, None, connection.as_mut(), &script, "")?;
+    let observed = fleet::read_observation(&answer, &question)
+        .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;
+    let mut missing = observed.system.missing();
+    if desired.interfaces.iter().any(|i| i.firewall.is_some()) && !observed.system.tools.contains("nft") {
+        missing.push(("nft", "nftables"));
+    }
+    // Without it `wg-quick up` fails at the very end and takes the interface away again.
+    if desired.interfaces.iter().any(|i| !i.dns.is_empty()) && !observed.system.tools.contains("resolvconf") {
+        return Err(HostError::NoResolver { host: host.name.clone() });
+    }
+    if !missing.is_empty() {
+        return Err(HostError::Tools { host: host.name.clone(), missing });
+    }
+    let changes = diff(desired, secrets, deployed, &observed);
+    Ok(Seen { observed, question, changes, connection })
+}
