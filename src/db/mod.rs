@@ -90,9 +90,12 @@ impl Store {
         keyring::remember(&self.key, &self.id, duration)
     }
 
-    /// Gives up the key.
+    /// Gives up the key: nothing of it stays in memory.
     pub fn lock(self) -> Database {
-        self.database
+        let Self { database, key } = self;
+        drop(key);
+        wg_friend_crypt::wipe_stack();
+        database
     }
 }
 

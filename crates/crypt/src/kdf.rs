@@ -68,8 +68,8 @@ pub fn derive(passphrase: &[u8], salt: &[u8; 32], params: KdfParams) -> Result<D
     Vec::<u8>::new().try_reserve_exact(size).map_err(|_| Error::Memory { bytes })?;
 
     let cost = scrypt::Params::new(params.log_n, params.r, params.p).expect("the range was checked");
-    let mut key = DataKey([0; 32]);
-    scrypt::scrypt(passphrase, salt, &cost, &mut key.0).expect("32 bytes is a length that scrypt gives");
+    let mut key = DataKey::from_bytes(&[0; 32]);
+    scrypt::scrypt(passphrase, salt, &cost, key.0.as_mut()).expect("32 bytes is a length that scrypt gives");
     Ok(key)
 }
 

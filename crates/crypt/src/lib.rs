@@ -39,19 +39,19 @@ pub enum Error {
     },
 }
 
-/// A key of 256 bits. Wiped from memory on drop.
+/// A key of 256 bits. Wiped from memory on drop; it stays in one place until then, for whatever is moved leaves a copy.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct DataKey([u8; 32]);
+pub struct DataKey(Box<[u8; 32]>);
 
 impl DataKey {
     /// Makes a random key.
     pub fn random() -> Result<Self, Error> {
-        random().map(|bytes| Self(*bytes))
+        random().map(|bytes| Self::from_bytes(&bytes))
     }
 
     /// Wraps the bytes of a key.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(*bytes)
+        Self(Box::new(*bytes))
     }
 
     /// Reveals the key. The name is greppable: each call is a place where a secret gets out.
@@ -61,7 +61,7 @@ impl DataKey {
 
     /// Makes a second copy, for a second connection to the same database.
     pub fn duplicate(&self) -> Self {
-        Self(self.0)
+        Self(self.0.clone())
     }
 }
 
@@ -69,6 +69,15 @@ impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataKey(..)")
     }
+}
+
+/// Overwrites what calls that have returned left on the stack of this thread: copies of keys which the compiler made while
+/// moving them, and the working memory of ciphers. For whoever gives up a key and goes on running.
+#[inline(never)]
+pub fn wipe_stack() {
+    // Deeper than anything between unlocking and here has gone with a key in its hands.
+    let mut below = [0_u8; 128 << 10];
+    below.zeroize();
 }
 
 /// Returns 32 random bytes from the kernel.

@@ -126,7 +126,7 @@ pub(super) fn carry_out(
         refuse_new_contradictions(&before, &after)?;
         make_preshared_keys(tx, &before, &after, now)?;
         let mut outcome = account(action, &before, &after, &done);
-        if !done.shown_once.is_empty() {
+        if mode == Mode::Save && !done.shown_once.is_empty() {
             outcome.shown_once = show_once(tx, &after, done.shown_once)?;
         }
         if mode == Mode::Preview {
