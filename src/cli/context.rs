@@ -31,6 +31,20 @@ pub struct Context {
     /// Whether to show what would happen and change nothing.
     pub dry_run: bool,
     passphrase_file: Option<PathBuf>,
+    environment: Environment,
+}
+
+/// What the program was given in its environment and doesn't pass on to those it starts.
+#[derive(Default)]
+pub struct Environment {
+    /// The value of `WG_FRIEND_PASSPHRASE`.
+    pub passphrase: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment(..)")
+    }
 }
 
 /// Asks for a new passphrase that is long enough.
@@ -49,7 +63,7 @@ fn login_name() -> String {
 }
 
 impl Context {
-    pub(super) fn new(global: Global, out: Output) -> Result<Self, Error> {
+    pub(super) fn new(global: Global, out: Output, environment: Environment) -> Result<Self, Error> {
         let settings = Settings::load(global.config.as_deref())?;
         let database = match global.db.or_else(|| settings.db.clone()) {
             Some(path) => path,
@@ -63,6 +77,7 @@ impl Context {
             yes: global.yes,
             dry_run: global.dry_run,
             passphrase_file: global.passphrase_file,
+            environment,
         })
     }
 
@@ -105,7 +120,7 @@ impl Context {
         };
         work(&Sources {
             file: self.passphrase_file.clone(),
-            environment: std::env::var("WG_FRIEND_PASSPHRASE").ok().map(Zeroizing::new),
+            environment: self.environment.passphrase.clone(),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             ask: prompt::is_possible().then_some(&ask),
         })
@@ -120,6 +135,14 @@ impl Context {
             return new_passphrase("New passphrase, at least 8 characters: ");
         }
         Err(Error::MissingAnswer { what: "a new passphrase", flag: "--new-passphrase-file FILE" })
+    }
+
+    /// Refuses `--dry-run` where nothing can be shown without doing it: better than doing it.
+    pub fn no_dry_run(&self, command: &str) -> Result<(), Error> {
+        if self.dry_run {
+            return Err(Error::value("--dry-run", format!("`wg-friend {command}` can't be tried out")));
+        }
+        Ok(())
     }
 
     /// Asks before something that can't easily be undone. `--yes` answers; without a terminal its lack is an error.

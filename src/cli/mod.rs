@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use context::Context;
+pub use context::{Context, Environment};
 use output::{Output, paint, paint_code, say, style};
 
 use crate::ops::{Error, Kind};
@@ -192,7 +192,7 @@ pub fn definition() -> clap::Command {
 }
 
 /// Runs one command line and returns the exit code. Errors are shown, not returned.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = definition().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -205,7 +205,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         clap::ColorChoice::Auto => {}
     }
     let out = Output::new(cli.global.json, cli.global.quiet, cli.global.verbose);
-    let outcome = Context::new(cli.global, out).and_then(|context| cli.command.run(&context));
+    let outcome = Context::new(cli.global, out, environment).and_then(|context| cli.command.run(&context));
     ExitCode::from(match outcome {
         Ok(exit) => exit.code(),
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,

@@ -1,8 +1,10 @@
 //! The program on real hosts: real SSH, real handshakes, real packets.
 
+mod hosts;
 mod lockout;
 mod office;
 mod reach;
+mod secrets;
+mod tampered;
 mod vm;
 mod zero_loss;
-mod tampered;
