@@ -21,6 +21,7 @@ pub(super) struct Args {
 enum RoleArgs {
     /// The coordination server: the others dial it, and it enforces who may reach what
     #[command(
+        alias = "coordination-server",
         after_help = "Examples:\n  wg-friend add server hub --endpoint vpn.example.com --ssh root@vpn.example.com\n  wg-friend add server hub --endpoint [2001:db8::7]:51820 --host local"
     )]
     Server {
@@ -31,6 +32,7 @@ enum RoleArgs {
     },
     /// A subnet router: advertises the networks behind it
     #[command(
+        alias = "subnet-router",
         after_help = "Examples:\n  wg-friend add router office --lan 192.168.10.0/24='office LAN' --ssh me@192.0.2.4:2222\n  wg-friend add router barn --lan 10.20.0.0/24 --lan 10.21.0.0/24 --lan-interface enp3s0 --nat"
     )]
     Router {
@@ -41,6 +43,7 @@ enum RoleArgs {
     },
     /// An exit node: carries internet traffic of remotes out of its WAN interface
     #[command(
+        alias = "exit-node",
         after_help = "Examples:\n  wg-friend add exit exit-de --endpoint 203.0.113.9 --ssh root@203.0.113.9\n  wg-friend set alice-phone exit=exit-de"
     )]
     Exit {
@@ -52,6 +55,7 @@ enum RoleArgs {
     },
     /// Client devices: phones, laptops, machines without a person in front of them
     #[command(
+        aliases = ["peer", "client"],
         after_help = "Examples:\n  wg-friend add remote alice-phone --device mobile\n  wg-friend add remote bob carol dave --access vpn-only\n  wg-friend add remote tv --exit exit-de --access exit-only\n  wg-friend add remote guest --access custom --grant '192.168.10.50 tcp 443'"
     )]
     Remote {

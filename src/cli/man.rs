@@ -24,6 +24,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         context.out.raw(&page)?;
         return Ok(Exit::Done);
     };
+    context.no_dry_run("man --dir")?;
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(definition(), dir))
         .map_err(|source| Error::Unwritable { path: dir.clone(), source })?;

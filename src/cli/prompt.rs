@@ -1,9 +1,11 @@
 //! Asking a person. Only on a terminal: without one, a missing answer is an error that names the option.
 
-use std::io::{self, IsTerminal as _};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read, Write as _};
 
 use inquire::InquireError;
 use inquire::ui::{Attributes, Color, ErrorMessageRenderConfig, RenderConfig, StyleSheet, Styled};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::output::{paint, say, style};
@@ -41,10 +43,55 @@ pub fn confirm(question: &str, default: bool) -> Result<bool, Error> {
 
 /// Asks for a passphrase, without echo.
 pub fn passphrase(question: &str) -> Result<Zeroizing<String>, Error> {
-    rpassword::prompt_password(question).map(Zeroizing::new).map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Error::Cancelled,
+    let mut terminal = Silent::open().map_err(Error::Output)?;
+    let typed = terminal.ask(question);
+    drop(terminal);
+    say(""); // the end of the line wasn't echoed either
+    typed.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::UnexpectedEof => Error::Cancelled,
         _ => Error::Output(error),
     })
+}
+
+/// The terminal with echo and signals off, given back as it was on drop: also after Ctrl-C, which is why this isn't left
+/// to rpassword.
+struct Silent {
+    terminal: File,
+    before: Termios,
+}
+
+impl Silent {
+    fn open() -> io::Result<Self> {
+        let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+        Ok(Self { terminal, before })
+    }
+
+    fn ask(&mut self, question: &str) -> io::Result<Zeroizing<String>> {
+        self.terminal.write_all(question.as_bytes())?;
+        let keys = Keys(self.terminal.try_clone()?);
+        let config = rpassword::ConfigBuilder::new().input_reader(keys).output_discard().build();
+        rpassword::read_password_with_config(config).map(Zeroizing::new)
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before); // a terminal that is gone needs no echo
+    }
+}
+
+/// What is typed, with Ctrl-C as an error.
+struct Keys(File);
+
+impl Read for Keys {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        if buffer[..count].contains(&0x03) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(count) }
+    }
 }
 
 /// Asks for a new passphrase, twice; again if `check` refuses it or the two differ.

@@ -30,6 +30,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn unlock(args: &UnlockArgs, context: &Context) -> Result<Exit, Error> {
+    context.no_dry_run("unlock")?;
     let remembered = context.with_sources(|sources| {
         unlock::remember(&context.database, sources, args.duration, &context.actor(), &context.clock)
     })?;
@@ -41,6 +42,7 @@ pub(super) fn unlock(args: &UnlockArgs, context: &Context) -> Result<Exit, Error
 }
 
 pub(super) fn lock(_: &LockArgs, context: &Context) -> Result<Exit, Error> {
+    context.no_dry_run("lock")?;
     let was_unlocked = unlock::forget(&context.database)?;
     context.out.done(&serde_json::json!({ "was_unlocked": was_unlocked }), |_| {
         if was_unlocked { "locked" } else { "it was locked already" }.to_owned()

@@ -41,6 +41,9 @@ enum Command {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
+    if !matches!(args.command, Command::Status) {
+        context.no_dry_run("vault")?;
+    }
     match args.command {
         Command::Status => status(context)?,
         Command::Passphrase { new_passphrase_file, kdf } => {

@@ -77,3 +77,79 @@ fn custody(node: &Node, request: &Rotation) -> Result<Custody, Error> {
         (None, custody) => Ok(custody),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Database, KdfParams, Passphrase};
+    use crate::model::{Network, Origin, Role, Source};
+    use crate::ops::clock::Fixed;
+    use crate::ops::network::add::{NewNodes, add};
+
+    fn actor() -> Actor {
+        Actor { operator: "tester".into(), address: None, source: Source::Cli }
+    }
+
+    fn clock() -> Fixed {
+        Fixed("2026-03-01T12:00:00Z".parse().unwrap())
+    }
+
+    /// A network with a server and a remote of which only the public key is known.
+    fn store(dir: &std::path::Path) -> Store {
+        let network = Network {
+            name: "office".parse().unwrap(),
+            interface: "wg0".parse().unwrap(),
+            cidr4: Some("10.66.0.0/24".parse().unwrap()),
+            cidr6: None,
+            port: crate::model::Port::WIREGUARD,
+            dns: Vec::new(),
+            mtu: crate::model::Mtu::DEFAULT,
+            keepalive: 25,
+            psk: crate::model::PskPolicy::Unique,
+        };
+        let passphrase = Passphrase::new("correct-horse".to_owned());
+        let path = dir.join("store/x.db");
+        let cost = KdfParams::FULL_ENTROPY;
+        let (mut store, _) = Database::create(&path, &passphrase, cost, &network, &actor(), clock().0).unwrap();
+        let mut server = NewNodes::one(Role::Server, "hub".parse().unwrap(), Origin::Manual);
+        server.settings = crate::ops::network::setting::parse_all(["endpoint=vpn.example.com"]).unwrap();
+        add(&mut store, &clock(), &actor(), server, Mode::Save).unwrap();
+        let mut remote = NewNodes::one(Role::Remote, "stray".parse().unwrap(), Origin::Manual);
+        remote.public_key = Some("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=".parse().unwrap());
+        add(&mut store, &clock(), &actor(), remote, Mode::Save).unwrap();
+        let stray = find::node(&store.topology().unwrap(), "stray").unwrap().clone();
+        store
+            .write(clock().0, &actor(), |tx| {
+                tx.update_node(&Node { provisional: true, ..stray.clone() }, clock().0)?;
+                Ok::<_, Error>(((), Event::node(Action::PeerUpdated, &stray)))
+            })
+            .unwrap();
+        store
+    }
+
+    #[test]
+    fn a_provisional_node_gets_a_private_key_and_a_config() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let request = Rotation { node: "stray".into(), reason: "ours now".into(), public_key: None };
+        let outcome = rotate(&mut store, &clock(), &actor(), &request, Mode::Save).unwrap();
+        assert_eq!(outcome.remarks, ["`stray` has a private key now, and a config of its own"]);
+        assert_eq!(outcome.new_files.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["hub", "stray"]);
+        let topology = store.topology().unwrap();
+        let node = find::node(&topology, "stray").unwrap();
+        assert!(!node.provisional && node.custody == Custody::Held);
+        assert_eq!(node.guid.to_string(), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
+        assert_eq!(store.secrets().unwrap().private[&node.main().id].public(), node.main().public_key);
+    }
+
+    #[test]
+    fn a_preview_of_a_rotation_leaves_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        let before = store.topology().unwrap();
+        let request = Rotation { node: "hub".into(), reason: "yearly".into(), public_key: None };
+        let outcome = rotate(&mut store, &clock(), &actor(), &request, Mode::Preview).unwrap();
+        assert!(!outcome.saved && outcome.files.iter().any(|file| file.text.contains("(new key)")));
+        assert_eq!(store.topology().unwrap(), before);
+    }
+}

@@ -37,6 +37,34 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn what_cannot_be_tried_out_is_not_done() {
+    let env = TestEnv::with_nodes();
+    for arguments in [
+        &["unlock"][..],
+        &["lock"],
+        &["vault", "passphrase"],
+        &["vault", "recovery", "--yes"],
+        &["vault", "rekey", "--yes"],
+        &["man", "--dir", "/proc/nowhere"],
+    ] {
+        let text = env.refused(&[arguments, &["--dry-run"]].concat());
+        assert!(text.contains("can't be tried out") && text.ends_with("[exit 2]\n"), "{arguments:?}: {text}");
+    }
+    let env = TestEnv::new();
+    env.ok(&["init", "--name", "office", "--dry-run"]);
+    assert!(!env.database().exists());
+}
+
+#[test]
+fn old_words_for_roles_still_work() {
+    let env = TestEnv::with_network();
+    env.ok(&["add", "peer", "alice"]);
+    env.ok(&["add", "subnet-router", "branch"]);
+    env.ok(&["add", "exit-node", "out"]);
+    assert_eq!(env.json(&["list", "--role", "peer"])["nodes"][0]["name"], "alice");
+}
+
+#[test]
 fn colour_is_for_terminals_and_whoever_asks_for_it() {
     let env = TestEnv::with_nodes();
     let has = |arguments: &[&str], no_color: bool| {

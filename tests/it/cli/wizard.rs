@@ -145,6 +145,24 @@ fn ctrl_c_ends_the_wizard_and_leaves_nothing() {
 }
 
 #[test]
+fn ctrl_c_at_a_passphrase_gives_the_terminal_back_and_changes_nothing() {
+    let env = TestEnv::with_nodes();
+    let before = env.model();
+    let mut terminal = Terminal::start(&env, &["set", "alice-phone", "notes=x"]);
+    terminal.expect("Passphrase of").type_in("half\u{3}");
+    let echoes = |pty: &pty_process::blocking::Pty| {
+        let modes = rustix::termios::tcgetattr(pty).expect("a terminal has modes").local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO)
+    };
+    let keyboard = Arc::clone(&terminal.keyboard);
+    let (code, screen) = terminal.end();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains("cancelled; nothing was changed") && !screen.contains("half"), "{screen}");
+    assert!(echoes(&keyboard), "what is typed shows again");
+    assert_eq!(env.model(), before);
+}
+
+#[test]
 fn a_wrong_passphrase_can_be_typed_again_and_removing_is_asked_for() {
     let env = TestEnv::with_nodes();
     let mut terminal = Terminal::start(&env, &["remove", "alice-phone"]);
