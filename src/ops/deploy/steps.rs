@@ -160,7 +160,7 @@ impl Builder<'_> {
         let Some(table) = wanted.and_then(table_of).or_else(|| was.and_then(table_of)).map(quote) else { return };
         self.checks.push(format!("w_save_table {table}"));
         let run = match wanted.filter(|i| i.firewall.is_some()) {
-            Some(_) => format!("nft -f \"$D\"/new/{}", quote(firewall::file_name(name))),
+            Some(_) => format!("w_load_table \"$D\"/new/{} {table}", quote(firewall::file_name(name))),
             None => format!("nft delete table inet {table}"),
         };
         self.step(format!("replace firewall table {table}"), run, format!("w_restore_table {table}"));
