@@ -20,9 +20,22 @@ pub(super) struct Args {
     shell: Shell,
 }
 
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Completions {
+    shell: String,
+    script: String,
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut definition(), "wg-friend", &mut script);
-    context.out.raw(&script)?;
+    if context.out.is_json() {
+        let document =
+            Completions { shell: args.shell.to_string(), script: String::from_utf8_lossy(&script).into_owned() };
+        context.out.show(&document, |_| String::new())?;
+    } else {
+        context.out.raw(&script)?;
+    }
     Ok(Exit::Done)
 }

@@ -21,7 +21,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(definition()).render(&mut page).map_err(Error::Output)?;
-        context.out.raw(&page)?;
+        if context.out.is_json() {
+            let document = serde_json::json!({ "page": String::from_utf8_lossy(&page) });
+            context.out.show(&document, |_| String::new())?;
+        } else {
+            context.out.raw(&page)?;
+        }
         return Ok(Exit::Done);
     };
     context.no_dry_run("man --dir")?;

@@ -224,6 +224,34 @@ fn documents_have_the_fields_they_are_known_for() {
 }
 
 #[test]
+fn every_command_that_looks_prints_one_document() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["host", "set", "branch", "address=root@127.0.0.1:1"]); // refuses at once; nothing leaves this machine
+    for arguments in [
+        &["list"][..],
+        &["list", "--role", "exit"],
+        &["show", "hub"],
+        &["topology"],
+        &["network", "show"],
+        &["host", "list"],
+        &["host", "check", "--parallel", "4"],
+        &["vault", "status"],
+        &["audit", "log"],
+        &["audit", "verify"],
+        &["unlock", "--for", "1s"],
+        &["lock"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let output = env.command(&[arguments, &["--json"]].concat()).output().unwrap();
+        let text = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
+        let document: serde_json::Value = serde_json::from_slice(text)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", String::from_utf8_lossy(text)));
+        assert!(document.is_object(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn no_document_holds_a_secret_that_nobody_asked_for() {
     let env = TestEnv::with_nodes();
     for arguments in
