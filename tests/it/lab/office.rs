@@ -46,7 +46,7 @@ impl<'a> Admin<'a> {
         let mut command = self.lab.command("ctl", env!("CARGO_BIN_EXE_wg-friend"), arguments);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.home.path());
         command.env("USER", "admin").env("WG_FRIEND_PASSPHRASE", "correct horse battery staple");
-        command.env("WG_FRIEND_DB", self.home.path().join("office.db")).env("WG_FRIEND_KDF_LOG_N", "10");
+        command.env("WG_FRIEND_DB", self.home.path().join("data/office.db")).env("WG_FRIEND_KDF_LOG_N", "10");
         command.env("XDG_RUNTIME_DIR", self.home.path());
         command
     }
@@ -94,9 +94,19 @@ impl<'a> Admin<'a> {
         self.ok(&["deploy", "--yes"]);
     }
 
+    /// Waits until the server hears each of these nodes: one that came up before the server did tries again after five
+    /// seconds.
+    pub(super) fn wait_for(&self, nodes: &[&str]) -> Result {
+        for node in nodes {
+            let [address, _] = self.addresses(node);
+            self.lab.host("hub").sh(&format!("ping -n -c 1 -w 30 {address}"))?;
+        }
+        Ok(())
+    }
+
     /// Gives a remote its file, as a person would: copies it there and brings it up. `edit` is what its owner makes of it.
     pub(super) fn hand_out(&self, remote: &str, edit: impl Fn(&str) -> String) -> Result {
-        let file = self.ok(&["generate", remote, "--stdout"]);
+        let file = self.ok(&["generate", remote]);
         let host = self.lab.host(remote);
         // The lab's remotes have no resolver to tell.
         let file: String = edit(&file).lines().filter(|l| !l.starts_with("DNS")).map(|l| format!("{l}\n")).collect();

@@ -16,12 +16,12 @@ const MEMBERS: [&str; 13] = [
     "remote6", "remote7", "remote8",
 ];
 
-/// What may reach what, in words of the access levels; `to` is a member, or a PC in a LAN.
+/// What the server lets through, in words of the access levels; `to` is a member, or a PC in a LAN.
 fn permitted(from: &str, to: &str, protocol: Protocol, six: bool) -> bool {
     let to_lan = to.starts_with("pc-");
     match from {
-        // Nothing leads to a device that has no link to the server.
-        _ if to == "remote7" => false,
+        // Nothing leads to a device that has no link to the server, but from the exit that it is linked to.
+        _ if to == "remote7" => from == "exit-a",
         "hub" | "router-a" | "router-b" | "pc-a" | "pc-b" | "remote1" | "remote3" => true,
         "remote2" | "remote4" => !to_lan,
         "remote5" => !to_lan || to == "pc-a",
@@ -35,6 +35,21 @@ fn permitted(from: &str, to: &str, protocol: Protocol, six: bool) -> bool {
     }
 }
 
+/// Whether a remote, as its own file is handed out, takes packets from `from`: it lists what the remote may reach.
+fn taken(from: &str, to: &str, six: bool) -> bool {
+    match to {
+        "remote4" => !from.starts_with("pc-"),
+        "remote5" => from != "pc-b",
+        "remote6" => from == "pc-b" || (from == "hub" && !six),
+        _ => true,
+    }
+}
+
+/// Whether two are in the same LAN: that is no matter of the tunnel.
+fn same_lan(from: &str, to: &str) -> bool {
+    ["-a", "-b"].iter().any(|lan| [from, to].iter().all(|name| name.ends_with(lan) && !name.starts_with("exit")))
+}
+
 struct Matrix {
     probes: Vec<Probe>,
     expected: Vec<bool>,
@@ -42,7 +57,8 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(admin: &Admin<'_>) -> Self {
+    /// Returns all questions and their answers, with the files as they are handed out or as their owners want them.
+    fn new(admin: &Admin<'_>, edited: bool) -> Self {
         let lab = admin.lab;
         let mut targets: BTreeMap<&str, [IpAddr; 2]> = MEMBERS.iter().map(|m| (*m, admin.addresses(m))).collect();
         for pc in ["pc-a", "pc-b"] {
@@ -51,23 +67,14 @@ impl Matrix {
         let mut matrix = Self { probes: Vec::new(), expected: Vec::new(), names: Vec::new() };
         for from in MEMBERS.iter().chain(&["pc-a", "pc-b"]) {
             for (to, addresses) in &targets {
-                // A LAN's own router is no matter of the tunnel.
-                if from == to
-                    || (from.ends_with("-a")
-                        && to.ends_with("-a")
-                        && !from.starts_with("exit")
-                        && !to.starts_with("exit"))
-                    || (from.ends_with("-b")
-                        && to.ends_with("-b")
-                        && !from.starts_with("exit")
-                        && !to.starts_with("exit"))
-                {
+                if from == to || same_lan(from, to) {
                     continue;
                 }
                 for address in addresses {
                     for protocol in [Protocol::Icmp, Protocol::Tcp(PORT), Protocol::Tcp(PORT + 1)] {
                         matrix.probes.push(Probe { from: (*from).to_owned(), to: *address, protocol });
-                        matrix.expected.push(permitted(from, to, protocol, address.is_ipv6()));
+                        let six = address.is_ipv6();
+                        matrix.expected.push(permitted(from, to, protocol, six) && (edited || taken(from, to, six)));
                         matrix.names.push(format!("{from} -> {to} {address} {protocol:?}"));
                     }
                 }
@@ -78,15 +85,20 @@ impl Matrix {
 
     #[track_caller]
     fn check(&self, lab: &Lab) {
-        let answers = lab.reach(&self.probes).unwrap();
+        let mut answers = lab.reach(&self.probes).unwrap();
+        // A busy machine may be late with one of a thousand answers; it is never early with one that must not come.
+        let late: Vec<usize> = (0..answers.len()).filter(|i| self.expected[*i] && !answers[*i]).collect();
+        let again: Vec<Probe> = late.iter().map(|i| self.probes[*i].clone()).collect();
+        for (i, answer) in late.iter().zip(lab.reach(&again).unwrap()) {
+            answers[*i] = answer;
+        }
         let wrong: Vec<String> = (0..answers.len())
             .filter(|i| answers[*i] != self.expected[*i])
             .map(|i| format!("{}: {}", self.names[i], if answers[i] { "reached, must not" } else { "not reached" }))
             .collect();
         assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), answers.len(), wrong.join("\n"));
-        assert!(
-            self.expected.iter().filter(|e| **e).count() > 300 && self.expected.iter().filter(|e| !**e).count() > 300
-        );
+        let yes = self.expected.iter().filter(|e| **e).count();
+        assert!(yes > 400 && answers.len() - yes > 400, "{yes} of {} are expected to be reached", answers.len());
     }
 }
 
@@ -96,6 +108,7 @@ fn everyone_reaches_what_he_may_and_nothing_else_even_after_he_edited_his_own_fi
     let admin = Admin::new(&lab);
     admin.make_office();
     admin.deploy();
+    admin.wait_for(&["router-a", "router-b", "exit-a", "exit-b"])?;
     for (remote, _) in REMOTES {
         admin.hand_out(remote, str::to_owned)?;
     }
@@ -103,8 +116,7 @@ fn everyone_reaches_what_he_may_and_nothing_else_even_after_he_edited_his_own_fi
         lab.host(host).listen(PORT)?;
         lab.host(host).listen(PORT + 1)?;
     }
-    let matrix = Matrix::new(&admin);
-    matrix.check(&lab);
+    Matrix::new(&admin, false).check(&lab);
 
     let own = |host: &str| (Some(lab.host(host).address()), lab.host(host).address6());
     let seen = |from: &str| Ok::<_, wg_friend_lab::Error>((lab.seen_address(from)?, lab.seen_address6(from)?));
@@ -126,7 +138,7 @@ fn everyone_reaches_what_he_may_and_nothing_else_even_after_he_edited_his_own_fi
         lab.host(remote).listen(PORT)?;
         lab.host(remote).listen(PORT + 1)?;
     }
-    matrix.check(&lab);
+    Matrix::new(&admin, true).check(&lab);
     assert_eq!(seen("remote1")?, own("exit-a"));
     assert_eq!(seen("remote3")?, (None, None), "the server is no way out for who has no exit");
     assert_eq!(seen("remote6")?, (None, None));

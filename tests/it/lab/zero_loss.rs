@@ -22,6 +22,7 @@ fn a_hundred_pings_a_second_lose_none_while_twenty_peers_a_route_an_address_and_
     let admin = Admin::new(&lab);
     admin.make_office();
     admin.deploy();
+    admin.wait_for(&["router-a", "router-b", "exit-a", "exit-b"])?;
     for remote in ["remote1", "remote3"] {
         admin.hand_out(remote, str::to_owned)?;
     }

@@ -246,7 +246,7 @@ impl Host<'_> {
     pub fn listen(&self, port: u16) -> Result<()> {
         let name = self.name();
         self.sh(&format!(
-            "setsid socat TCP6-LISTEN:{port},ipv6only=0,fork,reuseaddr SYSTEM:'echo {name}' </dev/null >/dev/null 2>&1 & \
+            "setsid socat TCP6-LISTEN:{port},ipv6only=0,fork,reuseaddr,backlog=512 SYSTEM:'echo {name}' </dev/null >/dev/null 2>&1 & \
              until ss -Hltn 'sport = :{port}' | grep -q .; do kill -0 $! || exit 1; sleep 0.01; done"
         ))
         .map(drop)

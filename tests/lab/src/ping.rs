@@ -23,7 +23,7 @@ pub struct PingStream {
 /// What became of a stream of pings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PingReport {
-    /// How many were sent.
+    /// How many were sent, from the first that was answered.
     pub sent: u64,
     /// How many were never answered.
     pub lost: u64,
@@ -71,9 +71,11 @@ impl Replies {
     fn report(self, interval: Duration) -> PingReport {
         // What was sent in the last fifth of a second may still be on its way.
         let on_its_way = (0.2 / interval.as_secs_f64()).ceil() as u64;
-        let sent = self.sent.unwrap_or(self.newest);
-        let silent = sent.saturating_sub(self.newest);
-        let sent = if silent <= on_its_way { self.newest } else { sent };
+        let last = self.sent.unwrap_or(self.newest);
+        let last = if last.saturating_sub(self.newest) <= on_its_way { self.newest } else { last };
+        // Before the first answer a tunnel's handshake was under way.
+        let before = self.answered.first().map_or(0, |first| first.saturating_sub(1));
+        let sent = last.saturating_sub(before);
         let lost = sent.saturating_sub(self.answered.len() as u64);
         PingReport { sent, lost, longest_gap: Duration::from_secs_f64(self.gap.max(0.0)) }
     }
@@ -132,8 +134,6 @@ impl Lab {
             let mut replies = Replies::default();
             for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
                 if replies.read(&line) && replies.answered.len() == 1 {
-                    // Pings before the first answer, while a tunnel's handshake was under way, don't count.
-                    replies.wraps = 0;
                     let _nobody_waits = first.send(replies.newest);
                 }
             }
