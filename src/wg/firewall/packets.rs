@@ -26,6 +26,9 @@ const PLACES: [(&str, &str, &[&str]); 12] = [
     ("wan", "eth0", &["198.51.100.3/32", "2001:db8::3/128"]),
 ];
 
+/// The commands that the scripts use.
+const NEEDS: [&str; 5] = ["nft", "ip", "socat", "ping", "ss"];
+
 /// Builds the network around the server, loads the ruleset and leaves `reach`, which tries one connection and prints how
 /// it went.
 fn network() -> String {
@@ -87,8 +90,8 @@ fn network() -> String {
          nft -f /etc/wireguard/x.nft
          reach() { # FROM ADDRESS icmp|PORT
              case $3 in
-                 icmp) set -- $1 $2 $3 ping -q -c 1 -W 1 $2 ;;
-                 *) set -- $1 $2 $3 socat -u OPEN:/dev/null TCP:$(case $2 in *:*) echo [$2] ;; *) echo $2 ;; esac):$3,connect-timeout=1 ;;
+                 icmp) set -- $1 $2 $3 ping -q -c 1 -W 5 $2 ;;
+                 *) set -- $1 $2 $3 socat -u OPEN:/dev/null TCP:$(case $2 in *:*) echo [$2] ;; *) echo $2 ;; esac):$3,connect-timeout=5 ;;
              esac
              from=$1 to=$2 how=$3; shift 3
              if ip netns exec $from \"$@\" >/dev/null 2>&1; then echo \"$from $to $how\"; fi
@@ -107,7 +110,7 @@ fn reached(fixture: &Fixture, attempts: &[String]) -> Option<Vec<String>> {
         writeln!(script, "reach {attempt} & attempts=\"$attempts $!\"").unwrap();
     }
     script.push_str("wait $attempts");
-    let output = run(&script, &["nft", "ip", "socat", "ping", "ss"], &[("x.nft", &text)])?;
+    let output = run(&script, &NEEDS, &[("x.nft", &text)])?;
     let printed = printed(&output);
     let succeeded: Vec<&str> = printed.lines().collect();
     Some(attempts.iter().filter(|attempt| succeeded.contains(&attempt.as_str())).cloned().collect())
@@ -207,17 +210,41 @@ fn a_flow_ends_at_once_when_the_right_that_it_stands_on_is_taken_away() {
            talk alice 10.66.0.6:5000 10.66.0.9:6000 8
            talk dave 10.66.0.9:6000 10.66.0.6:5000 9
            until_heard() { until grep -q $2 /run/$1; do :; done; }
-           echo zero >&9
+           # Counts what each says as it arrives, before it is judged.
+           nft 'add table inet seen; add counter inet seen alice; add counter inet seen dave
+               add chain inet seen arrival { type filter hook prerouting priority -500; }
+               add rule inet seen arrival udp sport 5000 counter name alice
+               add rule inet seen arrival udp sport 6000 counter name dave'
+           until_judged() { until nft list counter inet seen $1 | grep -q \"packets $2 \"; do :; done; }
+           echo zero >&9; until_judged dave 1
            echo open >&8; until_heard dave open
            echo one >&9; until_heard alice one
            nft -f /etc/wireguard/y.nft
-           echo two >&9; echo lost >&8
-           ip netns exec bob ping -q -c 1 10.66.0.6 >/dev/null # by the same way, so that both have been judged
+           echo two >&9; until_judged dave 3
+           echo lost >&8; until_judged alice 2
            nft -f /etc/wireguard/x.nft
            echo three >&9; until_heard alice three
            echo heard >&8; until_heard dave heard
            cat /run/alice /run/dave";
     let files = [("x.nft", before.as_str()), ("y.nft", after.as_str())];
-    let Some(output) = run(&script, &["nft", "ip", "socat", "ping", "ss"], &files) else { return };
+    let Some(output) = run(&script, &NEEDS, &files) else { return };
     assert_eq!(printed(&output), "one\nthree\nopen\nheard\n");
+}
+
+#[test]
+fn nobody_outside_the_tunnel_passes_for_somebody_inside() {
+    // The internet and an exit send as alice; only she herself is heard.
+    let nodes = compile(&Fixture::everything().topology).unwrap();
+    let text = ruleset(nodes[0].interfaces[0].firewall.as_ref().unwrap());
+    let script = network()
+        + "ip netns exec office socat -u UDP4-RECV:7000 CREATE:/run/heard &
+           until ip netns exec office ss -Hlun | grep -q :7000; do :; done
+           for name in wan berlin alice; do
+               ip -n $name addr replace 10.66.0.6/32 dev net0
+               echo $name | ip netns exec $name socat -u - UDP4-SENDTO:10.66.0.2:7000,bind=10.66.0.6
+           done
+           until grep -q alice /run/heard; do :; done
+           cat /run/heard";
+    let Some(output) = run(&script, &NEEDS, &[("x.nft", &text)]) else { return };
+    assert_eq!(printed(&output), "alice\n");
 }
