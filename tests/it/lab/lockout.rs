@@ -153,45 +153,46 @@ fn a_file_that_does_not_hold_what_was_intended_is_refused_before_anything_change
 }
 
 #[test]
-fn commands_that_fail_hang_or_are_missing_leave_the_host_as_it_was() -> Result {
-    let lab = lab_or_skip!(Spec::pair());
-    let scene = Scene::new(&lab, Path::Beside)?;
-    let host = lab.host("a");
-    let mut before = scene.before()?;
-    for command in ["nft", "wg", "ip"] {
-        host.take_away(command)?;
-        let output = scene.deploy();
-        host.put_back(command)?;
-        assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
-        assert!(output.stdout.contains(&format!("lacks `{command}`")), "{}{}", output.stdout, output.stderr);
-        scene.comes_back(&before, Instant::now());
-    }
-    // How often each is called in a deploy that goes well is not known here, so each call is tried until none is left.
-    // A short run takes a sample of them.
-    let long = std::env::var_os("WGF_LONG").is_some();
-    for command in ["nft", "wg", "ip"] {
-        for (mishap, first) in [(Mishap::Fails, 1), (Mishap::FailsAfterwards, 3)] {
-            for nth in (first..40).step_by(if long { 1 } else { 5 }) {
-                host.at_call(command, nth, &mishap)?;
-                let begun = Instant::now();
-                let output = scene.deploy();
-                let calls = host.calls(command)?;
-                host.put_back(command)?;
-                if output.status == 0 {
-                    // A call whose failure did no harm: then everything has to be as intended. Go back for the next.
-                    let plan = scene.admin.ok(&["plan"]);
-                    assert!(plan.contains("nothing to do"), "{command} {mishap:?} at call {nth}:\n{plan}");
-                    before = return_to_start(&scene, &before)?;
-                } else {
-                    scene.comes_back(&before, begun);
-                }
-                if calls < nth {
-                    break;
+fn commands_that_fail_or_are_missing_leave_the_host_as_it_was() -> Result {
+    both(|scene, path| {
+        let host = scene.lab.host("a");
+        let mut before = scene.before()?;
+        for command in ["nft", "wg", "ip"] {
+            host.take_away(command)?;
+            let output = scene.deploy();
+            host.put_back(command)?;
+            assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+            assert!(output.stdout.contains(&format!("lacks `{command}`")), "{}{}", output.stdout, output.stderr);
+            scene.comes_back(&before, Instant::now());
+        }
+        // How often each is called in a deploy that goes well is not known here, so each call is tried until none is left.
+        // A short run takes a sample of them.
+        let long = std::env::var_os("WGF_LONG").is_some();
+        let stride = if path == Path::Beside { 5 } else { 9 };
+        for command in ["nft", "wg", "ip"] {
+            for (mishap, first) in [(Mishap::Fails, 1), (Mishap::FailsAfterwards, 3)] {
+                for nth in (first..40).step_by(if long { 1 } else { stride }) {
+                    host.at_call(command, nth, &mishap)?;
+                    let begun = Instant::now();
+                    let output = scene.deploy();
+                    let calls = host.calls(command)?;
+                    host.put_back(command)?;
+                    if output.status == 0 {
+                        // A call whose failure did no harm: then everything has to be as intended. Go back for the next.
+                        let plan = scene.admin.ok(&["plan"]);
+                        assert!(plan.contains("nothing to do"), "{command} {mishap:?} at call {nth}:\n{plan}");
+                        before = return_to_start(scene, &before)?;
+                    } else {
+                        scene.comes_back(&before, begun);
+                    }
+                    if calls < nth {
+                        break;
+                    }
                 }
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Takes the scene's change out and in again, so that there is something to deploy. Returns how the host is then: as
@@ -211,36 +212,36 @@ fn return_to_start(scene: &Scene<'_>, before: &Snapshot) -> Result<Snapshot> {
 
 #[test]
 fn a_full_disk_or_a_full_run_leaves_the_host_as_it_was() -> Result {
-    let lab = lab_or_skip!(Spec::pair());
-    let scene = Scene::new(&lab, Path::Beside)?;
-    let host = lab.host("a");
-    let before = scene.before()?;
-    for run in [false, true] {
-        if run {
-            host.fill_run()?
-        } else {
-            host.fill_disk()?
+    both(|scene, _| {
+        let host = scene.lab.host("a");
+        let before = scene.before()?;
+        for run in [false, true] {
+            if run {
+                host.fill_run()?
+            } else {
+                host.fill_disk()?
+            }
+            let begun = Instant::now();
+            let output = scene.deploy();
+            if run {
+                host.free_run()?
+            } else {
+                host.free_disk()?
+            }
+            assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+            scene.comes_back(&before, begun);
         }
+        // Full only once the steps are done: when the files are to be written for good.
+        host.at_call("ip", 3, &Mishap::First("dd if=/dev/zero of=/var/full bs=64k >/dev/null 2>&1".to_owned()))?;
         let begun = Instant::now();
         let output = scene.deploy();
-        if run {
-            host.free_run()?
-        } else {
-            host.free_disk()?
-        }
-        assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+        host.sh("rm -f /var/full")?;
+        host.put_back("ip")?;
+        assert_ne!(output.status, 0, "{}{}", output.stdout, output.stderr);
         scene.comes_back(&before, begun);
-    }
-    // Full only once the steps are done: when the files are to be written for good.
-    host.at_call("ip", 3, &Mishap::First("dd if=/dev/zero of=/var/full bs=64k >/dev/null 2>&1".to_owned()))?;
-    let begun = Instant::now();
-    let output = scene.deploy();
-    host.sh("rm -f /var/full")?;
-    host.put_back("ip")?;
-    assert_ne!(output.status, 0, "{}{}", output.stdout, output.stderr);
-    scene.comes_back(&before, begun);
-    scene.goes_through();
-    Ok(())
+        scene.goes_through();
+        Ok(())
+    })
 }
 
 #[test]
@@ -312,43 +313,34 @@ fn settle(scene: &Scene<'_>, before: &mut Snapshot, begun: Instant) -> Result {
 
 #[test]
 fn a_reboot_before_the_confirmation_ends_in_the_old_state() -> Result {
-    let lab = lab_or_skip!(Spec::pair());
-    let scene = Scene::new(&lab, Path::Beside)?;
-    let host = lab.host("a");
-    host.reboot()?;
-    let before = scene.before()?; // what the old files make of a boot
-    // The last step is done, and nobody can confirm.
-    let mut child = Killed(scene.start_deploy(60));
-    host.at_call("ping", 1, &Mishap::Hangs)?;
-    let begun = Instant::now();
-    loop {
-        if host.run("test -e /run/wg-friend/deploy/at")?.success() {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "the deploy has not come to its steps");
-    }
-    host.reboot()?;
-    let _ = child.0.kill();
-    host.put_back("ping")?;
-    let difference = scene.before()?.diff(&before);
-    let plan = scene.admin.run(&["plan"]);
-    if difference.is_empty() {
-        assert!(plan.stdout.contains("interrupted") && plan.stdout.contains("newcomer"), "{}", plan.stdout);
-    } else {
-        // The confirmation was faster than the reboot: then all of it has to be there.
-        assert!(plan.stdout.contains("nothing to do"), "{difference}\n{}", plan.stdout);
-    }
-    Ok(())
-}
-
-/// Ends a child with the test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    both(|scene, _| {
+        let host = scene.lab.host("a");
+        let until = |what: &str, line: &str| {
+            let begun = Instant::now();
+            while !host.run(line).unwrap().success() {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+            }
+        };
+        // The admin's own tunnel has to find its server again after a reboot before anything else can.
+        let tunnel_is_back = || scene.lab.host("ctl").sh("ping -c 1 -w 60 10.66.0.1");
+        host.reboot()?;
+        tunnel_is_back()?;
+        let before = scene.before()?; // what the old files make of a boot
+        // Killed as soon as the host has all it needs: it carries the steps out, and nobody confirms.
+        let mut child = scene.start_deploy(60);
+        until("the deploy has not begun", "test -e /run/wg-friend/deploy/token");
+        let _ = child.kill();
+        child.wait().unwrap();
+        until("the steps were not carried out", "ip link show wg0 | grep -q 'mtu 1400'");
+        assert!(host.run("test -e /run/wg-friend/deploy")?.success(), "confirmed by nobody");
+        host.reboot()?;
+        assert_eq!(scene.before()?.diff(&before), "");
+        tunnel_is_back()?;
+        let plan = scene.admin.ok(&["plan"]);
+        assert!(plan.contains("interrupted") && plan.contains("newcomer"), "{plan}");
+        scene.goes_through();
+        Ok(())
+    })
 }
 
 #[test]
