@@ -1,8 +1,5 @@
 //! Machines: adding, changing, removing and trying them.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -15,6 +12,7 @@ use crate::ops::error::which_key;
 use crate::ops::network::change::Mode;
 use crate::ops::network::find;
 use crate::ops::network::setting::Difference;
+use crate::ops::parallel::each;
 
 /// The keys that `host set` knows, with what they take.
 pub const KEYS: &[(&str, &str)] = &[
@@ -273,21 +271,7 @@ pub fn check(
     } else {
         wanted.iter().map(|name| find::host(topology, name)).collect::<Result<_, _>>()?
     };
-    let results: Vec<Mutex<Option<Checked>>> = hosts.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.clamp(1, hosts.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(host), Some(slot)) = (hosts.get(at), results.get(at)) else { break };
-                    let checked = check_one(host, topology, fleet, clock);
-                    *slot.lock().expect("no thread panics with a slot") = Some(checked);
-                }
-            });
-        }
-    });
-    Ok(results.into_iter().filter_map(|slot| slot.into_inner().expect("no thread panics with a slot")).collect())
+    Ok(each(hosts, parallel, |host| check_one(host, topology, fleet, clock)))
 }
 
 fn check_one(host: &Host, topology: &Topology, fleet: &dyn Fleet, clock: &dyn Clock) -> Checked {

@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod error;
 pub mod host;
 pub mod network;
+pub mod parallel;
 pub mod safety;
 
 pub use error::{Error, Kind};

@@ -1,13 +1,11 @@
 //! Asking hosts for their state, many at once, and comparing it with the model.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::db::Store;
 use crate::fleet::{self, Fleet};
 use crate::model::{Actor, Host, Name, Secrets};
 use crate::ops::clock::Clock;
 use crate::ops::error::{Error, similar};
+use crate::ops::parallel::each;
 use crate::wg::compile;
 
 use super::desired::{Deployed, Desired, question};
@@ -53,32 +51,15 @@ pub fn plan(
         jobs.push((host.clone(), desired, deployed, keyless.map(|n| n.name.clone())));
     }
     let journal = Journal::new(store, clock, actor);
-    let done: Vec<Mutex<Option<HostPlan>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-    let queue = Mutex::new(jobs.into_iter().map(Some).collect::<Vec<_>>());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.clamp(1, done.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(slot) = done.get(at) else { break };
-                    let job = queue.lock().expect("no thread panics with the queue").get_mut(at).and_then(Option::take);
-                    let Some((host, desired, deployed, keyless)) = job else { break };
-                    progress.reached(&host.name, Phase::Observing);
-                    let seen = match keyless {
-                        Some(node) => Err(HostError::KeyElsewhere { node }),
-                        None => observe(fleet, &journal, &host, &desired, &secrets, deployed.as_ref()),
-                    };
-                    progress.reached(&host.name, Phase::Observed);
-                    let interrupted = Vec::new();
-                    let plan = HostPlan { host, desired, deployed, seen, interrupted };
-                    *slot.lock().expect("no thread panics with a slot") = Some(plan);
-                }
-            });
-        }
+    let mut hosts = each(jobs, parallel, |(host, desired, deployed, keyless)| {
+        progress.reached(&host.name, Phase::Observing);
+        let seen = match keyless {
+            Some(node) => Err(HostError::KeyElsewhere { node }),
+            None => observe(fleet, &journal, &host, &desired, &secrets, deployed.as_ref()),
+        };
+        progress.reached(&host.name, Phase::Observed);
+        HostPlan { host, desired, deployed, seen, interrupted: Vec::new() }
     });
-    let mut hosts: Vec<HostPlan> =
-        done.into_iter().filter_map(|slot| slot.into_inner().expect("no thread panics with a slot")).collect();
     for host in &mut hosts {
         host.interrupted = reconcile(&journal, host, &secrets)?;
     }

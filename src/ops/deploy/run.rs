@@ -2,9 +2,7 @@
 //! host shows what was intended; whatever keeps us from confirming ends in the old state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -14,6 +12,7 @@ use crate::fleet::{self, Answer, Connection, Fingerprint, Fleet, Observed, Quest
 use crate::model::{Actor, DeploymentState, Host, InterfaceName, Name, PublicKey, Secrets};
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
+use crate::ops::parallel::each;
 use crate::wg::dump::{self, LiveInterface};
 
 use super::change::{Change, Kind};
@@ -99,28 +98,14 @@ pub fn deploy(
 ) -> Result<Vec<HostOutcome>, Error> {
     let Plan { hosts, secrets } = plan;
     let journal = Journal::new(store, clock, actor);
-    let outcomes: Vec<Mutex<Option<Result<HostOutcome, Error>>>> = hosts.iter().map(|_| Mutex::new(None)).collect();
-    let queue = Mutex::new(hosts.into_iter().map(Some).collect::<Vec<_>>());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..options.parallel.clamp(1, outcomes.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(slot) = outcomes.get(at) else { break };
-                    let host =
-                        queue.lock().expect("no thread panics with the queue").get_mut(at).and_then(Option::take);
-                    let Some(host) = host else { break };
-                    let name = host.host.name.clone();
-                    let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
-                    let outcome = run.host(host);
-                    progress.reached(&name, Phase::Done);
-                    *slot.lock().expect("no thread panics with a slot") = Some(outcome);
-                }
-            });
-        }
+    let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
+    let outcomes = each(hosts, options.parallel, |host| {
+        let name = host.host.name.clone();
+        let outcome = run.host(host);
+        progress.reached(&name, Phase::Done);
+        outcome
     });
-    outcomes.into_iter().filter_map(|slot| slot.into_inner().expect("no thread panics with a slot")).collect()
+    outcomes.into_iter().collect()
 }
 
 struct Run<'a> {
@@ -280,7 +265,7 @@ impl Run<'_> {
         &self,
         attempt: &Attempt<'_>,
         connection: &mut dyn Connection,
-        nudge: &[IpAddr],
+        nudge: &[(InterfaceName, IpAddr)],
     ) -> Result<Observed, fleet::Error> {
         let host = &attempt.host.name;
         let script = fleet::observe(attempt.question, nudge);
@@ -513,22 +498,33 @@ fn proven(name: &InterfaceName, peers: &BTreeMap<PublicKey, i64>, observed: &Obs
     shown || !any // when all of them were removed there is nobody left to ask
 }
 
-/// Addresses to ping so that peers which must prove that they live get the chance: a few are enough.
-fn nudge(attempt: &Attempt<'_>) -> Vec<IpAddr> {
+/// How many peers of an interface are pinged at most.
+const NUDGED: usize = 8;
+
+/// Addresses to ping so that peers which must prove that they live get the chance: a few of each interface are enough.
+fn nudge(attempt: &Attempt<'_>) -> Vec<(InterfaceName, IpAddr)> {
     let interfaces = attempt.desired.interfaces.iter();
     let asked = interfaces.filter_map(|i| attempt.alive.get(&i.name).map(|peers| (i, peers)));
-    let addresses = asked.flat_map(|(i, peers)| addresses_of_peers(i, &peers.keys().copied().collect()));
-    addresses.take(8).collect()
+    asked
+        .flat_map(|(i, peers)| {
+            let addresses = addresses_of_peers(i, &peers.keys().copied().collect());
+            addresses.into_iter().take(NUDGED).map(|address| (i.name.clone(), address))
+        })
+        .collect()
 }
 
 /// Whether a difference found before confirming speaks against the deploy. Files and boot set-up come with the
-/// confirmation. How the host lists new rules is only known from then on: that nft took them is enough. A peer whose
-/// endpoint counts as lost because it hasn't shaken hands yet isn't held against it either.
+/// confirmation. How the host lists new rules is only known from then on: that nft took them is enough; and so it is that
+/// wg took an endpoint whose address a name stands for. A peer whose endpoint counts as lost because it hasn't shaken
+/// hands yet isn't held against it either.
 fn counts_before_confirming(change: &Change, attempt: &Attempt<'_>) -> bool {
     match change.kind {
         Kind::File | Kind::FileExtra | Kind::Boot => false,
         Kind::Firewall => change.after.is_none() || change.before.as_deref() == Some("missing"),
-        Kind::Endpoint => attempt.changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == change.subject),
+        Kind::Endpoint => {
+            let is_address = change.after.as_ref().is_some_and(|after| after.parse::<SocketAddr>().is_ok());
+            is_address && attempt.changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == change.subject)
+        }
         _ => true,
     }
 }

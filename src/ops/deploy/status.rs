@@ -1,8 +1,6 @@
 //! Who is connected: the links of the model, as the hosts see them right now or as the last deploys left them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
@@ -10,6 +8,7 @@ use crate::db::Database;
 use crate::fleet::{self, Fleet, Observed, Question, read_observation};
 use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
 use crate::ops::error::Error;
+use crate::ops::parallel::each;
 use crate::wg::{NodeConfig, compile};
 
 use super::diff::SESSION_SECONDS;
@@ -108,39 +107,24 @@ pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<S
         .map(|host| (host, nodes_on(&topology, &compiled, &host.name)))
         .filter(|(_, nodes)| !nodes.is_empty())
         .collect();
-    let answers: Vec<Mutex<Option<Result<Observed, fleet::Error>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.clamp(1, jobs.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some((host, nodes)), Some(slot)) = (jobs.get(at), answers.get(at)) else { break };
-                    let answer = ask(fleet, host, nodes);
-                    *slot.lock().expect("no thread panics with a slot") = Some(answer);
-                }
-            });
-        }
-    });
+    let answers = each(jobs.iter().collect(), parallel, |(host, nodes)| ask(fleet, host, nodes));
     let mut hosts = Vec::new();
     let mut links = Vec::new();
-    for ((host, nodes), slot) in jobs.iter().zip(answers) {
+    for ((host, nodes), answer) in jobs.iter().zip(answers) {
         let mut status = host_status(database, host)?;
-        let answer = slot.into_inner().expect("no thread panics with a slot");
         match &answer {
-            Some(Ok(observed)) => {
+            Ok(observed) => {
                 status.reachable = Some(true);
                 status.uptime = Some(observed.system.uptime);
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 status.reachable = Some(false);
                 status.error = Some(error.to_string());
                 status.hint = error.hint();
             }
-            None => {}
         }
         hosts.push(status);
-        let observed = answer.as_ref().and_then(|a| a.as_ref().ok());
+        let observed = answer.as_ref().ok();
         links.extend(nodes.iter().flat_map(|node| links_of(&topology, host, node, observed)));
     }
     Ok(Status { hosts, links: one_end_each(&topology, links) })
