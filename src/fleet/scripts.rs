@@ -1,11 +1,12 @@
 //! The scripts that run on hosts, put together from `templates/host/` and quoted values.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::model::{Become, Name};
+use crate::model::{Become, InterfaceName, Name};
 
 use super::question::{Fingerprint, Question, sysctl_path};
 use super::{Answer, AnswerError, Error};
@@ -114,9 +115,10 @@ fn ours(question: &Question) -> String {
     )
 }
 
-/// Asks a host for its state. `nudge`: addresses to ping first, so that their peers show whether they live.
-pub fn observe(question: &Question, nudge: &[std::net::IpAddr]) -> Script {
-    let nudge: Vec<String> = nudge.iter().map(ToString::to_string).collect();
+/// Asks a host for its state. `nudge`: addresses to ping first, each through an interface, so that peers there show
+/// whether they live.
+pub fn observe(question: &Question, nudge: &[(InterfaceName, IpAddr)]) -> Script {
+    let nudge: Vec<String> = nudge.iter().map(|(interface, address)| format!("{interface}/{address}")).collect();
     let body = format!("{}W_NUDGE={}\n{OBSERVE}", ours(question), quote(&nudge.join(" ")));
     Script::new("observe", &boundary(), ANSWER, &body)
 }

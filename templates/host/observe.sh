@@ -1,7 +1,8 @@
-# One round trip: all there is to know about a host. W_NUDGE: addresses to ping first, so that peers show whether they live.
+# One round trip: all there is to know about a host. W_NUDGE: INTERFACE/ADDRESS words to ping first, so that peers show
+# whether they live.
 w_main() {
 	if [ -n "$W_NUDGE" ]; then
-		for w_a in $W_NUDGE; do ping -n -c 1 -W 1 "$w_a" >/dev/null 2>&1 & done
+		for w_a in $W_NUDGE; do ping -n -c 1 -W 1 -I "${w_a%%/*}" "${w_a#*/}" >/dev/null 2>&1 & done
 		wait
 	fi
 	w_init

@@ -1,12 +1,13 @@
 //! What a host should have, and what it had when a deploy was last confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::fleet::Question;
-use crate::model::{InterfaceName, Name, PresharedKey, Secrets, Topology};
+use crate::model::{Cidr, InterfaceName, Name, PresharedKey, PublicKey, Secrets, Topology};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, config, runtime};
 
 /// Everything that wg-friend wants on one host.
@@ -100,11 +101,19 @@ pub(super) fn preshared<'a>(secrets: &'a Secrets, peer: &PeerConfig) -> Option<&
     secrets.preshared.get(&peer.link)
 }
 
-/// Returns the addresses in the VPN behind an interface's peers that can be pinged to see whether they live.
-pub(super) fn addresses_of_peers(
-    interface: &InterfaceConfig,
-    of: &BTreeSet<crate::model::PublicKey>,
-) -> Vec<std::net::IpAddr> {
+/// Where nobody is (RFC 5737), for a peer behind which is the whole internet.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// Returns addresses to ping through an interface to see whether these peers of it live: each one's own, else any behind
+/// it. It needn't answer: the ping itself makes both shake hands.
+pub(super) fn addresses_of_peers(interface: &InterfaceConfig, of: &BTreeSet<PublicKey>) -> Vec<IpAddr> {
+    let own = |peer: &PeerConfig| peer.allowed_ips.iter().find(|a| a.is_host()).map(|a| a.net().addr());
+    let ours = |address: &IpAddr| interface.addresses.iter().any(|a| a.address() == *address);
+    let behind = |peer: &PeerConfig| {
+        let prefixes = peer.allowed_ips.iter().filter(|a| !a.is_default());
+        let inside = prefixes.flat_map(|a| a.net().hosts().take(2)).find(|address| !ours(address));
+        inside.or_else(|| peer.allowed_ips.contains(&Cidr::ALL4).then_some(NOBODY))
+    };
     let peers = interface.peers.iter().filter(|p| of.contains(&p.public_key));
-    peers.filter_map(|p| p.allowed_ips.iter().find(|a| a.is_host()).map(|a| a.net().addr())).collect()
+    peers.filter_map(|p| own(p).or_else(|| behind(p))).collect()
 }

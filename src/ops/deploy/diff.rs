@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{Observed, ObservedInterface};
-use crate::model::{EndpointHost, InterfaceName, PresharedKey, PublicKey, Secrets};
+use crate::model::{Endpoint, EndpointHost, InterfaceName, PresharedKey, PublicKey, Secrets};
 use crate::wg::dump::LivePeer;
 use crate::wg::{InterfaceConfig, PeerConfig, runtime};
 
@@ -189,7 +189,7 @@ impl Context<'_> {
             changes.push(with(differs, words(live.keepalive), words(peer.keepalive)));
         }
         if let Some(endpoint) = &peer.endpoint {
-            let moved_here = was.is_some_and(|w| w.endpoint.as_ref() != Some(endpoint));
+            let moved_here = was.is_some_and(|w| w.endpoint.as_ref() != Some(endpoint)) && !is_at(live, endpoint);
             if moved_here || self.lost(peer, live) {
                 let was = live.endpoint.map_or("none".to_owned(), |e| e.to_string());
                 let differs = change(name, Kind::Endpoint, &peer.name, cause(!moved_here));
@@ -202,12 +202,9 @@ impl Context<'_> {
     /// come from is right (roaming).
     fn lost(&self, peer: &PeerConfig, live: &LivePeer) -> bool {
         let elsewhere = match (&peer.endpoint, live.endpoint) {
-            (Some(wanted), Some(seen)) => match wanted.host {
-                EndpointHost::Address(address) => (address, wanted.port.get()) != (seen.ip(), seen.port()),
-                EndpointHost::Name(_) => false, // which address a name has is for the host to find out
-            },
-            (Some(_), None) => true,
-            (None, _) => false,
+            // Which address a name has is for the host to find out.
+            (Some(Endpoint { host: EndpointHost::Name(_), .. }), Some(_)) | (None, _) => false,
+            (Some(wanted), _) => !is_at(live, wanted),
         };
         let clock = self.observed.system.clock;
         elsewhere && live.latest_handshake.is_none_or(|time| clock - time > SESSION_SECONDS)
@@ -237,6 +234,16 @@ impl Context<'_> {
                 }
             }
         }
+    }
+}
+
+/// Whether a peer is at an endpoint. Of a name that can't be said.
+fn is_at(live: &LivePeer, endpoint: &Endpoint) -> bool {
+    match endpoint.host {
+        EndpointHost::Address(address) => {
+            live.endpoint.is_some_and(|seen| (seen.ip(), seen.port()) == (address, endpoint.port.get()))
+        }
+        EndpointHost::Name(_) => false,
     }
 }
 

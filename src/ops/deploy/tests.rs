@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::change::{Cause, Kind};
-use super::desired::{Deployed, Desired, Version};
+use super::desired::{Deployed, Desired, Version, addresses_of_peers};
 use super::diff;
 use super::steps::{Steps, steps};
 use crate::fleet::{Answer, Observed, Question, read_observation};
@@ -242,6 +242,37 @@ fn a_peer_that_roams_is_no_difference_until_it_is_lost() {
         changes(&scene, Some(&scene.deployed()), &scene.observed(&stale)),
         ["drift wg0 ~ endpoint office 203.0.113.9:4711 -> 198.51.100.77:51820"]
     );
+}
+
+#[test]
+fn a_peer_that_is_where_the_model_has_moved_it_is_no_difference() {
+    let mut scene = Scene::new();
+    let before = scene.deployed();
+    let good = scene.answer();
+    let office = |scene: &mut Scene, endpoint: &str| {
+        let node = scene.topology.nodes.iter_mut().find(|n| n.name.as_str() == "office").unwrap();
+        node.endpoint = Some(endpoint.parse().unwrap());
+    };
+    office(&mut scene, "198.51.100.77:51820");
+    let endpoints = |scene: &Scene| {
+        let all = changes(scene, Some(&before), &scene.observed(&good));
+        all.into_iter().filter(|c| c.contains("endpoint")).collect::<Vec<_>>()
+    };
+    assert_eq!(endpoints(&scene), ["pending wg0 ~ endpoint office 203.0.113.9:4711 -> 198.51.100.77:51820"]);
+    office(&mut scene, "203.0.113.9:4711");
+    assert_eq!(endpoints(&scene), Vec::<String>::new());
+}
+
+#[test]
+fn every_peer_can_be_pinged_through_its_own_interface() {
+    let desired = Scene::new().desired();
+    for interface in desired.interfaces.iter().filter(|i| !i.peers.is_empty()) {
+        let peers = interface.peers.iter().map(|p| p.public_key).collect();
+        let addresses = addresses_of_peers(interface, &peers);
+        assert_eq!(addresses.len(), peers.len(), "{}", interface.name);
+        let ours = |address| interface.addresses.iter().any(|a| a.address() == address);
+        assert!(!addresses.into_iter().any(ours), "{}", interface.name);
+    }
 }
 
 #[test]
