@@ -3,7 +3,7 @@
 //!
 //! The folders are the architecture, and imports run one way: the faces ([`cli`]) call [`ops`]; `ops` uses the store
 //! ([`db`]), the hosts ([`fleet`]), the WireGuard language ([`wg`]) and the templates ([`render`]); all of them speak in
-//! the nouns of [`model`]. `tests/architecture.rs` fails on an arrow in another direction.
+//! the nouns of [`model`]. `tests/it/architecture.rs` fails on an arrow in another direction.
 
 pub mod cli;
 pub mod db;

@@ -35,13 +35,22 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     }
     commands.reverse();
     let now = context.clock.now();
-    context.out.show(&commands, |commands| {
+    context.out.show(&Report { host: &args.host, commands: &commands }, |Report { commands, .. }| {
         if commands.is_empty() {
             return format!("nothing was run on {} yet\n", args.host);
         }
         commands.iter().map(|command| entry(command, now)).collect()
     })?;
     Ok(Exit::Done)
+}
+
+/// What is printed for programs.
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    /// Whose log it is.
+    host: &'a Name,
+    /// The entries, the newest last.
+    commands: &'a [Command],
 }
 
 fn entry(command: &Command, now: chrono::DateTime<chrono::Utc>) -> String {

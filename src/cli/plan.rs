@@ -7,7 +7,7 @@ use crate::fleet::RealFleet;
 use crate::model::{Name, Severity};
 use crate::ops::Error;
 use crate::ops::deploy::report::{HostReport, PlanReport};
-use crate::ops::deploy::{Cause, Change, Disruption};
+use crate::ops::deploy::{Cause, Change, Disruption, Kind};
 
 /// Show what would change on each host
 ///
@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// Only these hosts [default: all]
     #[arg(value_name = "HOST")]
     hosts: Vec<String>,
-    /// End with 3 when there are differences, 4 when a host could not be looked at
+    /// End with 3 when there are differences
     #[arg(long)]
     exit_code: bool,
     /// Hosts to talk to at once
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         context.out.note(format_args!("carry it out with {}", paint(style::CODE, "wg-friend deploy")));
     }
     Ok(match &report {
-        report if args.exit_code && report.failed > 0 => Exit::SomeHosts,
+        report if report.failed > 0 => Exit::SomeHosts,
         report if args.exit_code && report.changes > 0 => Exit::Differences,
         _ => Exit::Done,
     })
@@ -115,10 +115,10 @@ fn change_line(change: &Change) -> String {
     match change.disruption {
         Disruption::Live => {}
         Disruption::Rekey => line.push_str(&format!("  {}", paint(style::WARN, "peers shake hands anew"))),
-        Disruption::Restart if change.before.is_some() || change.after.is_none() => {
+        Disruption::Restart if change.kind == Kind::Restart => {
             line.push_str(&format!("  {}", paint(style::BAD, "goes down and up")));
         }
-        Disruption::Restart => {}
+        Disruption::Restart => {} // comes or goes, which the line says
     }
     line
 }

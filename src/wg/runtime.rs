@@ -19,6 +19,9 @@ pub fn routes(config: &InterfaceConfig) -> BTreeSet<Route> {
     wanted
 }
 
+/// The kernel setting by which a host forwards IPv6, and stops to be configured like a mere host.
+pub const FORWARDING6: &str = "net.ipv6.conf.all.forwarding";
+
 /// The kernel setting that wg-quick makes for a default route, and leaves behind.
 pub const SRC_VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
 

@@ -42,6 +42,12 @@ w_check_nft() { nft -c -f "$D/new/$1" || { echo "nft does not take the new $1"; 
 
 # What undoing needs.
 w_save_key() { wg show "$1" private-key > "$D/old/$1.key"; }
+w_save_ra() {
+	for w_f in /proc/sys/net/ipv6/conf/*/accept_ra; do
+		read -r w_v < "$w_f" && [ "$w_v" = 1 ] && echo "$w_f"
+	done > "$D/old/accept_ra"
+	:
+}
 w_save_table() { nft list table inet "$1" > "$D/old/$1.nft" 2>/dev/null || rm -f "$D/old/$1.nft"; }
 
 w_arm() {

@@ -74,6 +74,10 @@ w_load_table() {
 	} | nft -f -
 }
 
+# Lets the interfaces that listened to router advertisements go on listening while the host forwards, and back.
+w_keep_ra() { while read -r w_f; do echo 2 > "$w_f"; done < "$D/old/accept_ra"; }
+w_return_ra() { while read -r w_f; do [ ! -e "$w_f" ] || echo 1 > "$w_f"; done < "$D/old/accept_ra"; }
+
 w_restore_table() {
 	if [ -s "$D/old/$1.nft" ]; then
 		w_load_table "$D/old/$1.nft" "$1"

@@ -1,7 +1,7 @@
 //! What keeps one host from being planned or deployed. Other hosts are not held up by it.
 
 use crate::fleet;
-use crate::model::Name;
+use crate::model::{InterfaceName, Name};
 
 use super::change::Change;
 
@@ -24,6 +24,14 @@ pub enum HostError {
     NoResolver {
         /// Which host.
         host: Name,
+    },
+    /// There is an interface of that name already, and it isn't ours.
+    #[error("host `{host}` has an interface `{interface}` already, with another key: somebody else's network")]
+    Taken {
+        /// Which host.
+        host: Name,
+        /// Which interface.
+        interface: InterfaceName,
     },
     /// A config can't be written without its key.
     #[error("the private key of `{node}` is not held here, so its host can't be deployed to")]
@@ -81,6 +89,9 @@ impl HostError {
             Self::NoResolver { .. } => Some(
                 "install openresolv or systemd-resolved there, or leave its DNS alone with `wg-friend set NODE dns=none`".to_owned(),
             ),
+            Self::Taken { interface, .. } => Some(format!(
+                "call ours differently with `wg-friend set NODE interface=NAME`, or, if it is not needed any more, take it down there and remove /etc/wireguard/{interface}.conf"
+            )),
             Self::KeyElsewhere { node } => Some(format!("give it a key that is held with `wg-friend rotate {node}`")),
             Self::Busy { seconds, .. } => {
                 Some(format!("it is over in {} s at the latest; try again then", seconds.max(&1)))

@@ -1,8 +1,8 @@
 //! Asking hosts for their state, many at once, and comparing it with the model.
 
 use crate::db::Store;
-use crate::fleet::{self, Fleet};
-use crate::model::{Actor, Host, Name, Secrets};
+use crate::fleet::{self, Fleet, Observed};
+use crate::model::{Actor, Host, InterfaceName, Name, PrivateKey, Secrets};
 use crate::ops::clock::Clock;
 use crate::ops::error::{Error, similar};
 use crate::ops::parallel::each;
@@ -91,6 +91,30 @@ fn observe(
     if !missing.is_empty() {
         return Err(HostError::Tools { host: host.name.clone(), missing });
     }
+    if let Some(interface) = somebody_elses(desired, deployed, secrets, &observed) {
+        return Err(HostError::Taken { host: host.name.clone(), interface });
+    }
     let changes = diff(desired, secrets, deployed, &observed);
     Ok(Seen { observed, question, changes, connection })
+}
+
+/// Returns an interface that the host has already and that isn't ours: nothing of that name was ever deployed there, and
+/// what runs or lies there holds another key.
+fn somebody_elses(
+    desired: &Desired,
+    deployed: Option<&Deployed>,
+    secrets: &Secrets,
+    observed: &Observed,
+) -> Option<InterfaceName> {
+    let new = desired.interfaces.iter().filter(|i| deployed.is_none_or(|d| d.interface(&i.name).is_none()));
+    let foreign = new.filter(|interface| {
+        let key = secrets.private.get(&interface.id).map(PrivateKey::expose_base64);
+        let in_file =
+            |content: &[u8]| key.as_ref().is_some_and(|k| content.windows(k.len()).any(|w| w == k.as_bytes()));
+        let runs = observed.interfaces.get(&interface.name);
+        let lies = observed.files.get(&format!("{}.conf", interface.name));
+        runs.is_some_and(|seen| seen.live.public_key.is_some_and(|k| k != interface.public_key))
+            || lies.is_some_and(|file| !in_file(&file.content))
+    });
+    foreign.map(|interface| interface.name.clone()).next()
 }

@@ -283,7 +283,7 @@ impl Run<'_> {
         self.progress.reached(&attempt.host.name, Phase::Confirming);
         let give_up =
             Duration::from_secs(self.options.confirm_within.saturating_sub(self.options.confirm_within / 5).max(3));
-        let mut why;
+        let mut why = "the host took it back".to_owned();
         loop {
             let mut connected = None;
             match self.fleet.connect(attempt.host) {
@@ -292,7 +292,7 @@ impl Run<'_> {
                         Ok(Judgement::Good(fingerprint)) => {
                             return self.commit(attempt, connection.as_mut(), &fingerprint);
                         }
-                        Ok(Judgement::Gone(outcome)) => return self.settle(attempt, outcome),
+                        Ok(Judgement::Gone(seen)) => return self.settle(attempt, &seen, why),
                         Ok(Judgement::Not(reason)) => why = reason,
                         Err(error) => why = error.to_string(),
                     }
@@ -409,11 +409,11 @@ impl Run<'_> {
         }
     }
 
-    fn settle(&self, attempt: &Attempt<'_>, observed: Box<Observed>) -> Result<Outcome, Error> {
+    fn settle(&self, attempt: &Attempt<'_>, observed: &Observed, why: String) -> Result<Outcome, Error> {
         if observed.pending.as_ref().is_some_and(|p| p.token == attempt.token) {
-            return self.wait_for_the_watchdog(attempt, "the host decided before we did".to_owned());
+            return self.wait_for_the_watchdog(attempt, why); // somebody decides right now
         }
-        self.settle_for(attempt, &observed, "the host took it back".to_owned())
+        self.settle_for(attempt, observed, why)
     }
 
     /// Reads from a host that is done with the deploy how it ended.

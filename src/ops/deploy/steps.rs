@@ -151,8 +151,15 @@ impl Builder<'_> {
     }
 
     fn sysctl(&mut self, key: &str, value: &str, before: &str) {
-        let undo = if before == "unset" { ":".to_owned() } else { set_sysctl(key, before) };
-        self.step(format!("set {key} to {value}"), set_sysctl(key, value), undo);
+        let mut run = set_sysctl(key, value);
+        let mut undo = if before == "unset" { ":".to_owned() } else { set_sysctl(key, before) };
+        if key == runtime::FORWARDING6 {
+            // Or the host would lose its own IPv6 default route when it next expires; see `wg::config`.
+            self.checks.push("w_save_ra".to_owned());
+            run = format!("w_keep_ra && {run}");
+            undo.push_str("; w_return_ra");
+        }
+        self.step(format!("set {key} to {value}"), run, undo);
     }
 
     fn firewall(&mut self, name: &InterfaceName, wanted: Option<&InterfaceConfig>, was: Option<&InterfaceConfig>) {
@@ -334,6 +341,10 @@ impl Builder<'_> {
         for (key, value) in by_hooks.chain(by_wg_quick) {
             if let Some(before) = self.observed.sysctls.get(key).filter(|before| *before != value) {
                 let _ = write!(settings, "; {}", set_sysctl(key, before));
+                if key == runtime::FORWARDING6 {
+                    self.checks.push("w_save_ra".to_owned());
+                    settings.push_str("; w_return_ra");
+                }
             }
         }
         if runs {

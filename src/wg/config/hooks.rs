@@ -1,8 +1,8 @@
 //! What the kernel needs around an interface, as wg-quick(8) hooks.
 
 use crate::model::Cidr;
-use crate::wg::firewall;
 use crate::wg::interface::{InterfaceConfig, Route, Rule};
+use crate::wg::{firewall, runtime};
 
 use super::DIRECTORY;
 
@@ -13,6 +13,12 @@ pub(super) struct Hook {
     pub(super) command: String,
 }
 
+/// A host that forwards IPv6 stops listening to router advertisements where `accept_ra` is 1, and loses its own default
+/// route when the last one expires: minutes later, when nobody looks any more. With 2 it goes on listening
+/// (Documentation/networking/ip-sysctl in the kernel's source).
+const KEEP_ROUTER_ADVERTISEMENTS: &str =
+    "for i in /proc/sys/net/ipv6/conf/*/accept_ra; do if [ \"$(cat $i)\" = 1 ]; then echo 2 > $i; fi; done";
+
 /// Returns the hooks of an interface, in the order in which they are written.
 pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
     let mut hooks = Vec::new();
@@ -22,6 +28,9 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
         hook("PreUp", format!("nft -f {DIRECTORY}/{}", firewall::file_name(&interface.name)));
     }
     for sysctl in &interface.sysctls {
+        if sysctl.key == runtime::FORWARDING6 {
+            hook("PostUp", KEEP_ROUTER_ADVERTISEMENTS.to_owned());
+        }
         hook("PostUp", format!("sysctl -q -w {}={}", sysctl.key, sysctl.value));
     }
     for route in &interface.routes {

@@ -47,7 +47,7 @@ fn a_remote_has_a_plain_file() {
 
 #[test]
 fn a_router_forwards_and_loads_its_firewall() {
-    insta::assert_snapshot!(masked(&Fixture::everything(), "depot", "wg0.conf"), @"
+    insta::assert_snapshot!(masked(&Fixture::everything(), "depot", "wg0.conf"), @r#"
     # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
     # depot, public key rQNEa7Zs3vHtI2QIBVpovUNDd2xdmeSdT8h+3AZH5BQ=
     [Interface]
@@ -57,6 +57,7 @@ fn a_router_forwards_and_loads_its_firewall() {
     MTU = 1420
     PreUp = nft -f /etc/wireguard/wgf-wg0.nft
     PostUp = sysctl -q -w net.ipv4.ip_forward=1
+    PostUp = for i in /proc/sys/net/ipv6/conf/*/accept_ra; do if [ "$(cat $i)" = 1 ]; then echo 2 > $i; fi; done
     PostUp = sysctl -q -w net.ipv6.conf.all.forwarding=1
     PostDown = nft 'table inet wgf_wg0; delete table inet wgf_wg0'
 
@@ -66,7 +67,7 @@ fn a_router_forwards_and_loads_its_firewall() {
     PresharedKey = (hidden)
     AllowedIPs = 10.66.0.0/24, 192.168.1.0/24, 192.168.10.0/24, fd00:10::/64, fd00:66::/64
     Endpoint = hub.example.com:51820
-    ");
+    "#);
 }
 
 #[test]

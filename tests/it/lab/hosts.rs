@@ -35,7 +35,10 @@ fn hosts_of_every_kind_are_deployed_to_and_are_as_deployed_after_a_reboot() -> R
     for node in ["units", "port", "deep"] {
         admin.ok(&["add", "remote", node, "--device", "server", "--host", node]);
     }
+    let listens = || lab.host("hub").sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra");
+    lab.host("hub").sh("echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_ra")?;
     admin.ok(&["deploy", "--yes"]);
+    assert_eq!(listens()?.trim(), "2", "a host that forwards goes on listening to its router");
     let plan = admin.ok(&["plan"]);
     assert!(plan.contains("4 hosts are as they should be") || plan.contains("nothing to do"), "{plan}");
     for node in ["units", "port", "deep"] {
@@ -111,6 +114,13 @@ fn a_host_that_can_not_be_worked_on_says_why_and_what_to_do() -> Result {
     let said = plan(&admin, "hub");
     assert!(said.contains("is unknown to ssh") && said.contains("fingerprint"), "{said}");
     lab.write_ssh_config("")?;
+
+    let theirs = "[Interface]\nPrivateKey = gI6EdUSYvn8ugXOt8QQD6Yc+JyiZxIhp3GInSWRfWGE=\nListenPort = 51820\n";
+    lab.host("hub").sh("mkdir -p -m 700 /etc/wireguard")?;
+    lab.host("hub").write("/etc/wireguard/wg0.conf", theirs)?;
+    let said = plan(&admin, "hub");
+    assert!(said.contains("somebody else's network") && said.contains("interface=NAME"), "{said}");
+    lab.host("hub").sh("rm /etc/wireguard/wg0.conf")?;
 
     // One that can't be worked on holds up no other, and the exit code says that some failed.
     let output = admin.run(&["deploy", "--yes"]);
