@@ -1,13 +1,12 @@
 //! `deploy`: bringing hosts to what the model says.
 
 use super::output::{paint, paint_code, style};
-use super::plan::{names, render};
+use super::plan::{Looked, look, render};
 use super::progress::Line;
 use super::{Context, Exit};
-use crate::fleet::RealFleet;
 use crate::ops::Error;
 use crate::ops::deploy::report::PlanReport;
-use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy, plan};
+use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy};
 
 /// Bring hosts to what the model says, without locking anyone out
 ///
@@ -32,16 +31,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let mut store = context.store()?;
-    let fleet = RealFleet::new()?;
-    let hosts = names(&args.hosts)?;
-    let parallel = args.parallel.unwrap_or(context.settings.parallel);
-    let actor = context.actor();
-    let line = Line::new(context);
-    let plan = plan(&mut store, &fleet, &context.clock, &actor, &hosts, parallel, &line)?;
-    drop(line);
+    let Looked { mut store, fleet, plan } = look(context, &args.hosts, args.parallel)?;
     let report = PlanReport::from(&plan);
-    if context.dry_run || report.changes == 0 {
+    if context.dry_run || (report.changes == 0 && !context.out.is_json()) {
         context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
         return Ok(if report.failed > 0 { Exit::SomeHosts } else { Exit::Done });
     }
@@ -50,11 +42,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         context.out.note("");
     }
     let differing = report.hosts.iter().filter(|h| !h.changes.is_empty()).count();
-    context.confirm(&format!("Deploy to {differing} host{}?", if differing == 1 { "" } else { "s" }))?;
+    if differing > 0 {
+        context.confirm(&format!("Deploy to {differing} host{}?", if differing == 1 { "" } else { "s" }))?;
+    }
 
+    let actor = context.actor();
     let options = Options {
         confirm_within: args.confirm_timeout.unwrap_or(context.settings.confirm_timeout),
-        parallel,
+        parallel: args.parallel.unwrap_or(context.settings.parallel),
         check_handshakes: !args.no_handshake_check,
         owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
     };

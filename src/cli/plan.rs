@@ -3,11 +3,12 @@
 use super::output::{paint, paint_code, style};
 use super::progress::Line;
 use super::{Context, Exit};
+use crate::db::Store;
 use crate::fleet::RealFleet;
 use crate::model::{Name, Severity};
 use crate::ops::Error;
 use crate::ops::deploy::report::{HostReport, PlanReport};
-use crate::ops::deploy::{Cause, Change, Disruption, Kind};
+use crate::ops::deploy::{self, Cause, Change, Disruption, Kind, Plan};
 
 /// Show what would change on each host
 ///
@@ -30,14 +31,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let mut store = context.store()?;
-    let fleet = RealFleet::new()?;
-    let hosts = names(&args.hosts)?;
-    let parallel = args.parallel.unwrap_or(context.settings.parallel);
-    let actor = context.actor();
-    let line = Line::new(context);
-    let plan = crate::ops::deploy::plan(&mut store, &fleet, &context.clock, &actor, &hosts, parallel, &line)?;
-    drop(line);
+    let Looked { plan, .. } = look(context, &args.hosts, args.parallel)?;
     let report = PlanReport::from(&plan);
     context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
     if report.changes > 0 {
@@ -50,8 +44,25 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     })
 }
 
-/// Reads names of hosts.
-pub(super) fn names(given: &[String]) -> Result<Vec<Name>, Error> {
+/// What looking at hosts leaves open for whoever goes on: the store, the way to the hosts, and the plan.
+pub(super) struct Looked {
+    pub(super) store: Store,
+    pub(super) fleet: RealFleet,
+    pub(super) plan: Plan,
+}
+
+/// Looks at hosts, and shows meanwhile how far they are.
+pub(super) fn look(context: &Context, hosts: &[String], parallel: Option<usize>) -> Result<Looked, Error> {
+    let mut store = context.store()?;
+    let fleet = RealFleet::new()?;
+    let hosts = names(hosts)?;
+    let parallel = parallel.unwrap_or(context.settings.parallel);
+    let line = Line::new(context);
+    let plan = deploy::plan(&mut store, &fleet, &context.clock, &context.actor(), &hosts, parallel, &line)?;
+    Ok(Looked { store, fleet, plan })
+}
+
+fn names(given: &[String]) -> Result<Vec<Name>, Error> {
     given.iter().map(|name| name.parse().map_err(|e| Error::value("HOST", e))).collect()
 }
 
