@@ -26,7 +26,6 @@ find /etc/wireguard /var/lib/wg-friend /etc/rc.local /etc/wg-friend /etc/systemd
 	stat -c '%F %a %U:%G' "$path"
 	if [ -L "$path" ]; then readlink "$path"; elif [ -f "$path" ]; then cat "$path"; fi
 done
-section 'units enabled'; systemctl list-unit-files --state=enabled --no-legend --no-pager 2>/dev/null
 section 'units active'; systemctl list-units --state=active --no-legend --no-pager --plain 'wg-*' 2>/dev/null | awk '{print $1, $3, $4}'
 for i in $(wg show interfaces 2>/dev/null | tr ' ' '\n' | sort); do
 	section "wg $i"; wg showconf "$i" | grep -v '^Endpoint'

@@ -205,7 +205,11 @@ impl Vm<'_> {
         if up {
             return Ok(());
         }
-        let log = |name: String| fs::read_to_string(self.lab.dir().join("log").join(name)).unwrap_or_default();
+        let log = |name: String| {
+            let text = fs::read_to_string(self.lab.dir().join("log").join(name)).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(30)..].join("\n")
+        };
         let (qemu, console) = (log(format!("vm-{}", self.name)), log(format!("vm-{}.console", self.name)));
         Err(Error::Failed(format!("{} doesn't answer:\n{qemu}\n{console}", self.name)))
     }

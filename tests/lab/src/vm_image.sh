@@ -60,12 +60,16 @@ done
 cat >"$ramdisk/init" <<'END'
 #!/bin/sh
 export PATH=/bin
-busybox --install -s /bin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 for module in /modules/*; do insmod "$module"; done
-until [ -b /dev/vda ]; do sleep 0.1; done
+tries=0
+until [ -b /dev/vda ] || [ $tries = 300 ]; do
+	tries=$((tries + 1))
+	sleep 0.1
+done
 mount -t ext4 /dev/vda /new
 for word in $(cat /proc/cmdline); do
 	case $word in
