@@ -131,10 +131,10 @@ w_reserve() {
 }
 w_unreserve() {
 	for w_f in $W_NEW; do rm -f "/etc/wireguard/.$w_f.wg-friend"; done
-	! [ -d /etc/wireguard ] || sync /etc/wireguard 2>/dev/null || sync # or a power cut brings them back
 	rm -f /var/lib/wg-friend/deployed.new
 	rmdir /var/lib/wg-friend 2>/dev/null || :
 	[ ! -e "$D/made" ] || rmdir /etc/wireguard 2>/dev/null || :
+	sync /etc/wireguard /var/lib 2>/dev/null || sync # or a power cut brings them back
 }
 
 # Makes what runs last. May run again after it was interrupted. The firewall's files sort before the interfaces', and
