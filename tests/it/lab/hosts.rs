@@ -63,6 +63,14 @@ fn hosts_of_every_kind_are_deployed_to_and_are_as_deployed_after_a_reboot() -> R
         assert_eq!(look().diff(&before), "", "{node} after a reboot");
     }
     assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+    // An endpoint given by name, which no comparison of addresses can confirm.
+    for node in ["units", "port", "deep"] {
+        lab.host(node).sh("echo 198.51.100.10 vpn.example.com >> /etc/hosts")?;
+    }
+    admin.ok(&["set", "hub", "endpoint=vpn.example.com"]);
+    admin.ok(&["deploy", "--yes"]);
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+    lab.host("port").sh("ping -c 1 -w 20 10.66.0.1")?;
     // A change, and the interface's end, under systemd too.
     admin.ok(&["set", "units", "mtu=1380"]);
     admin.ok(&["deploy", "units", "--yes"]);
