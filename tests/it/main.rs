@@ -4,5 +4,6 @@ mod architecture;
 mod cli;
 mod docs;
 mod env;
+mod fuzz;
 mod lab;
 mod secrets;

@@ -122,6 +122,7 @@ fn a_deploy_shows_no_secret_to_other_processes_and_leaves_none_outside_of_etc_wi
     run(&["plan", "-vv"]);
     run(&["deploy", "--yes", "-vv"]);
     // A second deploy changes keys of interfaces and links that are up; a third takes a peer away.
+    run(&["rotate", "hub", "--reason", "yearly"]);
     run(&["rotate", "alice", "--reason", "phone lost"]);
     learn(&admin, &mut scanner);
     run(&["deploy", "--yes", "--json"]);
