@@ -54,3 +54,8 @@ need_lab() {
 		iptables=iptables ip=iproute2 ping=iputils-ping sysctl=procps socat=socat sudo=sudo unshare=util-linux \
 		tcpdump=tcpdump iperf3=iperf3 zbarimg=zbar-tools
 }
+
+# What the second tier of the lab is made of: a virtual machine, for ./test --long.
+need_vm() {
+	need qemu-system-x86_64=qemu-system-x86 debootstrap=debootstrap busybox=busybox-static cpio=cpio depmod=kmod mke2fs=e2fsprogs
+}
