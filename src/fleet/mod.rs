@@ -2,7 +2,7 @@
 //!
 //! A host needs a POSIX shell, `wg` and SSH; nothing of ours stays there but the files it was asked to keep. Scripts
 //! travel on standard input as one function that is called on its last line, so a connection that breaks while a
-//! script is on its way runs none of it. Answers are one document (see [`answer`]).
+//! script is on its way runs none of it. Answers are one document (see `answer.rs`).
 
 mod answer;
 mod error;

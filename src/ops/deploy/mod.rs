@@ -1,6 +1,6 @@
 //! From the model to the hosts: what would change on each, changing it without locking anyone out, and what is there.
 //!
-//! [`plan`] asks every host for its state and compares it with what the model compiles to ([`diff()`]). [`deploy`] turns
+//! [`plan()`] asks every host for its state and compares it with what the model compiles to ([`diff()`]). [`deploy()`] turns
 //! the differences into commands ([`steps`]), has each host arm a watchdog before anything changes, carries them out,
 //! and confirms over a new connection. What isn't confirmed undoes itself there. Comparing and deciding are pure; only
 //! `look` and `run` talk to hosts.

@@ -155,7 +155,7 @@ fn an_error_never_repeats_what_may_be_a_secret() {
     assert_eq!(said.matches("[exit 5]").count(), 3 * 12, "{said}");
     assert!(said.contains("not a WireGuard key") && said.contains("at least 8 characters"), "{said}");
     scanner.assert_clean("the errors", said.as_bytes());
-    for file in super::files_below(&env.database().parent().unwrap().to_owned()) {
+    for file in super::files_below(env.database().parent().unwrap()) {
         scanner.assert_clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
     }
 }
