@@ -64,7 +64,7 @@ fn one(text: &mut String, interface: &InterfaceConfig, secrets: &Secrets) -> std
 fn observed(dump: &str) -> Observed {
     let digest = "0".repeat(64);
     let text = format!(
-        "\n@x system\nhostname hub\nuptime 1\nclock 1700000060\n@x dump\n{dump}\n@x fingerprint {digest}\n@x end\n"
+        "\n@x system\nhostname hub\nuptime 1\nclock 1700000060\n\n@x dump\n{dump}\n\n@x fingerprint {digest}\n\n@x end\n"
     );
     let answer = Answer::parse(text.as_bytes(), "x").expect("it has an end");
     read_observation(&answer, &Question::default()).expect("it has what it needs")
