@@ -1,6 +1,7 @@
 //! Machines that are reached over SSH, or the one wg-friend runs on.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,7 @@ impl FromStr for HostAddress {
             Some((user, rest)) => (Some(user), rest),
             None => (None, text),
         };
+        let in_brackets = rest.starts_with('[');
         let (destination, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
             Some((address, "")) => (address, None),
             Some((address, port)) => (address, Some(port.strip_prefix(':').ok_or_else(wrong)?)),
@@ -83,7 +85,10 @@ impl FromStr for HostAddress {
             let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'%' | b'+');
             !word.is_empty() && !word.starts_with('-') && word.bytes().all(fits)
         };
-        if !plain(destination) || !user.is_none_or(plain) {
+        let address = destination.split_once('%').map_or(destination, |(address, _zone)| address);
+        let is_address = address.parse::<Ipv6Addr>().is_ok();
+        let needs_address = in_brackets || destination.contains(':');
+        if !plain(destination) || !user.is_none_or(plain) || (needs_address && !is_address) {
             return Err(wrong());
         }
         let (destination, user) = (destination.to_owned(), user.map(str::to_owned));
@@ -118,7 +123,21 @@ mod tests {
         {
             assert_eq!(text.parse::<HostAddress>().unwrap().to_string(), text);
         }
-        for bad in ["", "-oProxyCommand=x", "a@-x", "root@", "@host", "h:0", "h:ssh", "a b", "h;reboot", "$(x)"] {
+        for bad in [
+            "",
+            "-oProxyCommand=x",
+            "a@-x",
+            "root@",
+            "@host",
+            "h:0",
+            "h:ssh",
+            "a b",
+            "h;reboot",
+            "$(x)",
+            "a@[2001:]",
+            "[local]",
+            "1:2:3",
+        ] {
             assert!(bad.parse::<HostAddress>().is_err(), "{bad:?}");
         }
     }
