@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
 use super::reconcile::reconcile;
+use super::running;
 
 /// Observes `only` these hosts (all when empty), at most `parallel` at once, and compares them with the model.
 ///
@@ -50,6 +51,7 @@ pub fn plan(
             keyless.and_then(|i| topology.nodes.iter().find(|n| n.interfaces.iter().any(|own| own.id == i.id)));
         jobs.push((host.clone(), desired, deployed, keyless.map(|n| n.name.clone())));
     }
+    let database = store.path().to_owned();
     let journal = Journal::new(store, clock, actor);
     let mut hosts = each(jobs, parallel, |(host, desired, deployed, keyless)| {
         progress.reached(&host.name, Phase::Observing);
@@ -60,8 +62,10 @@ pub fn plan(
         progress.reached(&host.name, Phase::Observed);
         HostPlan { host, desired, deployed, seen, interrupted: Vec::new() }
     });
-    for host in &mut hosts {
-        host.interrupted = reconcile(&journal, host, &secrets)?;
+    if let Some(_nobody_deploys) = running::nobody(&database) {
+        for host in &mut hosts {
+            host.interrupted = reconcile(&journal, host, &secrets)?;
+        }
     }
     Ok(Plan { hosts, secrets })
 }

@@ -16,6 +16,7 @@ mod progress;
 mod reconcile;
 pub mod report;
 mod run;
+mod running;
 pub mod status;
 pub mod steps;
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::error::HostError;
 use super::journal::Journal;
 use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
+use super::running;
 use super::steps::{Steps, steps};
 
 /// How a deploy is to be done.
@@ -97,6 +98,7 @@ pub fn deploy(
     progress: &dyn Progress,
 ) -> Result<Vec<HostOutcome>, Error> {
     let Plan { hosts, secrets } = plan;
+    let _running = running::begin(store.path())?;
     let journal = Journal::new(store, clock, actor);
     let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
     let outcomes = each(hosts, options.parallel, |host| {

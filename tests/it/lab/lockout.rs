@@ -345,25 +345,25 @@ fn a_reboot_before_the_confirmation_ends_in_the_old_state() -> Result {
 
 #[test]
 fn of_two_deploys_at_once_one_is_told_to_wait_and_nothing_is_mixed_up() -> Result {
-    let lab = lab_or_skip!(Spec::pair());
-    let scene = Scene::new(&lab, Path::Beside)?;
-    let start =
-        || scene.admin.command(&["deploy", "--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (one, two) = (start(), start());
-    let outputs = [one.wait_with_output().unwrap(), two.wait_with_output().unwrap()];
-    let good = outputs.iter().filter(|o| o.status.success()).count();
-    let text: Vec<String> = outputs
-        .iter()
-        .map(|o| format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr)))
-        .collect();
-    assert!(good >= 1, "{text:?}");
-    for (output, text) in outputs.iter().zip(&text) {
-        let told = text.contains("in the middle of a deploy") || text.contains("changed since the plan");
-        assert!(output.status.success() || told, "{text}");
-    }
-    let plan = scene.admin.ok(&["plan"]);
-    assert!(plan.contains("nothing to do"), "{plan}");
-    Ok(())
+    both(|scene, _| {
+        let start =
+            || scene.admin.command(&["deploy", "--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (one, two) = (start(), start());
+        let outputs = [one.wait_with_output().unwrap(), two.wait_with_output().unwrap()];
+        let good = outputs.iter().filter(|o| o.status.success()).count();
+        let text: Vec<String> = outputs
+            .iter()
+            .map(|o| format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr)))
+            .collect();
+        assert!(good >= 1, "{text:?}");
+        for (output, text) in outputs.iter().zip(&text) {
+            let told = text.contains("in the middle of a deploy") || text.contains("changed since the plan");
+            assert!(output.status.success() || told, "{text}");
+        }
+        let plan = scene.admin.ok(&["plan"]);
+        assert!(plan.contains("nothing to do"), "{plan}");
+        Ok(())
+    })
 }
 
 #[test]
