@@ -28,7 +28,7 @@ pub(crate) fn topology(size: usize) -> Topology {
         psk: PskPolicy::Unique,
     };
     let nodes = (1..=size).map(|number| node(number, size)).collect();
-    Topology { network, nodes, hosts: Vec::new() }
+    Topology { network, nodes, hosts: Vec::new(), links: Vec::new() }
 }
 
 /// A private key for every interface and a preshared key for every link.
@@ -38,6 +38,7 @@ pub(crate) fn secrets(topology: &Topology) -> Secrets {
     Secrets {
         private: ids.map(|id| (id, PrivateKey::from_random(filled(id.0)))).collect(),
         preshared: links(topology).into_iter().map(shared).collect(),
+        ..Secrets::default()
     }
 }
 
@@ -126,7 +127,14 @@ fn grant() -> Grant {
 
 fn interface(id: i64, name: &str, kind: InterfaceKind, listen_port: Option<Port>) -> Interface {
     let name: InterfaceName = parsed(name);
-    Interface { id: InterfaceId(id), name, kind, listen_port, public_key: PublicKey::from_bytes(filled(id)) }
+    Interface {
+        id: InterfaceId(id),
+        name,
+        kind,
+        listen_port,
+        public_key: PublicKey::from_bytes(filled(id)),
+        kept: None,
+    }
 }
 
 fn filled(number: i64) -> [u8; 32] {

@@ -70,7 +70,7 @@ impl Database {
 }
 
 impl Store {
-    /// Opens every private key in use and every preshared key.
+    /// Opens every private key in use, every preshared key, and what adopted interfaces' files are made from.
     pub fn secrets(&self) -> Result<Secrets> {
         let _snapshot = self.snapshot()?;
         let mut secrets = Secrets::default();
@@ -91,6 +91,10 @@ impl Store {
             let link = LinkId::between(InterfaceId(cells.get(0)?), InterfaceId(cells.get(1)?));
             let sealed: String = cells.get(2)?;
             secrets.preshared.insert(link, PRESHARED_KEY.open_as(&self.key, &link_row(link), &sealed)?);
+        }
+        secrets.documents = self.documents()?;
+        if !secrets.documents.is_empty() {
+            secrets.owners = self.key_owners()?;
         }
         Ok(secrets)
     }

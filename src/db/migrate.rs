@@ -8,7 +8,10 @@ use rusqlite_migration::{M, Migrations};
 
 use super::error::{Error, Result};
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_initial.sql")).foreign_key_check()];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_initial.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0002_adopted.sql")).foreign_key_check(),
+];
 
 /// Every schema there ever was, oldest first. A released step is never edited.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

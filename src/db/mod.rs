@@ -7,6 +7,7 @@
 mod audit;
 mod commands;
 mod deployments;
+mod documents;
 mod error;
 mod generated;
 mod hosts;

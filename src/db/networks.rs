@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::error::{Error, Result};
 use super::row::{Cells, list};
 use super::tx::Tx;
-use super::{Database, hosts, nodes};
+use super::{Database, documents, hosts, nodes};
 use crate::model::{Network, Topology};
 
 pub(super) fn insert(conn: &Connection, network: &Network) -> Result<()> {
@@ -55,7 +55,12 @@ impl Database {
     /// Reads the whole network as of one moment: one query per table.
     pub fn topology(&self) -> Result<Topology> {
         let _snapshot = self.snapshot()?;
-        Ok(Topology { network: self.network()?, nodes: nodes::load(&self.conn)?, hosts: hosts::load(&self.conn)? })
+        Ok(Topology {
+            network: self.network()?,
+            nodes: nodes::load(&self.conn)?,
+            hosts: hosts::load(&self.conn)?,
+            links: documents::links(&self.conn)?,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 use super::networks::NETWORK;
 use super::row::{Cells, list};
 use super::tx::Tx;
-use super::{Database, hosts, micros};
+use super::{Database, documents, hosts, micros};
 use crate::model::{
     Grant, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey, PublicKey,
 };
@@ -28,7 +28,7 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
         nodes.push(read(row)?);
     }
 
-    let sql = "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key
+    let sql = "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key, i.kept
                FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active' ORDER BY i.node_id, i.id";
     merge(conn, &mut nodes, "interfaces", sql, |node, cells| {
         let kind = cells.get::<Option<i64>>(3)?.map_or(InterfaceKind::Main, |exit| InterfaceKind::Uplink(NodeId(exit)));
@@ -38,6 +38,7 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
             kind,
             listen_port: cells.convert_some(4)?,
             public_key: cells.parse(5)?,
+            kept: documents::read_kept(cells.get(6)?)?,
         });
         Ok(())
     })?;
@@ -170,6 +171,9 @@ impl Tx<'_> {
         self.save_lists(&node)?;
         let main = &mut node.interfaces[0];
         main.id = self.add_interface(node.id, &main.name, None, main.listen_port)?;
+        if main.kept.is_some() {
+            self.save_interface(node.id, main)?;
+        }
         self.insert_key(main.id, main.public_key, private, node.created)?;
         node.created = DateTime::from_timestamp_micros(micros(node.created)).unwrap_or(node.created);
         Ok(node)
@@ -187,18 +191,17 @@ impl Tx<'_> {
         }
         self.save_fields(node)?;
         self.save_lists(node)?;
-        let sql = "UPDATE interfaces SET name = ?1, listen_port = ?2 WHERE id = ?3 AND node_id = ?4";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        for interface in &node.interfaces {
-            let (name, port) = (interface.name.as_str(), interface.listen_port.map(Port::get));
-            if statement.execute(params![name, port, interface.id.0, node.id.0])? != 1 {
-                return Err(Error::NotFound {
-                    what: "interface",
-                    name: format!("{} of {}", interface.name, node.name),
-                });
-            }
+        node.interfaces.iter().try_for_each(|interface| self.save_interface(node.id, interface))
+    }
+
+    fn save_interface(&self, node: NodeId, interface: &Interface) -> Result<()> {
+        let sql = "UPDATE interfaces SET name = ?1, listen_port = ?2, kept = ?3 WHERE id = ?4 AND node_id = ?5";
+        let (name, port) = (interface.name.as_str(), interface.listen_port.map(Port::get));
+        let kept = documents::kept(interface.kept.as_ref());
+        match self.transaction.prepare_cached(sql)?.execute(params![name, port, kept, interface.id.0, node.0])? {
+            1 => Ok(()),
+            _ => Err(Error::NotFound { what: "interface", name: format!("{} of node {}", interface.name, node.0) }),
         }
-        Ok(())
     }
 
     /// Removes a node with its interfaces and keys. Its addresses count as released at `now`.

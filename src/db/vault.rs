@@ -127,12 +127,14 @@ pub(super) const PRESHARED_KEY: Sealed =
     Sealed { table: "preshared_keys", column: "sealed_key", row: "low_id || '-' || high_id" };
 pub(super) const GENERATED: Sealed =
     Sealed { table: "generated", column: "sealed_content", row: "interface_id || '/' || file" };
+pub(super) const ORIGINAL: Sealed = Sealed { table: "documents", column: "sealed_original", row: "interface_id" };
+pub(super) const DOCUMENT: Sealed = Sealed { table: "documents", column: "sealed_text", row: "interface_id" };
 pub(super) const DEPLOYED: Sealed = Sealed { table: "deployments", column: "sealed_content", row: "token" };
 pub(super) const OBSERVED: Sealed = Sealed { table: "deployments", column: "sealed_observed", row: "token" };
 
 /// Every column that rekeying has to seal anew. A test compares it with the schema.
 pub(super) const SEALED: &[&Sealed] =
-    &[&CANARY, &AUDIT_TAIL, &PRIVATE_KEY, &PRESHARED_KEY, &GENERATED, &DEPLOYED, &OBSERVED];
+    &[&CANARY, &AUDIT_TAIL, &PRIVATE_KEY, &PRESHARED_KEY, &GENERATED, &ORIGINAL, &DOCUMENT, &DEPLOYED, &OBSERVED];
 
 impl Sealed {
     fn associated(&self, row: &str) -> Vec<u8> {

@@ -5,11 +5,13 @@
 
 mod event;
 mod host;
+mod kept;
 mod key;
 mod name;
 mod net;
 mod network;
 mod node;
+mod provenance;
 mod secrets;
 mod topology;
 
@@ -17,6 +19,7 @@ pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
 pub use host::{Become, Host, HostAddress, InvalidDestination};
+pub use kept::{ByHooks, Kept, KeptEndpoint, KeptPeer, Route, Run, Table};
 pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};
 pub use name::{InterfaceName, InvalidName, Name};
 pub use net::{Cidr, Endpoint, EndpointHost, InterfaceAddr, InvalidNet, Mtu, Port};
@@ -25,5 +28,6 @@ pub use node::{
     Access, Custody, Device, Grant, Interface, InterfaceId, InterfaceKind, InvalidWord, Lan, Node, NodeId, Origin,
     PortRange, Protocol, Role,
 };
+pub use provenance::Provenance;
 pub use secrets::{LinkId, Secrets};
 pub use topology::Topology;

@@ -34,7 +34,7 @@ pub enum InvalidNet {
     Port(String),
     /// Outside what WireGuard can carry.
     #[error(
-        "`{0}` is not an MTU that works here: expected 1280 to 65535 (IPv6 needs at least 1280, RFC 8200 section 5)"
+        "`{0}` is not an MTU that works here: expected 576 to 65535 (IPv6 needs at least 1280, RFC 8200 section 5)"
     )]
     Mtu(String),
 }
@@ -198,7 +198,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// The largest packet an interface carries, in bytes: 1280 to 65535.
+/// The largest packet an interface carries, in bytes: 576 to 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Mtu(u16);
@@ -216,7 +216,7 @@ impl Mtu {
 impl TryFrom<u16> for Mtu {
     type Error = InvalidNet;
     fn try_from(bytes: u16) -> Result<Self, InvalidNet> {
-        if bytes >= 1280 { Ok(Self(bytes)) } else { Err(InvalidNet::Mtu(bytes.to_string())) }
+        if bytes >= 576 { Ok(Self(bytes)) } else { Err(InvalidNet::Mtu(bytes.to_string())) }
     }
 }
 

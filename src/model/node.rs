@@ -8,7 +8,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, Endpoint, InterfaceName, Mtu, Name, Port, PublicKey};
+use super::{Cidr, Endpoint, InterfaceName, Kept, Mtu, Name, Port, PublicKey};
 
 /// A word that isn't one of a closed list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,6 +147,8 @@ words! {
         Manual = "manual",
         /// Added by the first-run wizard.
         Wizard = "wizard",
+        /// Read from a configuration that was there before.
+        Import = "import",
     }
 }
 
@@ -185,6 +187,9 @@ pub struct Interface {
     pub listen_port: Option<Port>,
     /// The key in use.
     pub public_key: PublicKey,
+    /// What it keeps of a configuration that was there before; `None` when wg-friend made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 /// A network behind a node.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, Name, Network, Node, NodeId, Role};
+use super::{Host, LinkId, Name, Network, Node, NodeId, Role};
 
 /// Everything the compiler needs to know, and nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Topology {
     pub nodes: Vec<Node>,
     /// The machines, ordered by name.
     pub hosts: Vec<Host>,
+    /// Links beside those that follow from the nodes' roles, in order.
+    #[serde(default)]
+    pub links: Vec<LinkId>,
 }
 
 impl Topology {

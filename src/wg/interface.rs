@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cidr, Endpoint, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port, PublicKey,
+    Cidr, Endpoint, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port, PublicKey, Route, Table,
 };
 
 use super::firewall::Firewall;
@@ -37,8 +37,10 @@ pub struct InterfaceConfig {
     pub addresses: Vec<InterfaceAddr>,
     /// UDP port; `None` lets the kernel choose.
     pub listen_port: Option<Port>,
-    /// Bytes per packet.
-    pub mtu: Mtu,
+    /// Mark of the packets that the tunnel itself sends; `None` leaves it to wg-quick(8).
+    pub fwmark: Option<u32>,
+    /// Bytes per packet; `None` leaves it to wg-quick(8), which takes what the way to the peers allows.
+    pub mtu: Option<Mtu>,
     /// DNS servers and search domains that wg-quick sets while the interface is up.
     pub dns: Vec<String>,
     /// Whether wg-quick adds routes for the peers' AllowedIPs.
@@ -53,16 +55,6 @@ pub struct InterfaceConfig {
     pub rules: Vec<Rule>,
     /// The nftables table that comes and goes with it.
     pub firewall: Option<Firewall>,
-}
-
-/// Which routing table wg-quick fills with the peers' AllowedIPs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Table {
-    /// The main one; a default route gets a table of its own and a firewall mark.
-    Auto,
-    /// None: routes are listed in [`InterfaceConfig::routes`].
-    Off,
 }
 
 /// A peer of an interface.
@@ -89,15 +81,6 @@ pub struct Sysctl {
     pub key: String,
     /// Value.
     pub value: String,
-}
-
-/// A route through the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Route {
-    /// Where to.
-    pub to: Cidr,
-    /// Routing table; `None` is the main one.
-    pub table: Option<u32>,
 }
 
 /// A policy routing rule for both or one family: packets with `mark` look into `table`.
@@ -140,14 +123,5 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = if self.ipv4 { "IPv4" } else { "IPv6" };
         write!(f, "{family} mark {:#x} table {} priority {}", self.mark, self.table, self.priority)
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.table {
-            Some(table) => write!(f, "{} table {table}", self.to),
-            None => self.to.fmt(f),
-        }
     }
 }

@@ -9,5 +9,9 @@ mod interface;
 #[cfg(test)]
 mod namespace;
 pub mod runtime;
+mod tunnel;
 
-pub use interface::{InterfaceConfig, NodeConfig, PeerConfig, Route, Rule, Sysctl, Table, UplinkRoute};
+pub use interface::{InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};
+pub use tunnel::{Hook, Phase, Tunnel, TunnelPeer};
+
+pub use crate::model::{Route, Table};

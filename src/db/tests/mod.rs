@@ -138,6 +138,7 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
             kind: InterfaceKind::Main,
             listen_port: None,
             public_key,
+            kept: None,
         }],
         address4: Some([10, 66, 0, last].into()),
         address6: Some([0xfd12, 0x3456, 0x789a, 0, 0, 0, 0, last.into()].into()),

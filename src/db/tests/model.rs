@@ -364,7 +364,7 @@ proptest! {
             stored.push(lab.write(|tx| tx.insert_node(node.clone(), None)).unwrap());
         }
         let topology = |lab: &Lab| lab.reopen().topology().unwrap();
-        let expected = |nodes: &[Node]| Topology { network: network(), nodes: nodes.to_vec(), hosts: vec![] };
+        let expected = |nodes: &[Node]| Topology { network: network(), nodes: nodes.to_vec(), hosts: vec![], links: vec![] };
         prop_assert_eq!(topology(&lab), expected(&stored));
 
         for (n, (old, mut new)) in (1..).zip(stored.iter_mut().zip(edits)) {

@@ -108,9 +108,9 @@ impl Context<'_> {
             let was = seen.live.listen_port.map_or("none".to_owned(), |p| p.to_string());
             changes.push(with(change(name, Kind::ListenPort, "", cause(same)), was, port));
         }
-        if seen.mtu != interface.mtu.get() {
-            let same = self.before.is_some_and(|b| b.mtu == interface.mtu);
-            changes.push(with(change(name, Kind::Mtu, "", cause(same)), seen.mtu, interface.mtu));
+        if let Some(mtu) = interface.mtu.filter(|mtu| mtu.get() != seen.mtu) {
+            let same = self.before.is_some_and(|b| b.mtu == Some(mtu));
+            changes.push(with(change(name, Kind::Mtu, "", cause(same)), seen.mtu, mtu));
         }
         let addresses: BTreeSet<_> = interface.addresses.iter().copied().collect();
         let addresses_before = self.before.map(|b| b.addresses.iter().copied().collect());

@@ -184,11 +184,11 @@ impl Builder<'_> {
                     format!("ip link set dev {name} up"),
                     format!("ip link set dev {name} down"),
                 ),
-                Kind::Mtu => self.step(
-                    format!("set the MTU of {name} to {}", interface.mtu),
-                    format!("ip link set dev {name} mtu {}", interface.mtu),
-                    format!("ip link set dev {name} mtu {}", seen.mtu),
-                ),
+                Kind::Mtu => {
+                    let Some(mtu) = interface.mtu else { continue };
+                    let set = |bytes: u16| format!("ip link set dev {name} mtu {bytes}");
+                    self.step(format!("set the MTU of {name} to {mtu}"), set(mtu.get()), set(seen.mtu));
+                }
                 Kind::ListenPort => {
                     let was = seen.live.listen_port.map_or("0".to_owned(), |p| p.to_string());
                     let set = |port: &str| format!("wg set {name} listen-port {port}");

@@ -67,7 +67,7 @@ impl Scene {
         }
         for interface in &desired.interfaces {
             let name = &interface.name;
-            writeln!(text, "\n@x link {name} {} 1", interface.mtu).unwrap();
+            writeln!(text, "\n@x link {name} {} 1", interface.mtu.unwrap()).unwrap();
             writeln!(text, "\n@x address {name}").unwrap();
             for address in &interface.addresses {
                 let family = if address.address().is_ipv4() { "inet" } else { "inet6" };

@@ -168,6 +168,7 @@ fn bare(request: &NewNodes, name: &Name, public: PublicKey, network: &Network, n
         kind: InterfaceKind::Main,
         listen_port: None,
         public_key: public,
+        kept: None,
     };
     Node {
         id: NodeId(0), // assigned by the store
@@ -241,6 +242,7 @@ fn add_uplinks(tx: &Tx<'_>, topology: &mut Topology, new: NodeId, now: DateTime<
                 kind: InterfaceKind::Uplink(exit),
                 listen_port: Some(port),
                 public_key: key.public(),
+                kept: None,
             });
         }
     }

@@ -235,7 +235,7 @@ fn nameless(mut node: NodeConfig) -> NodeConfig {
 /// Writes out the files of nodes whose new private key is kept nowhere.
 fn show_once(tx: &Tx<'_>, after: &Topology, keys: BTreeMap<InterfaceId, PrivateKey>) -> Result<Vec<ShownFile>, Error> {
     let configs = compile(after).map_err(Error::Model)?; // the key is shown in a file, so there has to be one
-    let mut secrets = Secrets { preshared: tx.secrets()?.preshared, private: keys };
+    let mut secrets = Secrets { private: keys, ..tx.secrets()? };
     let wanted: BTreeSet<InterfaceId> = secrets.private.keys().copied().collect();
     let mut shown = Vec::new();
     for node in configs.iter().filter(|node| node.interfaces.iter().any(|i| wanted.contains(&i.id))) {

@@ -25,7 +25,7 @@ impl Fixture {
             keepalive: 25,
             psk: PskPolicy::Unique,
         };
-        Self { topology: Topology { network, nodes: Vec::new(), hosts: Vec::new() }, next: 0 }
+        Self { topology: Topology { network, nodes: Vec::new(), hosts: Vec::new(), links: Vec::new() }, next: 0 }
     }
 
     /// A server with a LAN, two routers, two exits and a remote of every kind.
@@ -68,6 +68,7 @@ impl Fixture {
             kind: InterfaceKind::Main,
             listen_port: port,
             public_key: private_key(id).public(),
+            kept: None,
         };
         self.topology.nodes.push(Node {
             id: NodeId(number.into()),
@@ -112,6 +113,7 @@ impl Fixture {
             kind: InterfaceKind::Uplink(exit),
             listen_port: Port::new(51900 + number as u16),
             public_key: private_key(id).public(),
+            kept: None,
         });
         exit
     }
@@ -126,6 +128,7 @@ impl Fixture {
         Secrets {
             private: ids.map(|id| (id, private_key(id))).collect(),
             preshared: links.map(|link| (link, PresharedKey::from_random(filled(link.ends().1.0)))).collect(),
+            ..Secrets::default()
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the kernel needs around an interface, as wg-quick(8) hooks.
 
 use crate::model::Cidr;
-use crate::wg::interface::{InterfaceConfig, Route, Rule};
-use crate::wg::{firewall, runtime};
+use crate::wg::interface::{InterfaceConfig, Rule};
+use crate::wg::{Route, firewall, runtime};
 
 use super::DIRECTORY;
 

@@ -16,12 +16,12 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-use crate::model::{Cidr, Secrets};
+use crate::model::{Cidr, Secrets, Table};
 
 pub use mask::mask;
 
 use super::firewall;
-use super::interface::{InterfaceConfig, NodeConfig, PeerConfig, Table};
+use super::interface::{InterfaceConfig, NodeConfig, PeerConfig};
 
 /// Where wg-quick(8) looks for its files.
 pub const DIRECTORY: &str = "/etc/wireguard";
@@ -114,12 +114,17 @@ pub fn write(node: &NodeConfig, interface: &InterfaceConfig, keys: Keys<'_>) -> 
     if let Some(port) = interface.listen_port {
         text.pair("ListenPort", &port.to_string());
     }
-    text.pair("MTU", &interface.mtu.to_string());
+    if let Some(mtu) = interface.mtu {
+        text.pair("MTU", &mtu.to_string());
+    }
     if !interface.dns.is_empty() {
         text.list("DNS", &interface.dns);
     }
-    if interface.table == Table::Off {
-        text.pair("Table", "off");
+    if let Some(mark) = interface.fwmark {
+        text.pair("FwMark", &format!("{mark:#x}"));
+    }
+    if interface.table != Table::Auto {
+        text.pair("Table", &interface.table.to_string());
     }
     for hook in hooks::of(interface) {
         text.pair(hook.key, &hook.command);
@@ -148,7 +153,9 @@ pub fn minimal(interface: &InterfaceConfig, secrets: &Secrets) -> Zeroizing<Stri
     if let Some(port) = interface.listen_port {
         text.pair("ListenPort", &port.to_string());
     }
-    text.pair("MTU", &interface.mtu.to_string());
+    if let Some(mtu) = interface.mtu {
+        text.pair("MTU", &mtu.to_string());
+    }
     if !interface.dns.is_empty() {
         text.list("DNS", &interface.dns);
     }
