@@ -115,6 +115,13 @@ words! {
     }
 }
 
+impl Default for Run {
+    /// What wg-friend makes of an interface that nobody said otherwise about.
+    fn default() -> Self {
+        Self::Boot
+    }
+}
+
 /// What an adopted interface keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {

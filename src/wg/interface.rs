@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cidr, Endpoint, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port, PublicKey, Route, Table,
+    ByHooks, Cidr, Endpoint, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port, PublicKey, Route, Run, Table,
 };
 
 use super::firewall::Firewall;
@@ -55,6 +55,15 @@ pub struct InterfaceConfig {
     pub rules: Vec<Rule>,
     /// The nftables table that comes and goes with it.
     pub firewall: Option<Firewall>,
+    /// Whether it runs, and from when on.
+    #[serde(default)]
+    pub run: Run,
+    /// Whether wg-quick(8) would overwrite its file when it goes down; only an adopted interface's file says so.
+    #[serde(default)]
+    pub save_config: bool,
+    /// What an adopted interface's own hooks make beyond wg-quick(8).
+    #[serde(default)]
+    pub by_hooks: ByHooks,
 }
 
 /// A peer of an interface.

@@ -4,17 +4,23 @@ use std::collections::BTreeSet;
 
 use super::{InterfaceConfig, Route, Table};
 
-/// Returns the routes through the interface that wg-quick(8) makes and those of the config, without the kernel's own.
+/// Returns the routes through the interface that wg-quick(8) makes, those of the config and those of the interface's own
+/// hooks, without the kernel's own.
 ///
 /// wg-quick adds a route for every AllowedIP that no route through the interface covers yet, longest prefix first; when
 /// it comes up, what is there are the networks of its addresses.
 pub fn routes(config: &InterfaceConfig) -> BTreeSet<Route> {
-    let mut wanted: BTreeSet<Route> = config.routes.iter().copied().collect();
-    if config.table == Table::Auto {
+    let mut wanted: BTreeSet<Route> = config.routes.iter().chain(&config.by_hooks.routes).copied().collect();
+    let table = match config.table {
+        Table::Auto => Some(None),
+        Table::Number(number) => Some(Some(number)),
+        Table::Off | Table::Named(_) => None, // which number a name has is for the host to say
+    };
+    if let Some(table) = table {
         let connected: Vec<_> = config.addresses.iter().map(|a| a.network()).filter(|n| !n.is_host()).collect();
         let allowed = config.peers.iter().flat_map(|peer| &peer.allowed_ips);
         let uncovered = allowed.filter(|to| !to.is_default() && !connected.iter().any(|net| net.covers(to)));
-        wanted.extend(uncovered.map(|to| Route { to: *to, table: None }));
+        wanted.extend(uncovered.map(|to| Route { to: *to, table }));
     }
     wanted
 }

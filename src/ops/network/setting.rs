@@ -22,7 +22,7 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ("lan", &["lans"], "network behind it: CIDR[=text]; also +=, -=; `none`"),
     ("allow-lan", &[], "LAN that access lan-only permits; also +=, -=; `none`"),
     ("grant", &["grants"], "what access custom permits: 'CIDR [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
-    ("exit", &[], "exit that carries its internet traffic; `none`"),
+    ("exit", &[], "exit that carries its internet traffic, or the server itself; `none`"),
     ("nat", &[], "yes or no: masquerade traffic into its LANs"),
     (
         "outer-interface",
@@ -355,10 +355,10 @@ fn missing_if(missing: bool, node: &Node, key: &str, value: impl std::fmt::Displ
 
 fn exit(name: &str, topology: &Topology) -> Result<NodeId, Error> {
     let node = super::find::node(topology, name)?;
-    if node.role == Role::Exit {
+    if matches!(node.role, Role::Exit | Role::Server) {
         return Ok(node.id);
     }
-    Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted: "an exit" })
+    Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted: "an exit or the server" })
 }
 
 /// Returns what is set on a node, as text by key, for showing it and for comparing it before and after.

@@ -16,7 +16,8 @@ pub(super) fn is_exit_only(node: &Node) -> bool {
 
 /// Returns what a remote sends to its peer. A family in which it has no address is left out: it couldn't be answered.
 pub(super) fn reachable(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
-    let mut prefixes: Vec<Cidr> = if layout.members.exit_of(node).is_some() {
+    let members = layout.members;
+    let mut prefixes: Vec<Cidr> = if members.exit_of(node).is_some() || members.leaves_at_server(node) {
         layout.defaults().collect()
     } else {
         match node.access {
@@ -100,8 +101,11 @@ pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
     uplinks.sort_unstable();
     let mut own: Vec<Cidr> = server.lans.iter().map(|lan| lan.cidr).collect();
     own.sort_unstable();
+    let leaving = members.remotes.iter().filter(|node| members.leaves_at_server(node));
+    let mut leaving: Vec<Cidr> = leaving.flat_map(|node| node.addresses()).collect();
+    leaving.sort_unstable();
     let (exits, dns) = (exits(layout, server), layout.inner_dns.clone());
-    ServerRules { uplinks, own, nat: server.nat, sources: levels, selected, granted, exits, dns }
+    ServerRules { uplinks, own, nat: server.nat, sources: levels, selected, granted, exits, leaving, dns }
 }
 
 fn exits(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPath> {

@@ -78,19 +78,25 @@ fn addresses(topology: &Topology, found: &mut Vec<Refusal>) {
                 let (first, second) = (first.name.clone(), node.name.clone());
                 found.push(Refusal::DuplicateAddress { address, first, second });
             }
+            let adopted = was_there_before(node);
             let node = node.name.clone();
             match prefixes.iter().find(|prefix| prefix.contains(address)) {
                 None => found.push(Refusal::OutsideNetwork { node, address }),
-                Some(&network) if stands_for_all(network, address) => {
+                Some(&network) if stands_for_all(network, address) && !adopted => {
                     found.push(Refusal::ReservedAddress { node, address, network });
                 }
                 Some(_) => {}
             }
         }
-        if count == 0 && !prefixes.is_empty() {
+        if count == 0 && !prefixes.is_empty() && !was_there_before(node) {
             found.push(Refusal::NoAddress { node: node.name.clone() });
         }
     }
+}
+
+/// Whether a node is part of a network that somebody else built: what works there isn't ours to refuse.
+fn was_there_before(node: &Node) -> bool {
+    node.provisional || node.main().kept.is_some()
 }
 
 /// Whether an address is the first or last of an IPv4 prefix, or the first of an IPv6 one (RFC 4291, section 2.6.1).
@@ -154,6 +160,7 @@ fn exits(members: &Members<'_>, found: &mut Vec<Refusal>) {
             None if is_exit_only(remote) => found.push(Refusal::ExitOnlyWithoutExit { node }),
             None => {}
             Some(None) => found.push(Refusal::UnknownExit { node }),
+            Some(Some(_)) if members.leaves_at_server(remote) => {}
             Some(Some(other)) if other.role != Role::Exit => {
                 found.push(Refusal::NotAnExit { node, other: other.name.clone(), role: other.role });
             }
@@ -170,6 +177,9 @@ fn exits(members: &Members<'_>, found: &mut Vec<Refusal>) {
     let mut tables = BTreeMap::new();
     for exit in &members.exits {
         let Some(uplink) = server.uplink_to(exit.id) else {
+            if members.has_own_link(server, exit) {
+                continue;
+            }
             found.push(Refusal::NoUplink { server: server.name.clone(), exit: exit.name.clone() });
             continue;
         };
@@ -203,7 +213,7 @@ fn dns(topology: &Topology, found: &mut Vec<Refusal>) {
         }
     };
     entries(format!("the network `{}`", topology.network.name), &topology.network.dns);
-    for node in topology.enabled() {
+    for node in topology.enabled().filter(|node| !was_there_before(node)) {
         entries(format!("`{}`", node.name), node.dns.as_deref().unwrap_or_default());
     }
 }
@@ -223,7 +233,9 @@ fn is_dns_entry(entry: &str) -> bool {
 /// At least one end of each link has to find the other.
 fn dialling(members: &Members<'_>, found: &mut Vec<Refusal>) {
     for link in members.links() {
-        if !link.inner.can_be_dialled() && !link.outer.can_be_dialled() && !is_exit_only(link.outer.node) {
+        let adopted = was_there_before(link.inner.node) && was_there_before(link.outer.node);
+        let dialled = link.inner.can_be_dialled() || link.outer.can_be_dialled();
+        if !dialled && !adopted && !is_exit_only(link.outer.node) {
             let (first, second) = (link.inner.node.name.clone(), link.outer.node.name.clone());
             found.push(Refusal::NobodyCanDial { first, second });
         }
@@ -257,9 +269,9 @@ fn machines(members: &Members<'_>, found: &mut Vec<Refusal>) {
 
 /// Finds endpoints that a node would reach by the very tunnel that they are to carry. A default route is no such thing:
 /// wg-quick keeps the tunnel's own packets out of it.
-pub(super) fn endpoints_in_tunnels(nodes: &[NodeConfig]) -> Vec<Refusal> {
+pub(super) fn endpoints_in_tunnels(topology: &Topology, nodes: &[NodeConfig]) -> Vec<Refusal> {
     let mut found = Vec::new();
-    for node in nodes {
+    for node in nodes.iter().filter(|node| !topology.node(node.node).is_some_and(was_there_before)) {
         let peers = || node.interfaces.iter().flat_map(|interface| &interface.peers);
         let dialled = peers().filter_map(|peer| match &peer.endpoint.as_ref()?.host {
             EndpointHost::Address(address) => Some((peer, *address)),

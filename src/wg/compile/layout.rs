@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port};
+use crate::model::{ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run};
 use crate::wg::firewall::{Duty, Firewall};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
 
@@ -109,6 +109,9 @@ impl<'a> Layout<'a> {
             routes: Vec::new(),
             rules: Vec::new(),
             firewall: None,
+            run: Run::Boot,
+            save_config: false,
+            by_hooks: ByHooks::default(),
         }
     }
 

@@ -2,9 +2,11 @@
 //!
 //! Each router and each remote links to the server's main interface; each exit links to a server's uplink of its own,
 //! since `0.0.0.0/0` can belong to one peer of an interface only; an exit-only remote links to its exit and to nobody
-//! else.
+//! else. Links that the operator or an adopted network has beside these are in the topology itself.
 
-use crate::model::{Access, Endpoint, Interface, LinkId, Node, NodeId, Role, Topology};
+use std::collections::BTreeSet;
+
+use crate::model::{Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology};
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +16,7 @@ pub(super) struct End<'a> {
 }
 
 impl<'a> End<'a> {
-    fn main(node: &'a Node) -> Self {
+    pub(super) fn main(node: &'a Node) -> Self {
         Self { node, interface: node.main() }
     }
 
@@ -94,6 +96,17 @@ impl<'a> Members<'a> {
         node.exit.and_then(|id| self.exit(id))
     }
 
+    /// Whether a node's internet traffic leaves at the server itself.
+    pub(super) fn leaves_at_server(&self, node: &Node) -> bool {
+        let at = |server: &&Node| node.exit == Some(server.id);
+        node.access != Access::ExitOnly && self.servers.first().is_some_and(at)
+    }
+
+    /// Whether two nodes' main interfaces are linked beside what follows from their roles.
+    pub(super) fn has_own_link(&self, a: &Node, b: &Node) -> bool {
+        self.topology.links.contains(&LinkId::between(a.main().id, b.main().id))
+    }
+
     /// Returns every link that can be made; what is missing for the others is for the checks to say.
     pub(super) fn links(&self) -> Vec<Link<'a>> {
         let Some(server) = self.servers.first() else { return Vec::new() };
@@ -112,5 +125,9 @@ impl<'a> Members<'a> {
 /// A link for which something is missing (an exit-only remote without an exit) is left out; [`check`](super::check) says
 /// what.
 pub fn links(topology: &Topology) -> Vec<LinkId> {
-    Members::of(topology).links().iter().map(Link::id).collect()
+    let mut links: Vec<LinkId> = Members::of(topology).links().iter().map(Link::id).collect();
+    let present: BTreeSet<InterfaceId> = topology.enabled().flat_map(|n| n.interfaces.iter().map(|i| i.id)).collect();
+    let both = |link: &&LinkId| present.contains(&link.ends().0) && present.contains(&link.ends().1);
+    links.extend(topology.links.iter().filter(both));
+    links
 }

@@ -7,6 +7,7 @@
 mod access;
 mod check;
 mod exit;
+mod kept;
 mod layout;
 mod links;
 mod refusal;
@@ -53,6 +54,8 @@ pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
     nodes.extend(members.exits.iter().map(|node| exit::compile(&layout, server, node)));
     nodes.extend(members.remotes.iter().map(|node| remote::compile(&layout, server, node)));
     nodes.sort_by_key(|node| node.node);
-    let loops = check::endpoints_in_tunnels(&nodes);
+    kept::add_links(&layout, &mut nodes);
+    kept::keep(topology, &mut nodes);
+    let loops = check::endpoints_in_tunnels(topology, &nodes);
     if loops.is_empty() { Ok(nodes) } else { Err(loops) }
 }

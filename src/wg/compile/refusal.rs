@@ -176,7 +176,7 @@ pub enum Refusal {
         exit: Name,
     },
     /// The exit of a node is something else.
-    #[error("`{node}` has `{other}` as its exit, which is a {role}: assign an exit node")]
+    #[error("`{node}` has `{other}` as its exit, which is a {role}: assign an exit node, or the server itself")]
     NotAnExit {
         /// Whose.
         node: Name,

@@ -180,8 +180,8 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     ");
 
     let mut exits = Fixture::everything();
-    let (hub, berlin) = (exits.node("hub").id, exits.node("berlin").id);
-    exits.node("alice").exit = Some(hub);
+    let (depot, berlin) = (exits.node("depot").id, exits.node("berlin").id);
+    exits.node("alice").exit = Some(depot);
     exits.node("erin").exit = None;
     exits.node("office").exit = Some(berlin);
     exits.node("depot").access = Access::ExitOnly;
@@ -190,7 +190,7 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     insta::assert_snapshot!(refusals(&exits), @"
     `office` is a router and can't leave by an exit: only remotes do
     `depot` is a router and can't have access exit_only: only remotes do
-    `alice` has `hub` as its exit, which is a server: assign an exit node
+    `alice` has `depot` as its exit, which is a router: assign an exit node, or the server itself
     `erin` has access exit_only and no exit: assign one or give it another access level
     `frank` has an exit that isn't in the network: assign another or none
     `hub` has no uplink interface towards the exit `tokyo`: remove the exit and add it again, which makes one

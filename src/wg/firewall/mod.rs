@@ -70,6 +70,9 @@ pub struct ServerRules {
     pub granted: Vec<Granted>,
     /// The uplink by which each source's internet traffic leaves, with its mark. Whoever is missing has no internet.
     pub exits: BTreeMap<Cidr, ExitPath>,
+    /// The addresses whose internet traffic leaves at the server itself, by its outer interface; sorted.
+    #[serde(default)]
+    pub leaving: Vec<Cidr>,
     /// The network's DNS servers that lie inside of it: anyone may ask them.
     pub dns: Vec<Cidr>,
 }

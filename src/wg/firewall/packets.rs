@@ -248,3 +248,23 @@ fn nobody_outside_the_tunnel_passes_for_somebody_inside() {
     let Some(output) = run(&script, &NEEDS, &[("x.nft", &text)]) else { return };
     assert_eq!(printed(&output), "alice\n");
 }
+
+#[test]
+fn a_server_without_an_exit_node_carries_the_internet_of_those_who_leave_by_it() {
+    let mut fixture = Fixture::everything();
+    let hub = fixture.node("hub").id;
+    fixture.node("alice").exit = Some(hub);
+    // The internet by the server's own way out and its own public address; not what lies behind others' exits.
+    let wanted = [
+        "alice 198.51.100.3 22",
+        "alice 2001:db8::3 22",
+        "alice 198.51.100.3 icmp",
+        "alice 203.0.113.1 22",
+        "alice 192.168.1.5 22",
+        "frank 198.51.100.2 22",
+    ];
+    let unwanted = ["frank 198.51.100.3 22", "bob 198.51.100.3 22", "wan 10.66.0.6 22", "bob 2001:db8::3 22"];
+    let attempts: Vec<String> = wanted.iter().chain(&unwanted).map(|attempt| (*attempt).to_owned()).collect();
+    let Some(reached) = reached(&fixture, &attempts) else { return };
+    assert_eq!(reached, wanted);
+}

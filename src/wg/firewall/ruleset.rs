@@ -139,6 +139,7 @@ fn server_sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
     let mut sets = prefixes("network", &firewall.network);
     sets.extend(prefixes("own", &rules.own));
     sets.extend(addresses("dns", &rules.dns));
+    sets.extend(addresses("leaving", &rules.leaving));
     sets.extend(private());
     sets.extend(levels(rules));
     sets.extend(selected(rules));
