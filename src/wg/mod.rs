@@ -1,6 +1,7 @@
 //! The WireGuard language: what a topology compiles into, how that is written for wg-quick(8), and how the answers of
 //! wg(8) are read. Pure: no I/O, no clock, no randomness.
 
+pub mod adopt;
 pub mod compile;
 pub mod config;
 pub mod dump;
