@@ -174,6 +174,9 @@ pub struct KeptPeer {
     pub keepalive: Option<u16>,
     /// Where it dials the peer; `None` follows the model.
     pub endpoint: Option<KeptEndpoint>,
+    /// Whether the interface doesn't have this peer at all, although the model links the two.
+    #[serde(default)]
+    pub absent: bool,
 }
 
 /// Where an adopted interface dials a peer, when not where the model says.

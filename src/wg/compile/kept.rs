@@ -78,14 +78,22 @@ fn keep_interface(node: &Node, interface: &Interface, kept: &Kept, config: &mut 
         config.firewall = None;
         config.sysctls.clear();
     }
+    if kept.peers.is_empty() {
+        return;
+    }
+    let kept_of = |peer: &PeerConfig| kept.peers.get(&far_end(interface.id, peer.link));
+    config.peers.retain(|peer| !kept_of(peer).is_some_and(|kept| kept.absent));
     for peer in &mut config.peers {
-        let (low, high) = peer.link.ends();
-        let far = if low == interface.id { high } else { low };
-        debug_assert_eq!(LinkId::between(interface.id, far), peer.link);
-        if let Some(kept) = kept.peers.get(&far) {
+        if let Some(kept) = kept_of(peer) {
             keep_peer(kept, peer);
         }
     }
+}
+
+fn far_end(near: InterfaceId, link: LinkId) -> InterfaceId {
+    let (low, high) = link.ends();
+    debug_assert!(near == low || near == high);
+    if low == near { high } else { low }
 }
 
 /// Returns an adopted interface's addresses: those in the network with the lengths that they were written with, then its
