@@ -5,6 +5,7 @@ pub mod clock;
 pub mod deploy;
 pub mod error;
 pub mod host;
+pub mod import;
 pub mod network;
 pub mod parallel;
 pub mod safety;

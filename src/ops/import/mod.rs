@@ -1,0 +1,3 @@
+//! Adopting networks that run already.
+
+pub mod foreign;
