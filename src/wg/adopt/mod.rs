@@ -44,6 +44,9 @@ pub struct View {
     pub run: Run,
     /// The routes and addresses that its hooks make, as found on a host.
     pub by_hooks: ByHooks,
+    /// Whether its node may connect; `false` makes it a node that is switched off. The views of others may hold it as a
+    /// peer all the same: that is what it gets back when it is switched on.
+    pub enabled: bool,
 }
 
 impl View {
@@ -60,6 +63,7 @@ impl View {
             host: None,
             run: Run::Boot,
             by_hooks: ByHooks::default(),
+            enabled: true,
         }
     }
 }
