@@ -4,8 +4,15 @@
 //! beyond WireGuard is in hooks. The hooks can be run again and again; none of them fails because an earlier run ended
 //! half-way.
 
+mod comments;
+mod fault;
+mod fields;
 mod hooks;
 mod mask;
+mod merge;
+mod read;
+mod syntax;
+mod values;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
@@ -18,7 +25,11 @@ use zeroize::Zeroizing;
 
 use crate::model::{Cidr, Secrets, Table};
 
+pub use fault::{Fault, FaultKind};
 pub use mask::mask;
+pub use merge::bring;
+pub use read::{Mode, Reading, effective_allowed_ips};
+pub use syntax::{Document, TokenKind};
 
 use super::firewall;
 use super::interface::{InterfaceConfig, NodeConfig, PeerConfig};

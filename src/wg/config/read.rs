@@ -1,0 +1,644 @@
+//! What a wg-quick file means.
+//!
+//! Taken is what `wg-quick strip` and `wg setconf` take, with the differences that docs/reference/wg-quick.md lists.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::comments;
+use super::fault::{Fault, FaultKind};
+use super::fields::{Field, Reader, items, unquoted};
+use super::mask::looks_like_key;
+use super::syntax::{Document, Line, LineKind, SectionKind, is_blank, squeezed};
+use super::values::{self, Step, Wrong};
+use crate::model::{Cidr, Endpoint, PresharedKey, PublicKey};
+use crate::wg::{Hook, Tunnel, TunnelPeer};
+
+/// How much is tolerated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What wg and wg-quick take. Keys that they don't know are kept, with a warning, and so is a private key that isn't
+    /// filled in.
+    #[default]
+    Keep,
+    /// Only what they take.
+    Strict,
+    /// Also what they refuse although its meaning is plain, each with a warning.
+    Lenient,
+}
+
+/// A file that could be read.
+#[derive(Debug)]
+pub struct Reading {
+    /// What it means.
+    pub tunnel: Tunnel,
+    /// What is odd about it, in the order of its lines.
+    pub warnings: Vec<Fault>,
+}
+
+/// Returns what each peer gets of the AllowedIPs, in order: of two peers that name the same prefix, the last has it.
+pub fn effective_allowed_ips(peers: &[TunnelPeer]) -> Vec<Vec<Cidr>> {
+    let lists: Vec<&[Cidr]> = peers.iter().map(|peer| peer.allowed_ips.as_slice()).collect();
+    effective(&lists)
+}
+
+/// The same for the lists alone. A prefix that one peer names twice counts once.
+pub(super) fn effective(lists: &[&[Cidr]]) -> Vec<Vec<Cidr>> {
+    let mut owners: HashMap<Cidr, usize> = HashMap::new();
+    for (index, list) in lists.iter().enumerate() {
+        owners.extend(list.iter().map(|cidr| (*cidr, index)));
+    }
+    let own = |(index, list): (usize, &&[Cidr])| {
+        dedup(list.iter().filter(|cidr| owners.get(cidr) == Some(&index)).copied().collect())
+    };
+    lists.iter().enumerate().map(own).collect()
+}
+
+fn dedup(list: Vec<Cidr>) -> Vec<Cidr> {
+    let mut seen = std::collections::HashSet::new();
+    list.into_iter().filter(|cidr| seen.insert(*cidr)).collect()
+}
+
+impl Document {
+    /// Reads what it means.
+    ///
+    /// # Errors
+    /// Everything that can't be tolerated in this mode, in the order of the lines.
+    pub fn read(&self, mode: Mode) -> Result<Reading, Vec<Fault>> {
+        let mut reading = Pass::new(self, mode);
+        reading.lines();
+        reading.finish()
+    }
+}
+
+/// A peer as far as it is read.
+struct Draft {
+    section: usize,
+    header: usize,
+    key: Option<(PublicKey, usize)>,
+    preshared: Option<Option<PresharedKey>>,
+    /// With the line of each.
+    allowed: Vec<(Cidr, usize)>,
+    endpoint: Option<Endpoint>,
+    keepalive: Option<Option<u16>>,
+    unknown: Vec<(String, String)>,
+}
+
+/// Where something belongs, as far as wg goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    Interface { exact: bool },
+    Peer,
+    Unknown,
+}
+
+struct Pass<'a> {
+    document: &'a Document,
+    mode: Mode,
+    place: Place,
+    tunnel: Tunnel,
+    peers: Vec<Draft>,
+    /// In which line the interface, or the present peer, has a key that counts once.
+    seen_interface: HashMap<Field, usize>,
+    seen_peer: HashMap<Field, usize>,
+    interface_line: Option<usize>,
+    errors: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(document: &'a Document, mode: Mode) -> Self {
+        Self {
+            document,
+            mode,
+            place: Place::Nowhere,
+            tunnel: Tunnel::default(),
+            peers: Vec::new(),
+            seen_interface: HashMap::new(),
+            seen_peer: HashMap::new(),
+            interface_line: None,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn fault(&self, line: usize, range: Range<usize>, wrong: Wrong) -> Fault {
+        let start = self.document.lines().get(line).map_or(0, |line| line.content().start);
+        let column = 1 + self.document.piece(start.min(range.start)..range.start).chars().count();
+        let width = self.document.piece(range).chars().count().max(1);
+        let Wrong { kind, found, expected, remedy } = wrong;
+        Fault { kind, line: line + 1, column, width, found, expected, remedy }
+    }
+
+    fn warn(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
+        self.warnings.push(self.fault(line, range, wrong));
+    }
+
+    fn error(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
+        self.errors.push(self.fault(line, range, wrong));
+    }
+
+    /// Tolerated unless every word has to be one that wg knows.
+    fn unless_strict(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
+        match self.mode {
+            Mode::Strict => self.error(line, range, wrong),
+            Mode::Keep | Mode::Lenient => self.warn(line, range, wrong),
+        }
+    }
+
+    /// Refused, unless asked to be lenient. Whether it is tolerated.
+    fn if_lenient(&mut self, line: usize, range: Range<usize>, wrong: Wrong) -> bool {
+        match self.mode {
+            Mode::Lenient => self.warn(line, range, wrong),
+            Mode::Keep | Mode::Strict => self.error(line, range, wrong),
+        }
+        self.mode == Mode::Lenient
+    }
+
+    /// Takes a value if it can be read, and says what is wrong or odd about it.
+    fn take<T>(&mut self, line: usize, range: Range<usize>, reading: values::Reading<T>) -> Option<T> {
+        let (value, odd) = match reading {
+            Ok(read) => read,
+            Err(wrong) => {
+                self.error(line, range, wrong);
+                return None;
+            }
+        };
+        match odd {
+            None => {}
+            Some(odd) if odd.kind == FaultKind::Incremental => drop(self.if_lenient(line, range, odd)),
+            Some(odd) if odd.kind == FaultKind::Placeholder => self.unless_strict(line, range, odd),
+            Some(odd) => self.warn(line, range, odd),
+        }
+        Some(value)
+    }
+
+    fn lines(&mut self) {
+        let document = self.document;
+        if document.has_mark() {
+            let remedy =
+                "wg-quick on Linux refuses the file with it: save it as UTF-8 without one before it goes there";
+            self.unless_strict(
+                0,
+                0..0,
+                Wrong::new(FaultKind::ByteOrderMark, "the file begins with a byte-order mark", "", remedy),
+            );
+        }
+        for (section, lines) in document.sections().iter().enumerate().map(|(at, found)| (at, found.lines.clone())) {
+            for index in lines {
+                let line = document.lines()[index];
+                self.line(section, index, &line);
+            }
+        }
+    }
+
+    fn line(&mut self, section: usize, index: usize, line: &Line) {
+        let document = self.document;
+        if let Some(at) = document.piece(line.content()).find('\0') {
+            let at = line.content().start + at;
+            self.error(index, at..at + 1, Wrong::new(FaultKind::Nul, "a NUL character", "text", "take it out"));
+        }
+        match line.kind {
+            LineKind::Blank | LineKind::Comment => {}
+            LineKind::Semicolon => {
+                let remedy = "begin the comment with `#`";
+                let wrong = Wrong::new(FaultKind::Semicolon, "`;` doesn't begin a comment", "`#`", remedy);
+                self.if_lenient(index, line.comment().start..line.comment().start + 1, wrong);
+            }
+            LineKind::Header => self.header(section, index, line),
+            LineKind::Pair if self.place == Place::Unknown => {}
+            LineKind::Pair => self.pair(index, line),
+            LineKind::Other => {
+                let wrong = Wrong::new(
+                    FaultKind::NotAKeyLine,
+                    "this line is no section, no key and no comment",
+                    "`Key = value`",
+                    "begin it with `#` if it is a comment",
+                );
+                self.error(index, line.name(), wrong);
+            }
+        }
+    }
+
+    fn header(&mut self, section: usize, index: usize, line: &Line) {
+        let name = self.document.piece(line.name());
+        self.place = match self.document.sections()[section].kind {
+            SectionKind::Interface => Place::Interface { exact: name.eq_ignore_ascii_case("[Interface]") },
+            SectionKind::Peer => Place::Peer,
+            SectionKind::Preamble | SectionKind::Unknown => Place::Unknown,
+        };
+        match self.place {
+            Place::Interface { .. } => match self.interface_line {
+                None => self.interface_line = Some(index),
+                Some(first) => {
+                    let found = format!("a second [Interface]; the first is in line {}", first + 1);
+                    let remedy = "wg takes both for one, in which the later value counts";
+                    self.warn(index, line.name(), Wrong::new(FaultKind::SecondInterface, found, "", remedy));
+                }
+            },
+            Place::Peer => {
+                self.seen_peer.clear();
+                self.peers.push(Draft {
+                    section,
+                    header: index,
+                    key: None,
+                    preshared: None,
+                    allowed: Vec::new(),
+                    endpoint: None,
+                    keepalive: None,
+                    unknown: Vec::new(),
+                });
+            }
+            Place::Nowhere | Place::Unknown => {
+                let found = format!("{} is no section", values::shown(name));
+                let wrong = Wrong::new(FaultKind::UnknownSection, found, "[Interface] or [Peer]", "");
+                self.if_lenient(index, line.name(), wrong);
+            }
+        }
+    }
+
+    fn pair(&mut self, index: usize, line: &Line) {
+        let name = self.document.piece(line.name());
+        match Field::of(name) {
+            Some(field) => self.known(index, line, field),
+            None => self.unknown(index, line, name),
+        }
+    }
+
+    fn unknown(&mut self, index: usize, line: &Line, name: &str) {
+        let is_name = name.len() <= 40
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if !is_name || looks_like_key(name) {
+            let found = "what stands before the `=` is no name of a key";
+            let wrong =
+                Wrong::new(FaultKind::NotAKeyLine, found, "`Key = value`", "begin it with `#` if it is a comment");
+            self.error(index, line.name(), wrong);
+            return;
+        }
+        let remedy = match alike(name) {
+            Some(field) => format!("did you mean {}? As it is, wg refuses the file", field.as_str()),
+            None => "wg refuses the file with it; the tools of its vendor may take it".to_owned(),
+        };
+        let wrong = Wrong::new(FaultKind::UnknownKey, format!("wg knows no key {}", values::shown(name)), "", remedy);
+        self.unless_strict(index, line.name(), wrong);
+        let entry = (name.to_owned(), self.document.piece(line.value()).to_owned());
+        match self.place {
+            Place::Peer => self.peers.last_mut().expect("its header was read").unknown.push(entry),
+            Place::Nowhere => self.before_section(index, line),
+            Place::Interface { .. } | Place::Unknown => self.tunnel.unknown.push(entry),
+        }
+    }
+
+    fn before_section(&mut self, index: usize, line: &Line) {
+        let wrong = Wrong::new(FaultKind::BeforeSection, "a key before any section", "[Interface] or [Peer] first", "");
+        self.if_lenient(index, line.name(), wrong);
+    }
+
+    fn known(&mut self, index: usize, line: &Line, field: Field) {
+        match self.place {
+            Place::Nowhere => self.before_section(index, line),
+            Place::Interface { .. } if field.is_of_peer() => {
+                let found = format!("{} belongs to a [Peer]", field.as_str());
+                let remedy = "wg refuses it in [Interface]: move it, or make it a comment";
+                // Nobody knows which peer is meant: tolerated means passed over.
+                self.if_lenient(index, line.name(), Wrong::new(FaultKind::Misplaced, found, "", remedy));
+                return;
+            }
+            Place::Peer if !field.is_of_peer() => {
+                let found = format!("{} belongs to [Interface]", field.as_str());
+                let remedy = "wg refuses it after [Peer]: move it up";
+                self.if_lenient(index, line.name(), Wrong::new(FaultKind::Misplaced, found, "", remedy));
+            }
+            Place::Interface { .. } | Place::Peer | Place::Unknown => {}
+        }
+        if field.is_of_peer() && self.place != Place::Peer {
+            return;
+        }
+        let name = self.document.piece(line.name());
+        let apart = name.contains(is_blank) || self.place == (Place::Interface { exact: false });
+        if field.reader() == Reader::Quick && apart {
+            let found =
+                format!("wg-quick doesn't take {} when it, or its section, is written with blanks", field.as_str());
+            self.if_lenient(index, line.name(), Wrong::new(FaultKind::SpelledApart, found, field.as_str(), ""));
+        }
+        let Some(value) = self.value(index, line, field) else { return };
+        self.repeated(index, line, field);
+        if field.is_of_peer() {
+            self.of_peer(index, value, field)
+        } else {
+            self.of_interface(index, line, value, field)
+        }
+    }
+
+    /// Returns where the value is; `None` for one that says nothing.
+    fn value(&mut self, index: usize, line: &Line, field: Field) -> Option<Range<usize>> {
+        let mut value = line.value();
+        if !matches!(field, Field::Hook(_))
+            && let Some(inner) = unquoted(self.document.text(), value.clone())
+        {
+            let wrong = Wrong::new(FaultKind::Quoted, "a value in quotes", "the same without quotes", "");
+            if !self.if_lenient(index, value.clone(), wrong) {
+                return None;
+            }
+            value = inner;
+        }
+        if value.is_empty() && field != Field::PrivateKey {
+            let needs_one = field.reader() == Reader::Wg || field == Field::SaveConfig;
+            if needs_one {
+                let found = format!("{} has no value", field.as_str());
+                let wrong = Wrong::new(FaultKind::NoValue, found, "a value", "leave the line out if there is none");
+                self.if_lenient(index, line.name(), wrong);
+            }
+            return None;
+        }
+        Some(value)
+    }
+
+    fn repeated(&mut self, index: usize, line: &Line, field: Field) {
+        if field.adds_up() {
+            return;
+        }
+        let seen = if field.is_of_peer() { &mut self.seen_peer } else { &mut self.seen_interface };
+        if let Some(before) = seen.insert(field, index) {
+            let found = format!("{} again, after line {}", field.as_str(), before + 1);
+            let wrong = Wrong::new(FaultKind::Repeated, found, "", "the later one counts: take the other out");
+            self.warn(index, line.name(), wrong);
+        }
+    }
+
+    fn of_interface(&mut self, index: usize, line: &Line, value: Range<usize>, field: Field) {
+        let text = self.document.piece(value.clone());
+        match field {
+            Field::PrivateKey => {
+                let read = values::private_key(&squeezed(text));
+                if let Some(key) = self.take(index, value, read) {
+                    self.tunnel.private_key = key;
+                }
+            }
+            Field::ListenPort => {
+                let read = values::port(&squeezed(text));
+                if let Some(port) = self.take(index, value, read) {
+                    self.tunnel.listen_port = port;
+                }
+            }
+            Field::FwMark => {
+                let read = values::fwmark(&squeezed(text));
+                if let Some(mark) = self.take(index, value, read) {
+                    self.tunnel.fwmark = Some(mark);
+                }
+            }
+            Field::Mtu => self.tunnel.mtu = self.take(index, value, values::mtu(text)).or(self.tunnel.mtu),
+            Field::Table => {
+                if let Some(table) = self.take(index, value, values::table(text)) {
+                    self.tunnel.table = table;
+                }
+            }
+            Field::SaveConfig => {
+                if let Some(save) = self.take(index, value, values::save_config(text)) {
+                    self.tunnel.save_config = save;
+                }
+            }
+            Field::Address => self.addresses(index, value),
+            Field::Dns => {
+                for item in items(self.document.text(), value, field) {
+                    let entry = self.document.piece(item.clone());
+                    if let Some(odd) = values::dns(entry) {
+                        self.warn(index, item, odd);
+                    }
+                    self.tunnel.dns.push(entry.to_owned());
+                }
+            }
+            Field::Hook(phase) => {
+                self.hook_cut(index, line);
+                self.tunnel.hooks.push(Hook { phase, command: text.to_owned() });
+            }
+            _ => unreachable!("a key of a peer"),
+        }
+    }
+
+    fn addresses(&mut self, index: usize, value: Range<usize>) {
+        for item in items(self.document.text(), value, Field::Address) {
+            let read = values::address(self.document.piece(item.clone()));
+            let Some(address) = self.take(index, item.clone(), read) else { continue };
+            if self.tunnel.addresses.contains(&address) {
+                let found = format!("{address} is given twice");
+                let remedy = "`wg-quick up` fails on the second one: take it out";
+                self.warn(index, item, Wrong::new(FaultKind::RepeatedAddress, found, "", remedy));
+            } else {
+                self.tunnel.addresses.push(address);
+            }
+        }
+    }
+
+    /// Says so when the part of a hook that wg-quick takes isn't what was meant.
+    fn hook_cut(&mut self, index: usize, line: &Line) {
+        let (content, comment) = (line.content(), line.comment());
+        let before = self.document.piece(content.start..comment.start);
+        if comment.is_empty() || (before.ends_with(is_blank) && !inside_quotes(before)) {
+            return;
+        }
+        let found = "wg-quick takes the `#` in this command for a comment, and runs what is before it";
+        let remedy = "put the command into a script and call that";
+        self.warn(index, comment.start..comment.start + 1, Wrong::new(FaultKind::HookCut, found, "", remedy));
+    }
+
+    fn of_peer(&mut self, index: usize, value: Range<usize>, field: Field) {
+        let text = squeezed(self.document.piece(value.clone()));
+        let at = self.peers.len() - 1;
+        match field {
+            Field::PublicKey => {
+                if let Some(key) = self.take(index, value, values::public_key(&text)) {
+                    self.peers[at].key = Some((key, index));
+                }
+            }
+            Field::PresharedKey => {
+                if let Some(key) = self.take(index, value, values::preshared_key(&text)) {
+                    self.peers[at].preshared = Some(key);
+                }
+            }
+            Field::Endpoint => {
+                if let Some(endpoint) = self.take(index, value, values::endpoint(&text)) {
+                    self.peers[at].endpoint = Some(endpoint);
+                }
+            }
+            Field::Keepalive => {
+                if let Some(seconds) = self.take(index, value, values::keepalive(&text)) {
+                    self.peers[at].keepalive = Some(seconds);
+                }
+            }
+            _ => self.allowed_ips(index, value, at),
+        }
+    }
+
+    fn allowed_ips(&mut self, index: usize, value: Range<usize>, at: usize) {
+        for item in items(self.document.text(), value, Field::AllowedIps) {
+            let text = squeezed(self.document.piece(item.clone()));
+            if text.is_empty() && self.mode == Mode::Lenient {
+                let remedy = "wg refuses a comma with nothing behind it";
+                let wrong = Wrong::new(FaultKind::AllowedIp, "an empty item", "a prefix", remedy);
+                self.warn(index, item, wrong);
+                continue;
+            }
+            let Some((step, cidr)) = self.take(index, item, values::allowed_ip(&text)) else { continue };
+            let allowed = &mut self.peers[at].allowed;
+            match step {
+                Step::Remove => allowed.retain(|(had, _)| *had != cidr),
+                Step::Add => allowed.push((cidr, index)),
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Reading, Vec<Fault>> {
+        if self.peers.is_empty() && self.interface_line.is_none() && self.errors.is_empty() {
+            let remedy = "`wg setconf` takes it, and so takes everything away from the interface";
+            let wrong = Wrong::new(FaultKind::Empty, "there is no configuration in this file", "[Interface]", remedy);
+            self.error(0, 0..0, wrong);
+        } else if self.interface_line.is_none() {
+            let header = self.peers.first().map_or(0, |peer| peer.header);
+            let range = self.document.lines().get(header).map_or(0..0, Line::name);
+            let remedy = "wg takes it; the interface then has no key";
+            self.warn(header, range, Wrong::new(FaultKind::NoInterface, "peers without an [Interface]", "", remedy));
+        }
+        let names = comments::names(self.document);
+        let drafts = std::mem::take(&mut self.peers);
+        let drafts = self.keyed(drafts);
+        self.shared(&drafts, &names);
+        for draft in drafts {
+            let name = names.get(&draft.section).cloned();
+            let (key, _) = draft.key.expect("those without one are left out");
+            self.tunnel.peers.push(TunnelPeer {
+                name,
+                public_key: key,
+                preshared: draft.preshared.flatten(),
+                allowed_ips: dedup(draft.allowed.into_iter().map(|(cidr, _)| cidr).collect()),
+                endpoint: draft.endpoint,
+                keepalive: draft.keepalive.flatten(),
+                unknown: draft.unknown,
+            });
+        }
+        self.errors.sort_by_key(|fault| (fault.line, fault.column));
+        self.warnings.sort_by_key(|fault| (fault.line, fault.column));
+        if self.errors.is_empty() {
+            Ok(Reading { tunnel: self.tunnel, warnings: self.warnings })
+        } else {
+            Err(self.errors)
+        }
+    }
+
+    /// Returns the peers that have keys, each key once.
+    fn keyed(&mut self, drafts: Vec<Draft>) -> Vec<Draft> {
+        let own = self.tunnel.private_key.as_ref().map(|key| key.public());
+        let mut kept: Vec<Draft> = Vec::with_capacity(drafts.len());
+        let mut by_key: HashMap<PublicKey, usize> = HashMap::new();
+        for draft in drafts {
+            let Some((key, line)) = draft.key else {
+                let range = self.document.lines()[draft.header].name();
+                // One that can't be read has been told about.
+                let told = self
+                    .errors
+                    .iter()
+                    .any(|fault| self.document.sections()[draft.section].lines.contains(&(fault.line - 1)));
+                if !told {
+                    let wrong =
+                        Wrong::new(FaultKind::NoPublicKey, "this peer has no public key", "PublicKey = ...", "");
+                    self.error(draft.header, range, wrong);
+                }
+                continue;
+            };
+            let range = self.document.lines()[line].value();
+            if own == Some(key) {
+                let remedy = "WireGuard passes over such a peer: this may be the file of the other end";
+                let wrong = Wrong::new(FaultKind::OwnKey, "a peer with the interface's own key", "another key", remedy);
+                self.if_lenient(line, range, wrong);
+                continue;
+            }
+            match by_key.get(&key) {
+                None => {
+                    by_key.insert(key, kept.len());
+                    kept.push(draft);
+                }
+                Some(&first) => {
+                    let at = kept[first].key.map_or(0, |(_, line)| line + 1);
+                    let found = format!("the peer {}... a second time; the first is in line {at}", key.short());
+                    let remedy = "wg takes both for one, and the AllowedIPs of the last only: join the two";
+                    self.if_lenient(line, range, Wrong::new(FaultKind::SamePeer, found, "", remedy));
+                    merge(&mut kept[first], draft);
+                }
+            }
+        }
+        kept
+    }
+
+    /// Warns of prefixes that two peers have.
+    fn shared(&mut self, drafts: &[Draft], names: &HashMap<usize, String>) {
+        let called = |draft: &Draft| match (names.get(&draft.section), draft.key) {
+            (Some(name), _) => name.clone(),
+            (None, Some((key, _))) => format!("{}...", key.short()),
+            (None, None) => "a peer".to_owned(),
+        };
+        let mut owners: HashMap<Cidr, (usize, usize)> = HashMap::new();
+        for (index, draft) in drafts.iter().enumerate() {
+            for (cidr, line) in &draft.allowed {
+                let Some((other, before)) = owners.insert(*cidr, (index, *line)) else { continue };
+                if other == index {
+                    continue;
+                }
+                let (one, two) = (called(&drafts[other]), called(draft));
+                let found =
+                    format!("{cidr} is at two peers: {one} (line {}) and {two} (line {})", before + 1, line + 1);
+                let remedy = format!("wg gives it to the last, {two}, without a word");
+                let range = self.document.lines()[*line].value();
+                self.warn(*line, range, Wrong::new(FaultKind::SharedAllowedIp, found, "", remedy));
+            }
+        }
+    }
+}
+
+/// What WireGuard makes of a peer that is given twice.
+fn merge(first: &mut Draft, second: Draft) {
+    first.allowed = second.allowed;
+    first.preshared = second.preshared.or(first.preshared.take());
+    first.endpoint = second.endpoint.or(first.endpoint.take());
+    first.keepalive = second.keepalive.or(first.keepalive);
+    first.unknown.extend(second.unknown);
+}
+
+/// Whether the end of a text is inside quotes of a shell.
+fn inside_quotes(text: &str) -> bool {
+    let (mut open, mut escaped) = (None, false);
+    for c in text.chars() {
+        match (open, c) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '\'' | '"') => open = Some(c),
+            (Some(quote), c) if quote == c => open = None,
+            _ => {}
+        }
+    }
+    open.is_some()
+}
+
+/// Returns the key that a name is a mistyped spelling of.
+fn alike(name: &str) -> Option<Field> {
+    let name = name.to_ascii_lowercase().replace(['-', '_', '.'], "");
+    let near =
+        |field: &&Field| distance(&name, &field.as_str().to_ascii_lowercase()) <= if name.len() < 6 { 1 } else { 2 };
+    Field::INTERFACE.iter().chain(Field::PEER).filter(|_| name.len() > 3).find(near).copied()
+}
+
+/// How many letters have to be put in, taken out or replaced to make one word of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let cost = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
