@@ -186,7 +186,7 @@ fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), 
     Ok((network, Some(server)))
 }
 
-fn passphrase(context: &Context) -> Result<Passphrase, Error> {
+pub(super) fn passphrase(context: &Context) -> Result<Passphrase, Error> {
     let given = context.with_sources(|sources| sources.at_hand())?;
     let passphrase = match given {
         Some(passphrase) => passphrase,

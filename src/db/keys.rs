@@ -157,6 +157,20 @@ impl Tx<'_> {
         }
     }
 
+    /// Keeps the private half of the key that an interface uses, which was known by its public half only.
+    ///
+    /// # Errors
+    /// [`Error::KeyMismatch`] when the interface uses another key.
+    pub fn hold_private_key(&self, interface: InterfaceId, private: &PrivateKey) -> Result<()> {
+        let public = private.public();
+        let sealed = self.seal_private(public, Some(private))?;
+        let sql = "UPDATE keys SET sealed_private = ?1 WHERE public_key = ?2 AND interface_id = ?3";
+        match self.transaction.execute(sql, params![sealed, public.to_string(), interface.0])? {
+            1 => Ok(()),
+            _ => Err(Error::KeyMismatch { public: public.to_string() }),
+        }
+    }
+
     /// Wipes the private halves of an interface's keys, old ones included. Whether there were any.
     pub fn forget_private_key(&self, interface: InterfaceId) -> Result<bool> {
         let sql = "UPDATE keys SET sealed_private = NULL WHERE interface_id = ?1 AND sealed_private IS NOT NULL";

@@ -19,7 +19,7 @@ pub use observe::{
 };
 pub(crate) use question::sysctl_path;
 pub use question::{Fingerprint, Question};
-pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe};
+pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, survey};
 
 use crate::model::{Host, HostAddress};
 

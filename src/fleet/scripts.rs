@@ -13,6 +13,7 @@ use super::{Answer, AnswerError, Error};
 
 const LIB: &str = include_str!("../../templates/host/lib.sh");
 const OBSERVE: &str = include_str!("../../templates/host/observe.sh");
+const SURVEY: &str = include_str!("../../templates/host/survey.sh");
 const DEPLOY: &str = include_str!("../../templates/host/deploy.sh");
 const APPLY: &str = include_str!("../../templates/host/apply.sh");
 const COMMIT: &str = include_str!("../../templates/host/commit.sh");
@@ -121,6 +122,12 @@ pub fn observe(question: &Question, nudge: &[(InterfaceName, IpAddr)]) -> Script
     let nudge: Vec<String> = nudge.iter().map(|(interface, address)| format!("{interface}/{address}")).collect();
     let body = format!("{}W_NUDGE={}\n{OBSERVE}", ours(question), quote(&nudge.join(" ")));
     Script::new("observe", &boundary(), ANSWER, &body)
+}
+
+/// Asks a host for everything that could be adopted: whatever interfaces it has, and every wg-quick file.
+pub fn survey() -> Script {
+    let body = format!("{}W_NUDGE=\n{OBSERVE}\n{SURVEY}", ours(&Question::default()));
+    Script::new("survey", &boundary(), ANSWER, &body)
 }
 
 /// A file that goes with a deploy, below the deploy's directory in memory.

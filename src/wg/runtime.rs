@@ -2,27 +2,40 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::{Cidr, InterfaceAddr};
+
 use super::{InterfaceConfig, Route, Table};
 
 /// Returns the routes through the interface that wg-quick(8) makes, those of the config and those of the interface's own
 /// hooks, without the kernel's own.
-///
-/// wg-quick adds a route for every AllowedIP that no route through the interface covers yet, longest prefix first; when
-/// it comes up, what is there are the networks of its addresses.
 pub fn routes(config: &InterfaceConfig) -> BTreeSet<Route> {
-    let mut wanted: BTreeSet<Route> = config.routes.iter().chain(&config.by_hooks.routes).copied().collect();
-    let table = match config.table {
-        Table::Auto => Some(None),
-        Table::Number(number) => Some(Some(number)),
-        Table::Off | Table::Named(_) => None, // which number a name has is for the host to say
-    };
-    if let Some(table) = table {
-        let connected: Vec<_> = config.addresses.iter().map(|a| a.network()).filter(|n| !n.is_host()).collect();
-        let allowed = config.peers.iter().flat_map(|peer| &peer.allowed_ips);
-        let uncovered = allowed.filter(|to| !to.is_default() && !connected.iter().any(|net| net.covers(to)));
-        wanted.extend(uncovered.map(|to| Route { to: *to, table }));
-    }
+    let allowed = config.peers.iter().flat_map(|peer| &peer.allowed_ips);
+    let mut wanted = routes_by_wg_quick(&config.table, &config.addresses, allowed);
+    wanted.extend(config.routes.iter().chain(&config.by_hooks.routes));
     wanted
+}
+
+/// Returns the routes that wg-quick(8) makes for AllowedIPs.
+///
+/// It adds a route for every AllowedIP that no route through the interface covers yet, longest prefix first; when it
+/// comes up, what is there are the networks of its addresses.
+pub fn routes_by_wg_quick<'a>(
+    table: &Table,
+    addresses: &[InterfaceAddr],
+    allowed: impl Iterator<Item = &'a Cidr>,
+) -> BTreeSet<Route> {
+    let table = match table {
+        Table::Auto => None,
+        Table::Number(number) => Some(*number),
+        Table::Off | Table::Named(_) => return BTreeSet::new(), // which number a name has is for the host to say
+    };
+    // A table of its own knows none of the networks that the main one has.
+    let connected: Vec<_> =
+        addresses.iter().map(|a| a.network()).filter(|net| table.is_none() && !net.is_host()).collect();
+    let automatic = table.is_none();
+    let uncovered =
+        allowed.filter(|to| !(automatic && to.is_default()) && !connected.iter().any(|net| net.covers(to)));
+    uncovered.map(|to| Route { to: *to, table }).collect()
 }
 
 /// The kernel setting by which a host forwards IPv6, and stops to be configured like a mere host.

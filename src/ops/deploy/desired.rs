@@ -18,14 +18,19 @@ pub struct Desired {
     pub interfaces: Vec<InterfaceConfig>,
     /// The files in /etc/wireguard, by name.
     pub files: BTreeMap<String, Zeroizing<String>>,
+    /// The interfaces whose private key the host itself has, and no file of ours.
+    pub keys_elsewhere: BTreeSet<InterfaceName>,
 }
 
 impl Desired {
     /// Gathers what the nodes on a host compile to.
     pub fn of(host: &Name, topology: &Topology, compiled: &[NodeConfig], secrets: &Secrets) -> Self {
-        let mut desired = Self { host: host.clone(), interfaces: Vec::new(), files: BTreeMap::new() };
+        let (interfaces, files, keys_elsewhere) = Default::default();
+        let mut desired = Self { host: host.clone(), interfaces, files, keys_elsewhere };
         for node in compiled {
             if topology.node(node.node).and_then(|n| n.host.as_ref()) == Some(host) {
+                let keyless = node.interfaces.iter().filter(|i| !secrets.private.contains_key(&i.id));
+                desired.keys_elsewhere.extend(keyless.map(|i| i.name.clone()));
                 desired.files.extend(config::files(node, secrets).into_iter().map(|file| (file.path, file.content)));
                 desired.interfaces.extend(node.interfaces.iter().cloned());
             }

@@ -2,9 +2,10 @@
 //! `status` and every later check read the same truth.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::fleet::{Observed, ObservedInterface};
-use crate::model::{Endpoint, EndpointHost, InterfaceName, PresharedKey, PublicKey, Secrets};
+use crate::model::{Endpoint, EndpointHost, InterfaceAddr, InterfaceName, PresharedKey, PublicKey, Run, Secrets};
 use crate::wg::dump::LivePeer;
 use crate::wg::{InterfaceConfig, PeerConfig, runtime};
 
@@ -65,7 +66,11 @@ impl Context<'_> {
     fn compare(&self, changes: &mut Vec<Change>) {
         let interface = self.interface;
         let name = Some(&interface.name);
-        if let Some(seen) = self.observed.interfaces.get(&interface.name) {
+        let runs = self.observed.interfaces.get(&interface.name);
+        if interface.run == Run::Off {
+            return; // whether somebody brings it up by hand is up to him
+        }
+        if let Some(seen) = runs {
             if self.needs_restart(seen) {
                 changes.push(change(name, Kind::Restart, "", cause(self.before == Some(interface))));
             } else {
@@ -78,7 +83,7 @@ impl Context<'_> {
             missing.after = Some(summary(interface));
             changes.push(missing);
         }
-        if !self.observed.boot.contains(&interface.name) {
+        if interface.run == Run::Boot && !self.observed.boot.contains(&interface.name) {
             let mut boot = change(name, Kind::Boot, "", cause(self.before.is_some()));
             boot.after = Some("starts at boot".to_owned());
             changes.push(boot);
@@ -87,8 +92,12 @@ impl Context<'_> {
 
     /// Whether something changes that only wg-quick's own `up` and `down` can change.
     fn needs_restart(&self, seen: &ObservedInterface) -> bool {
+        // A mark of its own choosing tells nothing about wg-quick's default route.
         let marked = seen.live.fwmark != 0;
-        let default_route = runtime::takes_default_route(self.interface) != marked;
+        let default_route = match self.interface.fwmark {
+            None => runtime::takes_default_route(self.interface) != marked,
+            Some(mark) => mark != seen.live.fwmark,
+        };
         let resolver = self.before.is_some_and(|b| b.dns != self.interface.dns || b.table != self.interface.table);
         default_route || resolver
     }
@@ -112,8 +121,11 @@ impl Context<'_> {
             let same = self.before.is_some_and(|b| b.mtu == Some(mtu));
             changes.push(with(change(name, Kind::Mtu, "", cause(same)), seen.mtu, mtu));
         }
-        let addresses: BTreeSet<_> = interface.addresses.iter().copied().collect();
-        let addresses_before = self.before.map(|b| b.addresses.iter().copied().collect());
+        let all = |i: &InterfaceConfig| -> BTreeSet<InterfaceAddr> {
+            i.addresses.iter().chain(&i.by_hooks.addresses).copied().filter(|a| !is_link_local(a)).collect()
+        };
+        let addresses = all(interface);
+        let addresses_before = self.before.map(all);
         let kinds = (Kind::AddressMissing, Kind::AddressExtra);
         self.sets(kinds, &addresses, addresses_before.as_ref(), &seen.addresses, changes);
         let by_wg_quick = runtime::takes_default_route(interface); // then further tables are wg-quick's own
@@ -235,6 +247,11 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// Whether an address is one that hosts also give themselves: those aren't observed.
+fn is_link_local(address: &InterfaceAddr) -> bool {
+    matches!(address.address(), IpAddr::V6(six) if six.is_unicast_link_local())
 }
 
 /// Whether a peer is at an endpoint. Of a name that can't be said.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::add::{self, NewNodes};
 use super::change::Mode;
 use super::view::NodeView;
-use crate::db::{Database, KdfParams, Passphrase, RecoveryKey};
+use crate::db::{Database, KdfParams, Passphrase, RecoveryKey, Store};
 use crate::model::{Actor, Network};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -41,23 +41,40 @@ pub struct Made {
 ///
 /// If the server can't be added, there is no database afterwards either.
 pub fn init(path: &Path, request: Request, actor: &Actor, clock: &dyn Clock) -> Result<(Made, RecoveryKey), Error> {
+    let mut made = Made { database: path.to_owned(), network: request.network.clone(), server: None };
     let Request { network, server, passphrase, cost } = request;
+    let request = Request { network, server: None, passphrase, cost };
+    let (server, recovery) = fill(path, request, actor, clock, |store| {
+        let outcome = server.map(|server| add::add(store, clock, actor, server, Mode::Save)).transpose()?;
+        Ok(outcome.and_then(|outcome| outcome.nodes.into_iter().next()))
+    })?;
+    made.server = server;
+    Ok((made, recovery))
+}
+
+/// Makes a database with one network and fills it. Returns the recovery key, to be shown once.
+///
+/// If it can't be filled, there is no database afterwards either.
+pub fn fill<T>(
+    path: &Path,
+    request: Request,
+    actor: &Actor,
+    clock: &dyn Clock,
+    work: impl FnOnce(&mut Store) -> Result<T, Error>,
+) -> Result<(T, RecoveryKey), Error> {
+    let Request { network, passphrase, cost, .. } = request;
     if network.prefixes().next().is_none() {
         return Err(Error::value("--cidr", "a network needs an IPv4 or an IPv6 prefix"));
     }
     let (mut store, recovery) = Database::create(path, &passphrase, cost, &network, actor, clock.now())?;
-    let mut made = Made { database: path.to_owned(), network, server: None };
-    if let Some(server) = server {
-        match add::add(&mut store, clock, actor, server, Mode::Save) {
-            Ok(outcome) => made.server = outcome.nodes.into_iter().next(),
-            Err(error) => {
-                drop(store);
-                discard(path);
-                return Err(error);
-            }
+    match work(&mut store) {
+        Ok(done) => Ok((done, recovery)),
+        Err(error) => {
+            drop(store);
+            discard(path);
+            Err(error)
         }
     }
-    Ok((made, recovery))
 }
 
 /// Removes a database that was made a moment ago.
