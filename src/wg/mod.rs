@@ -6,6 +6,7 @@ pub mod compile;
 pub mod config;
 pub mod dump;
 pub mod firewall;
+pub mod formats;
 pub mod hooks;
 mod interface;
 #[cfg(test)]

@@ -1,0 +1,116 @@
+//! Files of sections with keys, as systemd and GLib write them.
+
+use super::Unreadable;
+
+/// A section, with where it begins.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    /// What stands between the brackets.
+    pub(super) name: &'a str,
+    /// The line of its header.
+    pub(super) line: usize,
+    /// The comment right above it.
+    pub(super) comment: Option<&'a str>,
+    /// Its keys, in order.
+    pub(super) entries: Vec<Entry<'a>>,
+}
+
+/// A key with its value.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) key: &'a str,
+    pub(super) value: String,
+    pub(super) line: usize,
+}
+
+impl Section<'_> {
+    /// Returns the last value of a key: later ones replace earlier ones.
+    pub(super) fn last(&self, key: &str) -> Option<&Entry<'_>> {
+        self.entries.iter().rev().find(|entry| entry.key == key)
+    }
+}
+
+/// A file's name, for what is wrong in it.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a>(pub(super) &'a str);
+
+impl Place<'_> {
+    pub(super) fn wrong(self, line: usize, found: impl Into<String>, expected: impl Into<String>) -> Unreadable {
+        Unreadable { file: self.0.to_owned(), line: Some(line), found: found.into(), expected: expected.into() }
+    }
+
+    pub(super) fn wrong_file(self, found: impl Into<String>, expected: impl Into<String>) -> Unreadable {
+        Unreadable { file: self.0.to_owned(), line: None, found: found.into(), expected: expected.into() }
+    }
+
+    /// Reads a value that is no secret.
+    pub(super) fn value<T: std::str::FromStr>(self, line: usize, text: &str, expected: &str) -> Result<T, Unreadable> {
+        text.parse().map_err(|_| self.wrong(line, format!("`{}`", text.escape_debug()), expected))
+    }
+
+    /// Reads a key, of which a message says nothing.
+    pub(super) fn key<T: std::str::FromStr>(self, line: usize, what: &str, text: &str) -> Result<T, Unreadable> {
+        text.parse().map_err(|_| {
+            self.wrong(
+                line,
+                format!("{} characters that are no key", text.chars().count()),
+                format!("{what}: 44 characters of base64"),
+            )
+        })
+    }
+}
+
+/// Takes a file apart. With `continued` a backslash at the end of a line joins the next one to it, as in systemd.syntax(7).
+pub(super) fn sections<'a>(file: &str, text: &'a str, continued: bool) -> Result<Vec<Section<'a>>, Unreadable> {
+    let mut found: Vec<Section<'a>> = Vec::new();
+    let mut comment = None;
+    let mut lines = text.trim_start_matches('\u{feff}').lines().zip(1..);
+    while let Some((raw, line)) = lines.next() {
+        let trimmed = raw.trim();
+        if trimmed.is_empty() {
+            comment = None;
+        } else if let Some(said) = trimmed.strip_prefix(['#', ';']) {
+            comment = Some(said.trim()).filter(|said| !said.is_empty());
+        } else if let Some(inner) = trimmed.strip_prefix('[') {
+            let name = inner.strip_suffix(']').ok_or_else(|| {
+                Place(file).wrong(
+                    line,
+                    format!("`{}`", trimmed.escape_debug()),
+                    "a section's name in brackets, such as [Network]",
+                )
+            })?;
+            found.push(Section { name, line, comment: comment.take(), entries: Vec::new() });
+        } else {
+            comment = None;
+            let (key, value) = trimmed.split_once('=').ok_or_else(|| {
+                Place(file).wrong(line, "a line without `=`", "a key and its value, such as Name=wg0")
+            })?;
+            let mut value = value.trim().to_owned();
+            while continued && value.ends_with('\\') {
+                value.pop();
+                let Some((more, _)) = lines.next() else { break };
+                let more = more.trim();
+                if !more.starts_with(['#', ';']) {
+                    value.push(' ');
+                    value.push_str(more);
+                } else {
+                    value.push('\\'); // a comment within goes on
+                }
+            }
+            let section = found.last_mut().ok_or_else(|| {
+                Place(file).wrong(
+                    line,
+                    format!("the key {}", key.trim().escape_debug()),
+                    "a section before the first key",
+                )
+            })?;
+            section.entries.push(Entry { key: key.trim(), value: value.trim().to_owned(), line });
+        }
+    }
+    Ok(found)
+}
+
+/// Returns a comment that is a name.
+pub(super) fn name_in(comment: Option<&str>) -> Option<String> {
+    comment.filter(|said| said.parse::<crate::model::Name>().is_ok()).map(str::to_owned)
+}
