@@ -1,5 +1,6 @@
 //! The settings file and what it says: `wg-friend.toml`, read once at start and passed down as values.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
@@ -50,13 +51,16 @@ pub struct Settings {
     pub parallel: usize,
     /// Seconds until a host undoes a deploy that nobody confirmed.
     pub confirm_timeout: u64,
+    /// How many confirmed versions of each host are kept.
+    pub keep_versions: NonZeroU32,
     /// The cost of new passphrases.
     pub kdf: KdfProfile,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { db: None, parallel: 32, confirm_timeout: 60, kdf: KdfProfile::default() }
+        let keep_versions = NonZeroU32::new(50).expect("fifty is not zero");
+        Self { db: None, parallel: 32, confirm_timeout: 60, keep_versions, kdf: KdfProfile::default() }
     }
 }
 
@@ -103,11 +107,17 @@ mod tests {
 
     #[test]
     fn every_key_can_be_set() {
-        let text = "db = '/srv/net.db'\nparallel = 4\nconfirm_timeout = 120\nkdf = 'light'\n";
+        let text = "db = '/srv/net.db'\nparallel = 4\nconfirm_timeout = 120\nkeep_versions = 9\nkdf = 'light'\n";
         let settings = Settings::parse(text, Path::new("x")).unwrap();
         assert_eq!(
             settings,
-            Settings { db: Some("/srv/net.db".into()), parallel: 4, confirm_timeout: 120, kdf: KdfProfile::Light }
+            Settings {
+                db: Some("/srv/net.db".into()),
+                parallel: 4,
+                confirm_timeout: 120,
+                keep_versions: NonZeroU32::new(9).unwrap(),
+                kdf: KdfProfile::Light
+            }
         );
     }
 
@@ -120,7 +130,7 @@ mod tests {
           |
         1 | paralel = 4
           | ^^^^^^^
-        unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `kdf`
+        unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `keep_versions`, `kdf`
         ");
     }
 }

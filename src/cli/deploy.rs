@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         parallel: args.parallel.unwrap_or(context.settings.parallel),
         check_handshakes: !args.no_handshake_check,
         owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
+        keep_versions: context.settings.keep_versions,
     };
     let line = Line::new(context);
     let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, &options, &line)?;

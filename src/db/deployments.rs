@@ -1,5 +1,7 @@
 //! What was deployed to hosts: every attempt is a version, with its content sealed.
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
@@ -158,7 +160,9 @@ impl Tx<'_> {
         Ok(DeploymentId(self.transaction.last_insert_rowid()))
     }
 
-    /// Records how a deployment ended.
+    /// Records how a deployment ended. With `keep`, of the host's deployments that many are kept that were confirmed, and as
+    /// many that were not, the newest of each; older ones go, with what was run for them. What the host runs and what is
+    /// under way is always kept.
     ///
     /// # Errors
     /// [`Error::Refused`] when it has ended already; one that ended as `unknown` may still be cleared up.
@@ -168,14 +172,31 @@ impl Tx<'_> {
         state: DeploymentState,
         now: DateTime<Utc>,
         note: Option<&str>,
+        keep: Option<NonZeroU32>,
     ) -> Result<()> {
         let sql = "UPDATE deployments SET state = ?2, finished = ?3, note = coalesce(?4, note)
                    WHERE id = ?1 AND state IN ('started', 'unknown')";
-        if self.transaction.execute(sql, params![id.0, state.as_str(), micros(now), note])? == 1 {
-            return Ok(());
+        if self.transaction.execute(sql, params![id.0, state.as_str(), micros(now), note])? == 0 {
+            self.sealed_row(id)?; // says so if there is none
+            return Err(Error::Refused("the deployment has ended already"));
         }
-        self.sealed_row(id)?; // says so if there is none
-        Err(Error::Refused("the deployment has ended already"))
+        keep.map_or(Ok(()), |keep| self.prune_deployments(id, keep))
+    }
+
+    /// Removes the old deployments to the host of this one.
+    fn prune_deployments(&self, of: DeploymentId, keep: NonZeroU32) -> Result<()> {
+        let old = "SELECT id FROM (
+                     SELECT id, row_number() OVER (PARTITION BY state = 'confirmed' ORDER BY id DESC) AS place
+                     FROM deployments
+                     WHERE host_id = (SELECT host_id FROM deployments WHERE id = ?1) AND state != 'started')
+                   WHERE place > ?2";
+        for sql in [
+            format!("DELETE FROM commands WHERE parent_id IS NULL AND deployment_id IN ({old})"), // steps go with them
+            format!("DELETE FROM deployments WHERE id IN ({old})"),
+        ] {
+            self.transaction.prepare_cached(&sql)?.execute(params![of.0, keep.get()])?;
+        }
+        Ok(())
     }
 
     /// Notes, sealed, what a host looked like when it confirmed a deployment.

@@ -11,6 +11,7 @@ use super::error::{Error, Result};
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0001_initial.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0002_adopted.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0003_command_steps.sql")).foreign_key_check(),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.

@@ -32,7 +32,7 @@ use rusqlite::Connection;
 use wg_friend_crypt::DataKey;
 
 pub use audit::{Entry, Filter, Finding, Problem, Verification};
-pub use commands::{Command, CommandId};
+pub use commands::{Command, CommandId, CommandStep, NewStep, StepEnd};
 pub use deployments::{Deployment, DeploymentId};
 pub use error::{Error, Kind, Result};
 pub use generated::{Generated, Handout};

@@ -296,6 +296,8 @@ words! {
         Failed = "failed",
         /// Interrupted before its answer was seen.
         Unknown = "unknown",
+        /// Not carried out: what came before it failed.
+        Skipped = "skipped",
     }
 }
 

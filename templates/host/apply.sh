@@ -1,7 +1,7 @@
 # Locks, stages, validates, arms the watchdog and carries the steps out. Set before this: SECONDS_TO_CONFIRM, OWNER, STEPS,
 # and the functions w_stage (writes the files below $D) and w_expect (checks the new files).
 
-w_say_failed() { w_section failed "$1"; printf '%s\n' "$2"; w_section end; }
+w_say_failed() { w_reports; w_section failed "$1"; printf '%s\n' "$2"; w_section end; }
 
 w_give_up() { # nothing was changed yet
 	rm -rf "$RUN/done"; mv "$D" "$RUN/done" && rm -rf "$RUN/done"
@@ -32,10 +32,14 @@ w_lock() {
 w_check() {
 	w_s=$D/strip/$1
 	wg-quick strip "$D/new/$1.conf" > "$w_s" || { echo "wg-quick does not take the new $1.conf"; return 1; }
-	sed -n 's/^PrivateKey *= *//p' "$w_s" > "$w_s.key"
-	[ "$(wg pubkey < "$w_s.key" 2>/dev/null)" = "$2" ] || { echo "the new $1.conf does not hold the key of $2"; return 1; }
-	[ "$3" = - ] || grep -q "^ListenPort *= *$3\$" "$w_s" || { echo "the new $1.conf does not hold port $3"; return 1; }
-	w_v=$(grep -c '^\[Peer\]' "$w_s")
+	# As wg reads it: without comments and blanks, in any case.
+	sed -e 's/#.*//' -e 's/[[:space:]]//g' "$w_s" > "$w_s.plain"
+	if [ "$2" != - ]; then
+		sed -n 's/^[Pp][Rr][Ii][Vv][Aa][Tt][Ee][Kk][Ee][Yy]=//p' "$w_s.plain" | tail -n 1 > "$w_s.key"
+		[ "$(wg pubkey < "$w_s.key" 2>/dev/null)" = "$2" ] || { echo "the new $1.conf does not hold the key of $2"; return 1; }
+	fi
+	[ "$3" = - ] || grep -iq "^ListenPort=$3\$" "$w_s.plain" || { echo "the new $1.conf does not hold port $3"; return 1; }
+	w_v=$(grep -ic '^\[peer\]' "$w_s.plain")
 	[ "$w_v" = "$4" ] || { echo "the new $1.conf holds $w_v peers instead of $4"; return 1; }
 }
 w_check_nft() { nft -c -f "$D/new/$1" || { echo "nft does not take the new $1"; return 1; }; }
@@ -79,25 +83,39 @@ w_main() {
 		w_section changed "$w_now"; w_section end
 		return 0
 	fi
-	mkdir "$D/new" "$D/old" "$D/strip" "$D/peers" && w_stage 2>"$D/error" || { w_give_up stage "the files could not be written to $RUN: $(cat "$D/error" 2>/dev/null)"; return 0; }
+	w_begin
+	mkdir "$D/new" "$D/old" "$D/strip" "$D/peers" && w_stage 2>"$D/error" ||
+		{ w_did stage no; w_give_up stage "the files could not be written to $RUN: $(cat "$D/error" 2>/dev/null)"; return 0; }
+	w_did stage yes
 	W_ROLE=; . "$D/deploy.sh"
-	w_why=$(w_expect 2>&1) || { w_give_up validate "$w_why"; return 0; }
-	w_why=$(w_reserve 2>&1) || { w_unreserve; w_give_up reserve "the new files don't fit on the disk: $w_why"; return 0; }
+	w_begin
+	w_why=$(w_expect 2>&1) || { w_did validate no; w_give_up validate "$w_why"; return 0; }
+	w_did validate yes
+	w_begin
+	w_why=$(w_reserve 2>&1) ||
+		{ w_unreserve; w_did reserve no; w_give_up reserve "the new files don't fit on the disk: $w_why"; return 0; }
 	w_unreserve
-	w_arm || { w_give_up arm "the watchdog did not start: without it nothing is changed"; return 0; }
+	w_did reserve yes
+	w_begin
+	w_arm || { w_did arm no; w_give_up arm "the watchdog did not start: without it nothing is changed"; return 0; }
+	w_did arm yes
 	w_k=1
 	while [ "$w_k" -le "$STEPS" ]; do
-		if [ -d "$D/decided" ]; then w_section failed step "$w_k"; echo "the watchdog was faster"; w_section end; return 0; fi
+		if [ -d "$D/decided" ]; then w_reports; w_section failed step "$w_k"; echo "the watchdog was faster"; w_section end; return 0; fi
 		echo "$w_k" > "$D/at.new" && mv -f "$D/at.new" "$D/at"
+		w_begin
 		if ! w_do "$w_k" > "$D/out" 2>&1; then
 			w_why=$(cat "$D/out")
 			w_bad=$w_k
+			w_did "$w_bad" no "$w_why"
 			w_undo_all "step $w_k failed"
-			w_section failed step "$w_bad" "${w_clean:-no}"; printf '%s\n' "$w_why"; w_section end
+			w_reports; w_section failed step "$w_bad" "${w_clean:-no}"; printf '%s\n' "$w_why"; w_section end
 			return 0
 		fi
+		w_did "$w_k" yes "$(tail -n 40 "$D/out" 2>/dev/null)"
 		w_k=$((w_k + 1))
 	done
+	w_reports
 	w_section applied
 	w_section dump; wg show all dump 2>/dev/null
 	w_section end

@@ -17,22 +17,26 @@ w_main() {
 		w_section undone "$w_clean"; w_section end
 		return 0
 	fi
+	w_begin
 	if ! w_why=$(w_reserve 2>&1); then
 		w_unreserve
 		w_clean=no
 		w_undo_all "the new files don't fit on the disk"
 		B=$w_b
-		w_section failed reserve "$w_clean"; printf '%s\n' "$w_why"; w_section end
+		w_did reserve no
+		w_reports; w_section failed reserve "$w_clean"; printf '%s\n' "$w_why"; w_section end
 		return 0
 	fi
+	B=$w_b
+	w_did reserve yes
 	if mkdir "$D/decided" 2>/dev/null; then
 		echo commit > "$D/decided/by"
+		w_begin
 		w_finish
-		B=$w_b
-		w_section confirmed
+		w_did finish yes
+		w_reports; w_section confirmed
 	else
-		B=$w_b
-		w_section gone
+		w_reports; w_section gone
 	fi
 	w_dump=$(wg show all dump 2>/dev/null)
 	w_text=$(w_still)

@@ -15,6 +15,19 @@ w_section() { printf '\n@%s %s\n' "$B" "$*"; }
 w_have() { command -v "$1" >/dev/null 2>&1; }
 w_uptime() { read -r w_up w_rest < /proc/uptime; w_up=${w_up%.*}; }
 
+# What is reported of a step, for the log: w_begin, the step, w_did NAME yes|no [OUTPUT]. It goes out with the answer: a
+# connection that broke must not end a script in its middle.
+W_DID=${W_DID-}
+w_begin() { read -r w_since w_rest < /proc/uptime; }
+w_did() {
+	read -r w_ended w_rest < /proc/uptime
+	W_DID="$W_DID
+@$B did $1 $w_since $w_ended $2
+${3:-}
+"
+}
+w_reports() { printf '%s' "$W_DID"; }
+
 w_init() {
 	if [ -d /run/systemd/system ]; then W_INIT=systemd
 	elif w_have rc-update; then W_INIT=openrc
@@ -37,9 +50,10 @@ w_still() {
 		read -r w_mtu < "/sys/class/net/$w_i/mtu"
 		read -r w_flags < "/sys/class/net/$w_i/flags"
 		w_section link "$w_i" "$w_mtu" "$((w_flags & 1))"
-		w_section address "$w_i"; ip -o addr show dev "$w_i" 2>/dev/null
+		# An interface that was taken down and brought up again has another index and may have another link-local address.
+		w_section address "$w_i"; ip -o addr show dev "$w_i" 2>/dev/null | sed 's/^[0-9]*: //; /inet6 fe80:/d'
 		w_section route4 "$w_i"; ip -4 route show table all dev "$w_i" 2>/dev/null
-		w_section route6 "$w_i"; ip -6 route show table all dev "$w_i" 2>/dev/null
+		w_section route6 "$w_i"; ip -6 route show table all dev "$w_i" 2>/dev/null | sed '/^local fe80:/d; /^anycast fe80:/d'
 	done
 	w_section rule4; ip -4 rule show 2>/dev/null
 	w_section rule6; ip -6 rule show 2>/dev/null

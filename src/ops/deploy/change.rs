@@ -149,6 +149,13 @@ impl Kind {
     }
 }
 
+impl Change {
+    /// Returns the line with the interface before it: `wg0 ~ mtu 1420 -> 1412`.
+    pub(super) fn with_place(&self) -> String {
+        self.interface.as_ref().map_or_else(|| self.to_string(), |interface| format!("{interface} {self}"))
+    }
+}
+
 impl fmt::Display for Change {
     /// One line: `+ peer alice 10.66.0.30/32`, `- route 10.9.0.0/24`, `~ mtu 1420 -> 1412`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

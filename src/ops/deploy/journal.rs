@@ -1,22 +1,26 @@
-//! What is written down while hosts are worked on: every script before it is sent, every deployment before it begins.
+//! What is written down while hosts are worked on: every script and its steps before it is sent, every deployment before
+//! it begins.
 
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::db::{self, DeploymentId, Store};
+use crate::db::{self, DeploymentId, NewStep, Store};
 use crate::fleet::{self, Answer, Connection, Script};
 use crate::model::{Action, Actor, DeploymentState, Event, Name};
 use crate::ops::clock::Clock;
 
 use super::desired::{Deployed, Version};
+use super::logged::{self, LoggedStep};
 
 /// One store for the threads that each work on a host.
 pub(super) struct Journal<'a> {
     store: Mutex<&'a mut Store>,
     clock: &'a (dyn Clock + Sync),
     actor: &'a Actor,
+    keep: Option<NonZeroU32>,
 }
 
 /// What the host looked like when a deploy was confirmed, beside what the deploy brought.
@@ -27,7 +31,12 @@ struct Confirmation {
 
 impl<'a> Journal<'a> {
     pub(super) fn new(store: &'a mut Store, clock: &'a (dyn Clock + Sync), actor: &'a Actor) -> Self {
-        Self { store: Mutex::new(store), clock, actor }
+        Self { store: Mutex::new(store), clock, actor, keep: None }
+    }
+
+    /// Keeps that many confirmed versions of each host when a deployment ends, and drops older ones.
+    pub(super) fn keeping(self, versions: NonZeroU32) -> Self {
+        Self { keep: Some(versions), ..self }
     }
 
     /// Does something with the store while no other thread does.
@@ -43,20 +52,35 @@ impl<'a> Journal<'a> {
         deployment: Option<DeploymentId>,
         connection: &mut dyn Connection,
         script: &Script,
+    ) -> Result<Answer, fleet::Error> {
+        self.run_steps(host, deployment, connection, script, "", &[])
+    }
+
+    /// Sends a script that does something step by step, and writes down that and how each ended. `parameters`: what is
+    /// the script's own; holds no secret.
+    pub(super) fn run_steps(
+        &self,
+        host: &Name,
+        deployment: Option<DeploymentId>,
+        connection: &mut dyn Connection,
+        script: &Script,
         parameters: &str,
+        steps: &[LoggedStep],
     ) -> Result<Answer, fleet::Error> {
         // A log that can't be written (disk full, read-only) doesn't keep anyone from looking at a host; the
         // deployment itself is recorded by `begin`, which does have to succeed.
         let now = self.clock.now();
-        let id = self.with(|s| s.command_begin(host, deployment, script.kind(), parameters, now)).ok();
+        let new: Vec<NewStep> = steps.iter().map(|step| step.new.clone()).collect();
+        let ids = self.with(|s| s.command_begin(host, deployment, script.kind(), parameters, &new, now)).ok();
         let begun = Instant::now();
         let answer = connection.run(script);
-        let (good, output) = match &answer {
-            Ok(answer) => (answer.bytes("failed").is_none(), summary(answer)),
-            Err(error) => (false, error.to_string()),
+        let (good, output, ends) = match &answer {
+            Ok(answer) => (answer.bytes("failed").is_none(), summary(answer), logged::ends(steps, answer, now)),
+            Err(error) => (false, error.to_string(), logged::unknown_ends(steps, now)),
         };
-        if let Some(id) = id {
-            let _ = self.with(|s| s.command_end(id, good, &output, begun.elapsed()));
+        if let Some((id, step_ids)) = ids {
+            let ends: Vec<_> = step_ids.into_iter().zip(ends).collect();
+            let _ = self.with(|s| s.command_end(id, good, &output, begun.elapsed(), &ends));
         }
         answer
     }
@@ -90,7 +114,7 @@ impl<'a> Journal<'a> {
         let now = self.clock.now();
         self.with(|s| {
             s.write(now, self.actor, |tx| {
-                tx.finish_deployment(id, state, now, note)?;
+                tx.finish_deployment(id, state, now, note, self.keep)?;
                 if let Some(observed) = observed {
                     tx.save_observed(id, observed)?;
                 }

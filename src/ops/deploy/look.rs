@@ -81,7 +81,7 @@ fn observe(
     let question = question(desired, deployed);
     let mut connection = fleet.connect(host)?;
     let script = fleet::observe(&question, &[]);
-    let answer = journal.run(&host.name, None, connection.as_mut(), &script, "")?;
+    let answer = journal.run(&host.name, None, connection.as_mut(), &script)?;
     let observed = fleet::read_observation(&answer, &question)
         .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;
     let mut missing = observed.system.missing();

@@ -2,26 +2,31 @@
 //! host shows what was intended; whatever keeps us from confirming ends in the old state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::db::{DeploymentId, Store};
 use crate::fleet::{self, Answer, Connection, Fingerprint, Fleet, Observed, Question, Staging, read_observation};
-use crate::model::{Actor, DeploymentState, Host, InterfaceName, Name, PublicKey, Secrets};
+use crate::model::{Actor, DeploymentState, Host, InterfaceName, Name, Secrets};
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
-use crate::wg::dump::{self, LiveInterface};
+use crate::wg::dump;
 
-use super::change::{Change, Kind};
-use super::desired::{Deployed, Desired, addresses_of_peers};
-use super::diff::{SESSION_SECONDS, diff};
+use super::change::Change;
+use super::desired::{Deployed, Desired};
+use super::diff::diff;
 use super::error::HostError;
 use super::journal::Journal;
+use super::logged;
 use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
+use super::proof::{
+    After, Alive, counts_before_confirming, must_prove, names_of_peers, not_confirmed, nudge, proven, silence,
+};
 use super::running;
 use super::steps::{Steps, steps};
 
@@ -37,6 +42,8 @@ pub struct Options {
     pub check_handshakes: bool,
     /// Who deploys, for somebody who comes at the same time.
     pub owner: String,
+    /// How many confirmed versions of each host are kept.
+    pub keep_versions: NonZeroU32,
 }
 
 /// How it went on one host.
@@ -99,7 +106,7 @@ pub fn deploy(
 ) -> Result<Vec<HostOutcome>, Error> {
     let Plan { hosts, secrets } = plan;
     let _running = running::begin(store.path())?;
-    let journal = Journal::new(store, clock, actor);
+    let journal = Journal::new(store, clock, actor).keeping(options.keep_versions);
     let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
     let outcomes = each(hosts, options.parallel, |host| {
         let name = host.host.name.clone();
@@ -126,11 +133,12 @@ struct Attempt<'a> {
     observed: &'a Observed,
     question: &'a Question,
     changes: &'a [Change],
+    work: &'a Steps,
     token: String,
     id: DeploymentId,
     begun: Instant,
     /// Peers that were alive and have to prove that they still are: by interface, with their last handshake.
-    alive: BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>>,
+    alive: Alive,
 }
 
 impl Run<'_> {
@@ -167,12 +175,13 @@ impl Run<'_> {
             observed: &observed,
             question: &question,
             changes: &changes,
+            work: &work,
             token,
             id,
             begun: Instant::now(),
             alive,
         };
-        let outcome = match self.apply(&attempt, connection.as_mut(), &work) {
+        let outcome = match self.apply(&attempt, connection.as_mut()) {
             Applied::Not(error) => {
                 self.journal.finish(&name, id, DeploymentState::Failed, Some(&error.to_string()), None)?;
                 failed(&error)
@@ -185,7 +194,7 @@ impl Run<'_> {
             Applied::Perhaps(error) => {
                 // How far it got can't be seen from here, so it isn't confirmed, and the watchdog takes it back.
                 drop(connection);
-                self.wait_for_the_watchdog(&attempt, error.to_string())?
+                self.wait_for_the_watchdog(&attempt, not_confirmed(&error.to_string()))?
             }
         };
         Ok(done(outcome, did))
@@ -197,8 +206,8 @@ impl Run<'_> {
         Ok(Outcome::Reverted { reason, clean })
     }
 
-    fn apply(&self, attempt: &Attempt<'_>, connection: &mut dyn Connection, work: &Steps) -> Applied {
-        let host = &attempt.host.name;
+    fn apply(&self, attempt: &Attempt<'_>, connection: &mut dyn Connection) -> Applied {
+        let (host, work) = (&attempt.host.name, attempt.work);
         let commands: Vec<(String, String)> = work.steps.iter().map(|s| (s.run.clone(), s.undo.clone())).collect();
         let script = fleet::apply(&Staging {
             token: &attempt.token,
@@ -215,7 +224,9 @@ impl Run<'_> {
             disable: &work.disable,
         });
         let did: Vec<&str> = work.steps.iter().map(|step| step.what.as_str()).collect();
-        let answer = match self.journal.run(host, Some(attempt.id), connection, &script, &did.join("; ")) {
+        let parameters = format!("deploy {}, to be confirmed within {} s", attempt.token, self.options.confirm_within);
+        let (id, list) = (Some(attempt.id), logged::of_apply(work));
+        let answer = match self.journal.run_steps(host, id, connection, &script, &parameters, &list) {
             Ok(answer) => answer,
             Err(error @ fleet::Error::NotRoot { .. }) => return Applied::Not(error.into()),
             Err(error) => return Applied::Perhaps(error),
@@ -271,7 +282,7 @@ impl Run<'_> {
     ) -> Result<Observed, fleet::Error> {
         let host = &attempt.host.name;
         let script = fleet::observe(attempt.question, nudge);
-        let answer = self.journal.run(host, Some(attempt.id), connection, &script, "")?;
+        let answer = self.journal.run(host, Some(attempt.id), connection, &script)?;
         read_observation(&answer, attempt.question)
             .map_err(|source| fleet::Error::Answer { host: host.clone(), source })
     }
@@ -285,25 +296,32 @@ impl Run<'_> {
         self.progress.reached(&attempt.host.name, Phase::Confirming);
         let give_up =
             Duration::from_secs(self.options.confirm_within.saturating_sub(self.options.confirm_within / 5).max(3));
-        let mut why = "the host took it back".to_owned();
+        let passed = attempt.begun.elapsed();
+        let late = (passed.as_secs() >= self.options.confirm_within).then_some(passed);
+        let mut doubt: Option<String> = None;
         loop {
+            let asked = Instant::now();
             let mut connected = None;
             match self.fleet.connect(attempt.host) {
                 Ok(mut connection) => {
+                    let waited = asked.elapsed();
                     match self.judge(attempt, connection.as_mut(), after) {
                         Ok(Judgement::Good(fingerprint)) => {
                             return self.commit(attempt, connection.as_mut(), &fingerprint);
                         }
-                        Ok(Judgement::Gone(seen)) => return self.settle(attempt, &seen, why),
-                        Ok(Judgement::Not(reason)) => why = reason,
-                        Err(error) => why = error.to_string(),
+                        Ok(Judgement::Gone(seen)) => {
+                            let why = doubt.unwrap_or_else(|| silence(waited, late));
+                            return self.settle(attempt, &seen, not_confirmed(&why));
+                        }
+                        Ok(Judgement::Not(reason)) => doubt = Some(reason),
+                        Err(error) => doubt = Some(error.to_string()),
                     }
                     connected = Some(connection);
                 }
-                Err(error) => why = error.to_string(),
+                Err(error) => doubt = Some(error.to_string()),
             }
             if attempt.begun.elapsed() >= give_up {
-                let reason = format!("not confirmed: {why}");
+                let reason = not_confirmed(doubt.as_deref().unwrap_or("the time was over"));
                 return match connected {
                     Some(mut connection) => self.take_back(attempt, connection.as_mut(), reason),
                     None => self.wait_for_the_watchdog(attempt, reason),
@@ -320,7 +338,7 @@ impl Run<'_> {
         connection: &mut dyn Connection,
         after: &After,
     ) -> Result<Judgement, fleet::Error> {
-        let nudge = nudge(attempt);
+        let nudge = nudge(&attempt.desired.interfaces, &attempt.alive);
         let observed = self.look(attempt, connection, &nudge)?;
         if observed.pending.as_ref().is_none_or(|p| p.token != attempt.token || p.deciding) {
             return Ok(Judgement::Gone(Box::new(observed)));
@@ -328,17 +346,16 @@ impl Run<'_> {
         let left: Vec<String> = self
             .differences(attempt, &observed)
             .iter()
-            .filter(|change| counts_before_confirming(change, attempt))
-            .map(ToString::to_string)
+            .filter(|change| counts_before_confirming(change, attempt.changes))
+            .map(Change::with_place)
             .collect();
         if !left.is_empty() {
             return Ok(Judgement::Not(format!("the host does not show what was intended: {}", left.join("; "))));
         }
-        if let Some(interface) = attempt.alive.iter().find(|(name, peers)| !proven(name, peers, &observed, after)) {
-            let (name, peers) = interface;
+        if let Some((name, peers)) = attempt.alive.iter().find(|(name, peers)| !proven(name, peers, &observed, after)) {
+            let names = names_of_peers(attempt.desired.interface(name), peers);
             return Ok(Judgement::Not(format!(
-                "none of the {} peers of {name} that were alive before has shown up since",
-                peers.len()
+                "no handshake on {name} since, with none of those that were alive before: {names}"
             )));
         }
         Ok(Judgement::Good(observed.fingerprint))
@@ -352,9 +369,14 @@ impl Run<'_> {
     ) -> Result<Outcome, Error> {
         let host = &attempt.host.name;
         let script = fleet::commit(&attempt.token, fingerprint, attempt.question);
-        let answer = match self.journal.run(host, Some(attempt.id), connection, &script, "") {
+        let (id, list) = (Some(attempt.id), logged::of_commit(attempt.work));
+        let parameters = format!("deploy {}", attempt.token);
+        let answer = match self.journal.run_steps(host, id, connection, &script, &parameters, &list) {
             Ok(answer) => answer,
-            Err(error) => return self.wait_for_the_watchdog(attempt, error.to_string()),
+            Err(error) => {
+                return self
+                    .wait_for_the_watchdog(attempt, format!("its answer to the confirmation was lost: {error}"));
+            }
         };
         if answer.bytes("confirmed").is_some() {
             let mut tables = fleet::tables_of(&answer);
@@ -383,7 +405,8 @@ impl Run<'_> {
         let host = &attempt.host.name;
         self.progress.reached(host, Phase::Reverting);
         let script = fleet::discard(&attempt.token, "the controller was not satisfied", attempt.question);
-        match self.journal.run(host, Some(attempt.id), connection, &script, "") {
+        let parameters = format!("deploy {}", attempt.token);
+        match self.journal.run_steps(host, Some(attempt.id), connection, &script, &parameters, &[]) {
             Ok(answer) => match answer.all("undone").next() {
                 Some((words, _)) => self.reverted(attempt, reason, words.first().is_some_and(|w| w == "yes")),
                 None => self.wait_for_the_watchdog(attempt, reason),
@@ -426,12 +449,14 @@ impl Run<'_> {
             return Ok(Outcome::Confirmed);
         }
         let last = observed.last.as_ref().filter(|l| l.token == attempt.token);
-        self.reverted(attempt, reason, last.is_none_or(|l| l.clean))
+        let ended = match last {
+            Some(last) => format!("the host took it back: {}", last.reason),
+            None if observed.system.uptime < attempt.begun.elapsed().as_secs() => "the host was restarted".to_owned(),
+            None => "the host knows of no deploy any more".to_owned(),
+        };
+        self.reverted(attempt, format!("{reason}\n{ended}"), last.is_none_or(|l| l.clean))
     }
 }
-
-/// Interfaces right after the steps, before anyone had time to send.
-type After = BTreeMap<InterfaceName, LiveInterface>;
 
 /// What came of sending the steps.
 enum Applied {
@@ -457,76 +482,8 @@ fn complaint(said: &str) -> String {
     if lines.is_empty() { "it said nothing".to_owned() } else { lines.join("; ") }
 }
 
-fn token() -> Result<String, Error> {
+pub(super) fn token() -> Result<String, Error> {
     let mut bytes = [0u8; 12];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
-}
-
-/// Peers that have to prove they live: those that were alive, on interfaces whose key or port changes or that restart.
-fn must_prove(changes: &[Change], observed: &Observed) -> BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>> {
-    let mut found = BTreeMap::new();
-    for change in changes {
-        if let Kind::PrivateKey | Kind::ListenPort | Kind::Restart = change.kind
-            && let Some(name) = &change.interface
-            && let Some(seen) = observed.interfaces.get(name)
-        {
-            let alive: BTreeMap<PublicKey, i64> = seen
-                .live
-                .peers
-                .iter()
-                .filter_map(|(key, peer)| peer.latest_handshake.map(|time| (*key, time)))
-                .filter(|(_, time)| observed.system.clock - time < SESSION_SECONDS)
-                .collect();
-            if !alive.is_empty() {
-                found.insert(name.clone(), alive);
-            }
-        }
-    }
-    found
-}
-
-/// Whether one of the peers has shaken hands anew, or something authentic came from it, since the steps were done.
-fn proven(name: &InterfaceName, peers: &BTreeMap<PublicKey, i64>, observed: &Observed, after: &After) -> bool {
-    let Some(now) = observed.interfaces.get(name) else { return false };
-    let before = after.get(name);
-    let mut wanted = peers.iter().filter_map(|(key, time)| now.live.peers.get(key).map(|peer| (key, time, peer)));
-    let mut any = false;
-    let shown = wanted.any(|(key, time, peer)| {
-        any = true;
-        let received = before.and_then(|b| b.peers.get(key)).map_or(0, |p| p.rx);
-        peer.latest_handshake.is_some_and(|now| now > *time) || peer.rx > received
-    });
-    shown || !any // when all of them were removed there is nobody left to ask
-}
-
-/// How many peers of an interface are pinged at most.
-const NUDGED: usize = 8;
-
-/// Addresses to ping so that peers which must prove that they live get the chance: a few of each interface are enough.
-fn nudge(attempt: &Attempt<'_>) -> Vec<(InterfaceName, IpAddr)> {
-    let interfaces = attempt.desired.interfaces.iter();
-    let asked = interfaces.filter_map(|i| attempt.alive.get(&i.name).map(|peers| (i, peers)));
-    asked
-        .flat_map(|(i, peers)| {
-            let addresses = addresses_of_peers(i, &peers.keys().copied().collect());
-            addresses.into_iter().take(NUDGED).map(|address| (i.name.clone(), address))
-        })
-        .collect()
-}
-
-/// Whether a difference found before confirming speaks against the deploy. Files and boot set-up come with the
-/// confirmation. How the host lists new rules is only known from then on: that nft took them is enough; and so it is that
-/// wg took an endpoint whose address a name stands for. A peer whose endpoint counts as lost because it hasn't shaken
-/// hands yet isn't held against it either.
-fn counts_before_confirming(change: &Change, attempt: &Attempt<'_>) -> bool {
-    match change.kind {
-        Kind::File | Kind::FileExtra | Kind::Boot => false,
-        Kind::Firewall => change.after.is_none() || change.before.as_deref() == Some("missing"),
-        Kind::Endpoint => {
-            let is_address = change.after.as_ref().is_some_and(|after| after.parse::<SocketAddr>().is_ok());
-            is_address && attempt.changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == change.subject)
-        }
-        _ => true,
-    }
 }

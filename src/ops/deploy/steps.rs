@@ -40,6 +40,8 @@ pub struct Steps {
 /// One command on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// What it changes.
+    pub kind: Kind,
     /// What it does, for the log.
     pub what: String,
     /// The command.
@@ -129,8 +131,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn step(&mut self, what: impl Into<String>, run: String, undo: String) {
-        self.steps.push(Step { what: what.into(), run, undo });
+    fn step(&mut self, kind: Kind, what: impl Into<String>, run: String, undo: String) {
+        self.steps.push(Step { kind, what: what.into(), run, undo });
     }
 
     /// Stages every file and has it checked there: wg-quick reads it, and it holds the key, the port and as many peers
@@ -141,8 +143,10 @@ impl Builder<'_> {
         }
         for interface in &desired.interfaces {
             let port = interface.listen_port.map_or("-".to_owned(), |p| p.to_string());
-            let (name, key, peers) = (quote(&interface.name), interface.public_key, interface.peers.len());
-            self.checks.push(format!("w_check {name} {} {port} {peers}", quote(key)));
+            let (name, peers) = (quote(&interface.name), interface.peers.len());
+            let elsewhere = desired.keys_elsewhere.contains(&interface.name);
+            let key = if elsewhere { "-".to_owned() } else { quote(interface.public_key) };
+            self.checks.push(format!("w_check {name} {key} {port} {peers}"));
             if interface.firewall.is_some() {
                 let file = firewall::file_name(&interface.name);
                 self.checks.push(format!("w_check_nft {}", quote(file)));
@@ -159,7 +163,7 @@ impl Builder<'_> {
             run = format!("w_keep_ra && {run}");
             undo.push_str("; w_return_ra");
         }
-        self.step(format!("set {key} to {value}"), run, undo);
+        self.step(Kind::Sysctl, format!("set {key} to {value}"), run, undo);
     }
 
     fn firewall(&mut self, name: &InterfaceName, wanted: Option<&InterfaceConfig>, was: Option<&InterfaceConfig>) {
@@ -170,7 +174,8 @@ impl Builder<'_> {
             Some(_) => format!("w_load_table \"$D\"/new/{} {table}", quote(firewall::file_name(name))),
             None => format!("nft delete table inet {table}"),
         };
-        self.step(format!("replace firewall table {table}"), run, format!("w_restore_table {table}"));
+        let undo = format!("w_restore_table {table}");
+        self.step(Kind::Firewall, format!("replace firewall table {table}"), run, undo);
     }
 
     /// The interface itself: link, key, port, MTU, addresses.
@@ -180,6 +185,7 @@ impl Builder<'_> {
         for change in changes {
             match change.kind {
                 Kind::LinkDown => self.step(
+                    change.kind,
                     format!("set {name} up"),
                     format!("ip link set dev {name} up"),
                     format!("ip link set dev {name} down"),
@@ -187,17 +193,18 @@ impl Builder<'_> {
                 Kind::Mtu => {
                     let Some(mtu) = interface.mtu else { continue };
                     let set = |bytes: u16| format!("ip link set dev {name} mtu {bytes}");
-                    self.step(format!("set the MTU of {name} to {mtu}"), set(mtu.get()), set(seen.mtu));
+                    self.step(change.kind, format!("set the MTU of {name} to {mtu}"), set(mtu.get()), set(seen.mtu));
                 }
                 Kind::ListenPort => {
                     let was = seen.live.listen_port.map_or("0".to_owned(), |p| p.to_string());
                     let set = |port: &str| format!("wg set {name} listen-port {port}");
                     let wanted = interface.listen_port.map_or("0".to_owned(), |p| p.to_string());
-                    self.step(format!("set the port of {name} to {wanted}"), set(&wanted), set(&was));
+                    self.step(change.kind, format!("set the port of {name} to {wanted}"), set(&wanted), set(&was));
                 }
                 Kind::PrivateKey => {
                     self.checks.push(format!("w_save_key {name}"));
                     self.step(
+                        change.kind,
                         format!("set the key of {name}"),
                         format!("wg set {name} private-key \"$D\"/strip/{name}.key"),
                         format!("wg set {name} private-key \"$D\"/old/{name}.key"),
@@ -207,9 +214,11 @@ impl Builder<'_> {
                     let address = change.after.as_ref().or(change.before.as_ref()).map_or("", String::as_str);
                     let command = |verb| format!("ip addr {verb} {} dev {name}", quote(address));
                     if change.kind == Kind::AddressMissing {
-                        self.step(format!("add address {address} to {name}"), command("add"), command("del"));
+                        let what = format!("add address {address} to {name}");
+                        self.step(change.kind, what, command("add"), command("del"));
                     } else {
-                        self.step(format!("remove address {address} from {name}"), command("del"), command("add"));
+                        let what = format!("remove address {address} from {name}");
+                        self.step(change.kind, what, command("del"), command("add"));
                     }
                 }
                 _ => {}
@@ -271,7 +280,7 @@ impl Builder<'_> {
         }
         let what = format!("change {} and remove {} peers of {name}", differing.len(), extra.len());
         let undo = if undo.is_empty() { ":".to_owned() } else { undo.join("; ") };
-        self.step(what, run.join(" && "), undo);
+        self.step(Kind::PeerMissing, what, run.join(" && "), undo);
     }
 
     fn routes(&mut self, interface: &InterfaceConfig, changes: &[&Change]) {
@@ -290,7 +299,7 @@ impl Builder<'_> {
                 Kind::RouteMissing => {
                     if let Some(route) = wanted.get(value) {
                         let (add, del) = (command("add", route), command("del", route));
-                        self.step(format!("add route {value} through {name}"), add, del);
+                        self.step(change.kind, format!("add route {value} through {name}"), add, del);
                     }
                 }
                 Kind::RouteExtra => {
@@ -298,6 +307,7 @@ impl Builder<'_> {
                         // A route that went with an address is gone already.
                         let (del, add) = (command("del", route), command("add", route));
                         self.step(
+                            change.kind,
                             format!("remove route {value} through {name}"),
                             format!("{del} 2>/dev/null || :"),
                             add,
@@ -321,13 +331,13 @@ impl Builder<'_> {
         if change.kind == Kind::RuleMissing {
             let all = desired.interfaces.iter().flat_map(|i| i.rules.iter().copied()).collect();
             for rule in matching(all) {
-                self.step(format!("add rule {}", rule), command("add", &rule), command("del", &rule));
+                self.step(change.kind, format!("add rule {rule}"), command("add", &rule), command("del", &rule));
             }
         } else {
             for rule in matching(self.observed.rules.iter().copied().collect()) {
                 // A rule that went with its interface is gone already.
                 let del = format!("{} 2>/dev/null || :", command("del", &rule));
-                self.step(format!("remove rule {}", rule), del, command("add", &rule));
+                self.step(change.kind, format!("remove rule {rule}"), del, command("add", &rule));
             }
         }
     }
@@ -349,20 +359,21 @@ impl Builder<'_> {
         }
         if runs {
             self.step(
+                Kind::Restart,
                 format!("restart {name}"),
                 format!("w_down {name} && w_up_from {name} \"$D/new\""),
                 format!("w_down {name}; w_up_from {name} /etc/wireguard{settings}"),
             );
         } else {
             let undo = format!("w_down {name}{settings}");
-            self.step(format!("bring {name} up"), format!("w_up_from {name} \"$D/new\""), undo);
+            self.step(Kind::InterfaceMissing, format!("bring {name} up"), format!("w_up_from {name} \"$D/new\""), undo);
         }
     }
 
     fn down(&mut self, name: &InterfaceName) {
         let name = quote(name);
         let undo = format!("w_is_up {name} || w_up_from {name} /etc/wireguard");
-        self.step(format!("take {name} down"), format!("w_down {name}"), undo);
+        self.step(Kind::InterfaceExtra, format!("take {name} down"), format!("w_down {name}"), undo);
     }
 }
 

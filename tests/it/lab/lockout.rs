@@ -101,40 +101,101 @@ fn both(work: impl Fn(&Scene<'_>, Path) -> Result) -> Result {
     Ok(())
 }
 
-/// Deploys something bad on purpose and expects the host to be as before.
+/// Deploys something bad on purpose and expects the host to be as before, and to be told why: all of `reasons`.
 #[track_caller]
-fn undone(scene: &Scene<'_>, fault: &str) -> Result {
+fn undone(scene: &Scene<'_>, fault: &str, reasons: &[&str]) -> Result {
     let before = scene.before()?;
     let begun = Instant::now();
     let output = tampered::deploy(scene.lab, &scene.admin, fault, TIMEOUT);
-    assert!(output.stdout.contains("OUTCOME reverted"), "{fault}: {}{}", output.stdout, output.stderr);
+    assert!(output.stdout.contains("OUTCOME reverted clean=true"), "{fault}: {}{}", output.stdout, output.stderr);
+    for reason in reasons {
+        assert!(output.stdout.contains(reason), "{fault}: no `{reason}` in {}", output.stdout);
+    }
     // What the program waits for after the host came back is its own time, not the host's.
     scene.comes_back(&before, begun.max(Instant::now() - Duration::from_secs(TIMEOUT)));
     Ok(())
 }
 
+/// What a host says that had to decide by itself.
+const BY_ITSELF: &str = "the host took it back: nobody confirmed in time";
+
 #[test]
 fn rules_that_drop_ssh_are_taken_back() -> Result {
-    both(|scene, _| undone(scene, "drop-ssh"))
+    both(|scene, _| undone(scene, "drop-ssh", &["host `a` can't be reached", "timed out", BY_ITSELF]))
 }
 
 #[test]
 fn a_default_route_into_the_tunnel_is_taken_back() -> Result {
-    both(|scene, _| undone(scene, "default-route"))
+    both(|scene, _| undone(scene, "default-route", &["not confirmed: ", BY_ITSELF]))
 }
 
 #[test]
 fn a_key_that_no_peer_knows_is_taken_back() -> Result {
-    both(|scene, _| undone(scene, "wrong-key"))
+    both(|scene, path| {
+        let why = match path {
+            Path::Beside => &["no handshake on wg0 since, with none of those that were alive before: b, ctl"][..],
+            Path::Through => &["nothing came back from the host for ", BY_ITSELF],
+        };
+        undone(scene, "wrong-key", why)
+    })
 }
 
 #[test]
 fn a_port_that_no_packet_reaches_is_taken_back() -> Result {
-    both(|scene, _| {
+    both(|scene, path| {
         // The provider's own firewall, which does not let the new port through.
         scene.lab.drop_packets("a", "udp dport 40000")?;
-        undone(scene, "wrong-port")
+        let why = match path {
+            Path::Beside => &["no handshake on wg0 since, with none of those that were alive before: b, ctl"][..],
+            Path::Through => &["host `a` can't be reached", "timed out", BY_ITSELF],
+        };
+        undone(scene, "wrong-port", why)
     })
+}
+
+#[test]
+fn the_log_lists_a_deploy_step_by_step() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let scene = Scene::new(&lab, Path::Beside)?;
+    scene.admin.deploy();
+    let log = scene.admin.json(&["log", "a", "--limit", "3"]);
+    let [apply, look, commit] = log["commands"].as_array().unwrap().as_slice() else { panic!("{log:#}") };
+    let kinds = |entry: &serde_json::Value| -> Vec<String> {
+        let steps = entry["steps"].as_array().unwrap();
+        steps.iter().map(|step| step["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(apply["kind"], "apply", "{log:#}");
+    assert_eq!(kinds(apply), ["stage", "validate", "reserve", "arm", "firewall", "mtu", "peer"], "{log:#}");
+    assert_eq!((&look["kind"], kinds(look)), (&"observe".into(), vec![]), "{log:#}");
+    assert_eq!(
+        (&commit["kind"], kinds(commit)),
+        (&"commit".into(), vec!["reserve".into(), "finish".into()]),
+        "{log:#}"
+    );
+    for step in [apply, commit].iter().flat_map(|entry| entry["steps"].as_array().unwrap()) {
+        assert_eq!(step["state"], "succeeded", "{log:#}");
+        assert!(step["duration_ms"].is_u64() && step["started"].as_str() >= apply["started"].as_str(), "{log:#}");
+    }
+
+    // One that fails: what comes after it is not done, and what came before it is taken back.
+    scene.admin.ok(&["set", "a", "mtu=1380"]);
+    scene.admin.ok(&["set", "newcomer", "access=full"]);
+    let host = lab.host("a");
+    host.at_arguments("ip", "link set dev wg0 mtu 1380", &Mishap::Fails)?;
+    let output = scene.deploy();
+    host.put_back("ip")?;
+    assert!(output.stdout.contains("could not set the MTU of wg0 to 1380"), "{}{}", output.stdout, output.stderr);
+    let log = scene.admin.json(&["log", "a", "--limit", "1"]);
+    let steps = log["commands"][0]["steps"].as_array().unwrap();
+    let ends: Vec<_> =
+        steps.iter().skip(4).map(|s| [&s["kind"], &s["state"], &s["output"]].map(|v| v.as_str())).collect();
+    let said = ends[1][2].unwrap();
+    assert_eq!(ends[0], [Some("firewall"), Some("succeeded"), Some("taken back")], "{log:#}");
+    assert_eq!(ends[1][..2], [Some("mtu"), Some("failed")], "{log:#}");
+    assert!(said.contains("out of order"), "{log:#}");
+    let text = scene.admin.ok(&["log", "a", "--limit", "1", "-v"]);
+    assert!(text.contains("✗ set the MTU of wg0 to 1380  failed") && text.contains("$ ip link set dev wg0"), "{text}");
+    Ok(())
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn in_the_controller() {
         parallel: 4,
         check_handshakes: true,
         owner: "a test".to_owned(),
+        keep_versions: std::num::NonZeroU32::MIN,
     };
     let plan = plan.with_secrets(secrets);
     for outcome in carry_out(&mut store, &fleet, &clock, &actor, plan, &options, &Silent).unwrap() {

@@ -18,6 +18,23 @@ pub enum Mishap {
     First(String),
 }
 
+impl Mishap {
+    /// The lines of shell that do it. `$real` is the command, `$@` what it is called with.
+    fn act(&self) -> String {
+        match self {
+            Self::Fails => "echo \"$0: out of order\" >&2; exit 1".to_owned(),
+            Self::FailsAfterwards => "\"$real\" \"$@\" || :; echo \"$0: out of order\" >&2; exit 1".to_owned(),
+            Self::Hangs => "exec sleep 1000000".to_owned(),
+            Self::First(line) => format!("( {line} ) </dev/null >/dev/null 2>&1"),
+        }
+    }
+}
+
+/// Puts a wrapper into the place of a command, whose path is in `$path`.
+fn put(command: &str) -> String {
+    format!("mv \"$path\" \"$path.taken-away\" && mv /var/lib/lab-wrapper-{command} \"$path\" && chmod 755 \"$path\"")
+}
+
 impl Lab {
     /// Drops what matches between a host and the switch, both ways, until [`Lab::heal`]; the host's own rules stay as
     /// they are. The match is nft's: nothing for all, `udp dport 51820`, `tcp dport 22`, `numgen random mod 100 < 5`
@@ -97,12 +114,7 @@ impl Host<'_> {
     /// # Errors
     /// When the host doesn't have it.
     pub fn at_call(&self, command: &str, nth: u32, mishap: &Mishap) -> Result<()> {
-        let act = match mishap {
-            Mishap::Fails => "echo \"$0: out of order\" >&2; exit 1".to_owned(),
-            Mishap::FailsAfterwards => "\"$real\" \"$@\" || :; echo \"$0: out of order\" >&2; exit 1".to_owned(),
-            Mishap::Hangs => "exec sleep 1000000".to_owned(),
-            Mishap::First(line) => format!("( {line} ) </dev/null >/dev/null 2>&1"),
-        };
+        let act = mishap.act();
         let wrapper = format!(
             "#!/bin/sh\n# Counts its calls; something happens at number {nth}.\n\
              real=$(readlink -f \"$0\").taken-away\ncalls=/var/lib/lab-calls-{command}\n\
@@ -110,11 +122,21 @@ impl Host<'_> {
              if [ \"$n\" = {nth} ]; then\n{act}\nfi\nexec \"$real\" \"$@\"\n"
         );
         self.write(&format!("/var/lib/lab-wrapper-{command}"), wrapper)?;
-        let put = format!(
-            "echo 0 >/var/lib/lab-calls-{command} && mv \"$path\" \"$path.taken-away\" && \
-             mv /var/lib/lab-wrapper-{command} \"$path\" && chmod 755 \"$path\""
+        self.with_command(command, &format!("echo 0 >/var/lib/lab-calls-{command} && {}", put(command)))
+    }
+
+    /// Lets something happen whenever a command is called with exactly these arguments. [`Host::put_back`] undoes it.
+    ///
+    /// # Errors
+    /// When the command isn't there.
+    pub fn at_arguments(&self, command: &str, arguments: &str, mishap: &Mishap) -> Result<()> {
+        let act = mishap.act();
+        let wrapper = format!(
+            "#!/bin/sh\nreal=$(readlink -f \"$0\").taken-away\nif [ \"$*\" = '{arguments}' ]; then\n{act}\nfi\n\
+             exec \"$real\" \"$@\"\n"
         );
-        self.with_command(command, &put)
+        self.write(&format!("/var/lib/lab-wrapper-{command}"), wrapper)?;
+        self.with_command(command, &format!("echo 0 >/var/lib/lab-calls-{command} && {}", put(command)))
     }
 
     /// Returns how often a command was called since [`Host::at_call`].
