@@ -7,8 +7,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -305,37 +306,72 @@ pub(super) fn initialise(conn: &Connection, key: &DataKey, slots: &[StoredSlot],
     slots.iter().try_for_each(|slot| slot.save(conn))
 }
 
-/// Finds the data key with what the operator gave: the recovery key if it looks like one, else the passphrase.
-fn find_key(conn: &Connection, given: &Passphrase) -> Result<Option<DataKey>> {
+/// Finds the data key with what the operator gave: the recovery key if it looks like one, else the passphrase. Says which
+/// of the two it was.
+fn find_key(conn: &Connection, given: &Passphrase) -> Result<Option<(DataKey, &'static str)>> {
     if let Ok(recovery) = given.0.parse::<RecoveryKey>()
         && let Some(key) = StoredSlot::load(conn, RECOVERY)?.unwrap(recovery.0.as_slice())?
     {
-        return Ok(Some(key));
+        return Ok(Some((key, RECOVERY)));
     }
-    StoredSlot::load(conn, PASSPHRASE)?.unwrap(given.0.as_bytes())
+    Ok(StoredSlot::load(conn, PASSPHRASE)?.unwrap(given.0.as_bytes())?.map(|key| (key, PASSPHRASE)))
 }
+
+/// For how long an entry that somebody unlocked speaks for whatever else he unlocks from the same place.
+const SPOKEN_FOR: TimeDelta = TimeDelta::hours(1);
 
 impl Database {
     /// Unlocks with the passphrase or the recovery key, and says so in the audit log, together with the attempts that
-    /// failed before.
+    /// failed before. A script whose every command brings the passphrase along is named once an hour.
     ///
     /// # Errors
     /// [`Error::WrongPassphrase`], which is remembered for the audit log; [`Error::Damaged`] when the vault itself has been
     /// changed.
     pub fn unlock(self, given: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<Store> {
-        let Some(key) = find_key(&self.conn, given)? else {
+        let (mut store, slot) = self.unlock_unsaid(given, actor, now)?;
+        store.quietly(|tx| {
+            tx.record_failed_unlocks(now)?;
+            if slot == PASSPHRASE && tx.is_spoken_for(actor, now)? {
+                return Ok(());
+            }
+            tx.record(now, actor, &unlocked_with(slot))
+        })?;
+        Ok(store)
+    }
+
+    /// Unlocks, and leaves the data key in the kernel's keyring for a while, which is always said in the audit log.
+    ///
+    /// # Errors
+    /// As [`Database::unlock`]; [`Error::Keyring`] when the keyring doesn't take the key.
+    pub fn unlock_for(
+        self,
+        given: &Passphrase,
+        duration: Duration,
+        actor: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Store> {
+        let (mut store, slot) = self.unlock_unsaid(given, actor, now)?;
+        let kept = store.remember(duration);
+        let mut event = unlocked_with(slot);
+        if kept.is_ok() {
+            event = event.with("seconds", duration.as_secs());
+        }
+        store.quietly(|tx| {
+            tx.record_failed_unlocks(now)?;
+            tx.record(now, actor, &event)
+        })?;
+        kept.map(|()| store)
+    }
+
+    fn unlock_unsaid(self, given: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<(Store, &'static str)> {
+        let Some((key, slot)) = find_key(&self.conn, given)? else {
             self.conn.execute(
                 "INSERT INTO failed_unlocks (time, operator, address, source) VALUES (?1, ?2, ?3, ?4)",
                 params![micros(now), actor.operator, actor.address, actor.source.as_str()],
             )?;
             return Err(Error::WrongPassphrase);
         };
-        let mut store = self.checked(key)?.ok_or_else(damaged_slot)?;
-        store.quietly(|tx| {
-            tx.record_failed_unlocks(now)?;
-            tx.record(now, actor, &Event::database(Action::Unlocked))
-        })?;
-        Ok(store)
+        Ok((self.checked(key)?.ok_or_else(damaged_slot)?, slot))
     }
 
     /// Unlocks with the data key itself, as the keyring held it. Leaves no entry: unlocking did.
@@ -385,7 +421,39 @@ impl Database {
     }
 }
 
+/// The entry that somebody unlocked; that it was not with the passphrase is worth saying.
+fn unlocked_with(slot: &str) -> Event {
+    let event = Event::database(Action::Unlocked);
+    if slot == PASSPHRASE { event } else { event.with("with", slot) }
+}
+
 impl Tx<'_> {
+    /// Whether the audit log says already that this operator unlocks, from there, and nothing has been said about
+    /// passphrases since.
+    fn is_spoken_for(&self, actor: &Actor, now: DateTime<Utc>) -> Result<bool> {
+        let sql = "SELECT action FROM audit
+                   WHERE time > ?1 AND time <= ?2 AND (
+                     action = ?3 AND operator = ?4 AND address IS ?5 AND source = ?6
+                     OR action IN (?7, ?8, ?9, ?10))
+                   ORDER BY id DESC LIMIT 1";
+        let [failed, passphrase, recovery, rekeyed] =
+            [Action::UnlockFailed, Action::PassphraseChanged, Action::RecoveryKeyChanged, Action::Rekeyed];
+        let values = params![
+            micros(now - SPOKEN_FOR),
+            micros(now),
+            Action::Unlocked.as_str(),
+            actor.operator,
+            actor.address,
+            actor.source.as_str(),
+            failed.as_str(),
+            passphrase.as_str(),
+            recovery.as_str(),
+            rekeyed.as_str(),
+        ];
+        let newest: Option<String> = self.transaction.query_row(sql, values, |row| row.get(0)).optional()?;
+        Ok(newest.as_deref() == Some(Action::Unlocked.as_str()))
+    }
+
     fn record_failed_unlocks(&self, now: DateTime<Utc>) -> Result<()> {
         let mut statement =
             self.transaction.prepare("SELECT time, operator, address, source FROM failed_unlocks ORDER BY id")?;

@@ -91,15 +91,23 @@ pub fn with_passphrase(
     actor: &Actor,
     clock: &dyn Clock,
 ) -> Result<(Store, Passphrase), Error> {
+    let now = clock.now();
+    open_with(path, sources, &|database, passphrase| database.unlock(passphrase, actor, now))
+}
+
+/// How a database is unlocked with a passphrase.
+type Unlock<'a> = &'a dyn Fn(Database, &Passphrase) -> db::Result<Store>;
+
+fn open_with(path: &Path, sources: &Sources<'_>, unlock: Unlock<'_>) -> Result<(Store, Passphrase), Error> {
     if let Some(passphrase) = sources.at_hand()? {
-        let store = open(path)?.unlock(&passphrase, actor, clock.now())?;
+        let store = unlock(open(path)?, &passphrase)?;
         return Ok((store, passphrase));
     }
     let ask = sources.ask.ok_or(Error::Locked)?;
     let mut attempt = 0;
     loop {
         let passphrase = Passphrase::new(ask(attempt)?);
-        match open(path)?.unlock(&passphrase, actor, clock.now()) {
+        match unlock(open(path)?, &passphrase) {
             Ok(store) => return Ok((store, passphrase)),
             Err(db::Error::WrongPassphrase) if attempt + 1 < ATTEMPTS => attempt += 1,
             Err(error) => return Err(error.into()),
@@ -124,10 +132,10 @@ pub fn remember(
     actor: &Actor,
     clock: &dyn Clock,
 ) -> Result<Remembered, Error> {
-    let (store, _) = with_passphrase(path, sources, actor, clock)?;
-    store.remember(duration)?;
     let seconds = chrono::TimeDelta::from_std(duration).map_err(|_| Error::value("--for", "is too long"))?;
-    Ok(Remembered { database: path.to_owned(), until: clock.now() + seconds })
+    let now = clock.now();
+    open_with(path, sources, &|database, passphrase| database.unlock_for(passphrase, duration, actor, now))?;
+    Ok(Remembered { database: path.to_owned(), until: now + seconds })
 }
 
 /// Takes the key out of the kernel's keyring. Whether there was one.
