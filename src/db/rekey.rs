@@ -45,8 +45,9 @@ impl Store {
 /// Seals every cell of a column anew; returns how many there were.
 fn reseal(conn: &Connection, column: &Sealed, old: &DataKey, new: &DataKey) -> Result<usize> {
     let Sealed { table, column: name, row } = column;
-    let select =
-        format!("SELECT rowid, {row}, {name} FROM {table} WHERE {name} IS NOT NULL AND rowid > ?1 ORDER BY rowid");
+    let select = format!(
+        "SELECT rowid, CAST({row} AS TEXT), {name} FROM {table} WHERE {name} IS NOT NULL AND rowid > ?1 ORDER BY rowid"
+    );
     let mut select = conn.prepare(&format!("{select} LIMIT 1"))?;
     let mut update = conn.prepare(&format!("UPDATE {table} SET {name} = ?1 WHERE rowid = ?2"))?;
     let (mut last, mut cells) = (i64::MIN, 0);

@@ -115,7 +115,7 @@ fn a_database_of_a_newer_version_is_refused() {
     let lab = lab();
     lab.tamper("PRAGMA user_version = 99");
     let error = Database::open(&lab.path).unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, Error::Newer { found: 99, known, .. } if known == crate::db::migrate::latest()), "{error}");
     assert_eq!(error.kind(), Kind::Newer);
 }
 

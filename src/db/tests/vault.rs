@@ -55,7 +55,49 @@ fn failed_attempts_reach_the_audit_log_at_the_next_unlock() {
     assert!(store.verify_audit(Some(store.data_key())).unwrap().bad.is_none());
     // Once is enough.
     let store = lab.reopen().unlock(&passphrase(PASSPHRASE), &actor(), at(10)).unwrap();
-    assert_eq!(store.audit_log(&Default::default()).unwrap().len(), 5);
+    assert_eq!(store.audit_log(&Default::default()).unwrap().len(), 4);
+}
+
+#[test]
+fn somebody_who_unlocks_again_and_again_is_named_once_an_hour() {
+    let mut lab = lab();
+    let entries = |given: &Passphrase, who: &Actor, second: i64| {
+        let count = |lab: &Lab| lab.store.audit_log(&Default::default()).unwrap().len();
+        let before = count(&lab);
+        let good = lab.reopen().unlock(given, who, at(second)).is_ok();
+        (good, count(&lab) - before)
+    };
+    let (kim, hour) = (actor(), 3600);
+    let known = passphrase(PASSPHRASE);
+    assert_eq!(entries(&known, &kim, 10), (true, 1));
+    assert_eq!(entries(&known, &kim, 20), (true, 0));
+    assert_eq!(entries(&known, &kim, hour + 9), (true, 0));
+    assert_eq!(entries(&known, &kim, hour + 11), (true, 1), "an hour later it is said again");
+    assert_eq!(entries(&known, &kim, 5), (true, 1), "with a clock that went back, too");
+
+    let begun = 3 * hour;
+    let elsewhere = Actor { address: Some("203.0.113.7".into()), ..actor() };
+    let another = Actor { operator: "alex".into(), ..actor() };
+    let served = Actor { source: Source::Api, ..actor() };
+    for who in [&kim, &elsewhere, &another, &served] {
+        assert_eq!(entries(&known, who, begun), (true, 1), "{who:?}");
+        assert_eq!(entries(&known, who, begun + 1), (true, 0), "{who:?}");
+    }
+    assert_eq!(entries(&passphrase("mistyped it"), &another, begun + 2), (false, 0), "nobody has the key");
+    assert_eq!(entries(&known, &kim, begun + 3), (true, 2), "the failure, and who got in after it");
+    assert_eq!(entries(&known, &kim, begun + 4), (true, 0));
+
+    let recovery = passphrase(&lab.recovery.expose());
+    lab.reopen().unlock(&recovery, &kim, at(begun + 5)).unwrap();
+    lab.reopen().unlock(&recovery, &kim, at(begun + 6)).unwrap();
+    let log = lab.store.audit_log(&Default::default()).unwrap();
+    let newest: Vec<_> = log.iter().take(2).map(|e| format!("{} {}", e.action, e.details)).collect();
+    assert_eq!(newest, [r#"unlocked {"with":"recovery"}"#; 2], "the recovery key is always worth a line");
+    let new = passphrase("another one entirely");
+    lab.store.change_passphrase(&new, fast(), &kim, at(begun + 7)).unwrap();
+    let before = lab.store.audit_log(&Default::default()).unwrap().len();
+    lab.reopen().unlock(&new, &kim, at(begun + 8)).unwrap();
+    assert_eq!(lab.store.audit_log(&Default::default()).unwrap().len(), before + 1, "it is a new passphrase");
 }
 
 #[test]
@@ -124,9 +166,10 @@ fn filled() -> (Lab, Vec<String>) {
         let (one, two) = (one.main().id, two.main().id);
         tx.replace_key(one, private[2].public(), Some(&private[2]), "routine_rotation", at(2))?;
         tx.set_psk(LinkId::between(one, two), &shared, at(2))?;
+        tx.save_document(one, &format!("[Interface]\nPrivateKey = {}\n", secrets[1]))?;
         tx.save_generated(one, "wg0.conf", format!("PrivateKey = {}\n", secrets[2]).as_bytes(), at(2))?;
         let id = tx.begin_deployment(&name("hub"), "t0k3n", "kim", at(2), secrets[0].as_bytes())?;
-        tx.finish_deployment(id, DeploymentState::Confirmed, at(3), None)?;
+        tx.finish_deployment(id, DeploymentState::Confirmed, at(3), None, None)?;
         tx.save_observed(id, &format!("seen {}", secrets[1]))
     })
     .unwrap();
