@@ -97,11 +97,11 @@ impl<'a> Record<'a> {
         self.error(name, kind(found), expected)
     }
 
-    /// A text; `None` when the field is missing, null or blank. Spaces around it are cut off.
+    /// A text; `None` when the field is missing, null, blank or a tool's word for nothing. Spaces around it are cut off.
     pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, ForeignError> {
         match self.fields.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+            Some(Value::String(text)) => Ok(Some(text.trim()).filter(|text| !is_nothing(text))),
             Some(other) => Err(self.wrong(name, other, "text")),
         }
     }
@@ -190,7 +190,7 @@ impl<'a> Record<'a> {
             Some(Value::String(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
             Some(other) => return Err(self.wrong(name, other, expected)),
         };
-        Ok(Some(items.into_iter().filter(|item| !item.is_empty()).collect()))
+        Ok(Some(items.into_iter().filter(|item| !is_nothing(item)).collect()))
     }
 
     /// Several prefixes, without their host bits as wg(8) takes them.
@@ -234,6 +234,11 @@ impl<'a> Record<'a> {
 /// Reads a prefix and clears its host bits; an address alone is its /32 or /128.
 pub(super) fn prefix(text: &str) -> Option<Cidr> {
     text.parse::<Cidr>().ok().or_else(|| text.parse::<IpNet>().ok().map(Cidr::containing))
+}
+
+/// Whether a text stands for nothing.
+fn is_nothing(text: &str) -> bool {
+    matches!(text, "" | "N/A" | "(none)")
 }
 
 fn kind(value: &Value) -> String {

@@ -1,36 +1,16 @@
 //! What a reader returns.
 
+use std::path::Path;
+
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use crate::model::{ByHooks, InterfaceName, PublicKey, Role, Run};
-use crate::wg::Tunnel;
+use crate::model::{PrivateKey, PublicKey};
+use crate::wg::{Hook, Phase};
 
-/// What one source says about one interface and its peers. Secret: it holds keys.
-#[derive(Debug)]
-pub struct View {
-    /// Where it stands, for messages: a file and the place in it.
-    pub source: String,
-    /// The interface with its peers.
-    pub tunnel: Tunnel,
-    /// The file of wg-quick(8) that says the same, where there is one.
-    pub text: Option<Zeroizing<String>>,
-    /// Its public key, where the private one isn't known.
-    pub public_key: Option<PublicKey>,
-    /// What the source calls it.
-    pub name: Option<String>,
-    /// The interface's name on its host.
-    pub interface: Option<InterfaceName>,
-    /// What it is in the network, where the source says so.
-    pub role: Option<Role>,
-    /// Whether it runs, where the source says so.
-    pub run: Option<Run>,
-    /// What its hooks make.
-    pub by_hooks: ByHooks,
-    /// Whether it may connect. Peers that are switched off stand in the server's tunnel all the same, so that it is
-    /// known what they had.
-    pub enabled: bool,
-}
+use crate::wg::adopt::View;
+
+use super::ForeignError;
+use super::record::Record;
 
 /// Something that the tool keeps, and that doesn't come over as it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,4 +28,57 @@ pub struct Foreign {
     pub views: Vec<View>,
     /// What a view can't hold, sorted.
     pub notes: Vec<Note>,
+}
+
+impl Foreign {
+    /// Adds a note.
+    pub(super) fn note(&mut self, about: impl Into<String>, text: impl Into<String>) {
+        self.notes.push(Note { about: about.into(), text: text.into() });
+    }
+
+    /// Sorts the notes; the same one stands there once.
+    pub(super) fn finish(mut self) -> Self {
+        self.notes.sort();
+        self.notes.dedup();
+        self
+    }
+
+    /// Reads a client's private key and compares it with the public one by which the server knows the client. One that
+    /// isn't its other half is left out, with a note: with it the client never got through.
+    pub(super) fn private_key(
+        &mut self,
+        record: &Record<'_>,
+        field: &str,
+        public: PublicKey,
+        name: &str,
+    ) -> Result<Option<PrivateKey>, ForeignError> {
+        let Some(key) = record.private_key(field)? else { return Ok(None) };
+        if key.public() == public {
+            return Ok(Some(key));
+        }
+        self.note(
+            name,
+            format!(
+                "its private key belongs to {}, but the server knows it as {public}: the private key is left out",
+                key.public()
+            ),
+        );
+        Ok(None)
+    }
+}
+
+/// Names a place in a file, for [`View::source`].
+pub(super) fn source(file: &Path, place: &str) -> String {
+    let file = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
+    if place.is_empty() { file } else { format!("{file}, {place}") }
+}
+
+/// Makes hooks of the texts that a tool keeps for the four phases. Each line of a text is a hook of its own, as it would
+/// be in the file that the tool writes.
+pub(super) fn hooks<'a>(texts: impl IntoIterator<Item = (Phase, &'a str)>) -> Vec<Hook> {
+    let lines = |(phase, text): (Phase, &'a str)| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(move |line| Hook { phase, command: line.to_owned() })
+    };
+    texts.into_iter().flat_map(lines).collect()
 }

@@ -1,0 +1,1 @@
+//! Every reader, on data as the tools write them.
