@@ -16,7 +16,7 @@ pub(super) struct Hook {
 /// A host that forwards IPv6 stops listening to router advertisements where `accept_ra` is 1, and loses its own default
 /// route when the last one expires: minutes later, when nobody looks any more. With 2 it goes on listening
 /// (Documentation/networking/ip-sysctl in the kernel's source).
-const KEEP_ROUTER_ADVERTISEMENTS: &str =
+pub(in crate::wg) const KEEP_ROUTER_ADVERTISEMENTS: &str =
     "for i in /proc/sys/net/ipv6/conf/*/accept_ra; do if [ \"$(cat $i)\" = 1 ]; then echo 2 > $i; fi; done";
 
 /// Returns the hooks of an interface, in the order in which they are written.

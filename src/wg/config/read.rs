@@ -12,7 +12,7 @@ use super::mask::looks_like_key;
 use super::syntax::{Document, Line, LineKind, SectionKind, is_blank, squeezed};
 use super::values::{self, Step, Wrong};
 use crate::model::{Cidr, Endpoint, PresharedKey, PublicKey};
-use crate::wg::{Hook, Tunnel, TunnelPeer};
+use crate::wg::{Hook, Table, Tunnel, TunnelPeer};
 
 /// How much is tolerated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,8 @@ struct Draft {
     endpoint: Option<Endpoint>,
     keepalive: Option<Option<u16>>,
     unknown: Vec<(String, String)>,
+    /// Whether there is a line for its key, which was told about if it can't be read.
+    told: bool,
 }
 
 /// Where something belongs, as far as wg goes.
@@ -248,6 +250,7 @@ impl<'a> Pass<'a> {
                     endpoint: None,
                     keepalive: None,
                     unknown: Vec::new(),
+                    told: false,
                 });
             }
             Place::Nowhere | Place::Unknown => {
@@ -323,7 +326,19 @@ impl<'a> Pass<'a> {
                 format!("wg-quick doesn't take {} when it, or its section, is written with blanks", field.as_str());
             self.if_lenient(index, line.name(), Wrong::new(FaultKind::SpelledApart, found, field.as_str(), ""));
         }
-        let Some(value) = self.value(index, line, field) else { return };
+        if field == Field::PublicKey {
+            self.peers.last_mut().expect("its header was read").told =
+                self.mode != Mode::Lenient || !line.value().is_empty();
+        }
+        let Some(value) = self.value(index, line, field) else {
+            match field {
+                // Of these wg-quick takes the last, also if that is empty.
+                Field::Mtu => self.tunnel.mtu = None,
+                Field::Table => self.tunnel.table = Table::Auto,
+                _ => {}
+            }
+            return;
+        };
         self.repeated(index, line, field);
         if field.is_of_peer() {
             self.of_peer(index, value, field)
@@ -534,13 +549,8 @@ impl<'a> Pass<'a> {
         let mut by_key: HashMap<PublicKey, usize> = HashMap::new();
         for draft in drafts {
             let Some((key, line)) = draft.key else {
-                let range = self.document.lines()[draft.header].name();
-                // One that can't be read has been told about.
-                let told = self
-                    .errors
-                    .iter()
-                    .any(|fault| self.document.sections()[draft.section].lines.contains(&(fault.line - 1)));
-                if !told {
+                if !draft.told {
+                    let range = self.document.lines()[draft.header].name();
                     let wrong =
                         Wrong::new(FaultKind::NoPublicKey, "this peer has no public key", "PublicKey = ...", "");
                     self.error(draft.header, range, wrong);

@@ -164,7 +164,7 @@ fn text_that_holds_keys_is_never_moved_while_it_grows() {
     for interface in nodes.iter().flat_map(|node| &node.interfaces) {
         let node = &nodes[0];
         let text = super::write(node, interface, super::Keys::Shown(&secrets));
-        assert_eq!(text.capacity(), super::Text::with_room_for(interface).text.capacity(), "{}", text.len());
+        assert_eq!(text.capacity(), super::writer::Text::with_room_for(interface).text.capacity(), "{}", text.len());
     }
 }
 
@@ -178,5 +178,8 @@ fn masking_a_file_hides_every_key_in_every_spelling() {
         }
     }
     let odd = "privatekey=abc=\r\n# PresharedKey = x\nPRESHARED KEY\t=\ty\nPublicKey = z";
-    assert_eq!(mask(odd), "privatekey=(hidden)\n# PresharedKey = (hidden)\nPRESHARED KEY\t=\t(hidden)\nPublicKey = z");
+    assert_eq!(
+        mask(odd),
+        "privatekey=(hidden)\r\n# PresharedKey = (hidden)\nPRESHARED KEY\t=\t(hidden)\nPublicKey = z"
+    );
 }
