@@ -10,6 +10,7 @@ mod enable;
 mod generate;
 mod help;
 mod host;
+mod import;
 mod init;
 mod list;
 mod log;
@@ -126,6 +127,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Args),
+    Import(Box<import::Args>),
     Add(Box<add::Args>),
     Set(set::Args),
     Rename(rename::Args),
@@ -156,6 +158,7 @@ impl Command {
     fn run(self, context: &Context) -> Result<Exit, Error> {
         match self {
             Self::Init(args) => init::run(args, context),
+            Self::Import(args) => import::run(*args, context),
             Self::Add(args) => add::run(*args, context),
             Self::Set(args) => set::run(&args, context),
             Self::Rename(args) => rename::run(args, context),

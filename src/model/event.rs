@@ -84,6 +84,8 @@ words! {
         SecretRevealed = "secret_revealed",
         /// The network's prefixes or defaults changed.
         NetworkUpdated = "network_updated",
+        /// A network that was there before was adopted, or more of it.
+        Imported = "imported",
         /// A node was added.
         PeerAdded = "peer_added",
         /// A node was removed.
@@ -138,6 +140,7 @@ impl Action {
             | A::PresharedKeyChanged => Category::Security,
             A::AccessChanged | A::NodeAssigned => Category::Access,
             A::NetworkUpdated
+            | A::Imported
             | A::PeerAdded
             | A::PeerRemoved
             | A::PeerUpdated

@@ -46,7 +46,10 @@ pub fn plan(
         if desired.interfaces.is_empty() && deployed.as_ref().is_none_or(|d| d.version.interfaces.is_empty()) {
             continue; // nothing of ours is there, and nothing is to come
         }
-        let keyless = desired.interfaces.iter().find(|i| !secrets.private.contains_key(&i.id));
+        // An adopted interface may get its key from a hook: then its own file says so.
+        let keyless = desired.interfaces.iter();
+        let mut keyless = keyless.filter(|i| !secrets.private.contains_key(&i.id) && !secrets.documents.contains_key(&i.id));
+        let keyless = keyless.next();
         let keyless =
             keyless.and_then(|i| topology.nodes.iter().find(|n| n.interfaces.iter().any(|own| own.id == i.id)));
         jobs.push((host.clone(), desired, deployed, keyless.map(|n| n.name.clone())));

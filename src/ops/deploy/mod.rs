@@ -5,6 +5,7 @@
 //! and confirms over a new connection. What isn't confirmed undoes itself there. Comparing and deciding are pure; only
 //! `look` and `run` talk to hosts.
 
+pub mod adopted;
 pub mod change;
 pub mod desired;
 mod diff;

@@ -1,5 +1,6 @@
 //! The program on real hosts: real SSH, real handshakes, real packets.
 
+mod adopt;
 mod hosts;
 mod lockout;
 mod office;

@@ -1,0 +1,48 @@
+//! Hosts whose configuration was there before: what their files say counts as deployed.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::Store;
+use crate::fleet::Observed;
+use crate::model::{Action, Actor, DeploymentState, Event, Name};
+use crate::ops::error::Error;
+use crate::wg::compile::compile;
+
+use super::change::Change;
+use super::desired::{Deployed, Desired, Version};
+use super::diff::diff;
+
+/// Notes that a host has what its files say, as the first version that is known of it. Returns where what runs there
+/// differs from them.
+///
+/// # Errors
+/// When the model contradicts itself or the store can't be written.
+pub fn record(
+    store: &mut Store,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    host: &Name,
+    observed: &Observed,
+) -> Result<Vec<Change>, Error> {
+    let topology = store.topology()?;
+    let compiled = compile(&topology).map_err(Error::Model)?;
+    let secrets = store.secrets()?;
+    let desired = Desired::of(host, &topology, &compiled, &secrets);
+    if desired.interfaces.is_empty() {
+        return Ok(Vec::new());
+    }
+    let version = Version { interfaces: desired.interfaces.clone(), files: desired.files.clone() };
+    let deployed = Deployed { version, ..Deployed::default() };
+    let changes = diff(&desired, &secrets, Some(&deployed), observed);
+    let token = super::run::token()?;
+    let event = Event::host(Action::ConfigDeployed, host).with("state", "confirmed").with("note", AS_FOUND);
+    store.write(now, actor, |tx| {
+        let id = tx.begin_deployment(host, &token, &actor.operator, now, &desired.version_json())?;
+        tx.finish_deployment(id, DeploymentState::Confirmed, now, Some(AS_FOUND), None)?;
+        Ok::<_, Error>(((), event))
+    })?;
+    Ok(changes)
+}
+
+/// What the history of a host says of its first version.
+const AS_FOUND: &str = "as it was found";

@@ -1,0 +1,230 @@
+//! What an import would do: everything that is known, with what the new sources add to it. Nothing is saved here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use zeroize::Zeroizing;
+
+use super::live::{self, Surveyed};
+use super::read::{self, Origin, Read, Refused, Remark, Words};
+use super::sources::Source;
+use crate::db::Store;
+use crate::model::{Interface, Name, Network, Node, NodeId, PskPolicy, PublicKey, Role, Run, Topology};
+use crate::ops::Error;
+use crate::ops::network::init::DEFAULT_CIDR;
+use crate::wg::adopt::{Conflict, Defaults, Joined, View, join};
+use crate::wg::compile::compile;
+use crate::wg::config::{self, Document, Mode};
+
+/// What to import.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Files.
+    pub sources: Vec<Source>,
+    /// Hosts that were asked.
+    pub hosts: Vec<Surveyed>,
+    /// What the operator says about the sources.
+    pub words: Words,
+    /// What a new network is to be called; for one that exists it has a name already.
+    pub network: Option<Name>,
+}
+
+/// An import that could be saved.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The whole network as all sources together describe it, those of earlier imports too.
+    pub joined: Joined,
+    /// The same without the new sources; `None` when there was no network.
+    pub(super) before: Option<Joined>,
+    /// The views that were joined; those before `first_new` are what the database knows.
+    pub(super) views: Vec<View>,
+    /// The place of the first view that is new.
+    pub(super) first_new: usize,
+    /// Where each new view is from.
+    pub(super) origins: Vec<Origin>,
+    /// The hosts that were asked.
+    pub(super) hosts: Vec<Surveyed>,
+    /// Sources that couldn't be read.
+    pub refused: Vec<Refused>,
+    /// What else the operator should know.
+    pub remarks: Vec<Remark>,
+}
+
+/// Reads what is to be imported and joins it with what is known.
+///
+/// # Errors
+/// When nothing can be read at all, or the sources contradict each other or the network.
+pub fn prepare(store: Option<&Store>, request: Request, now: DateTime<Utc>) -> Result<Prepared, Error> {
+    let mut read = read::read(request.sources, &request.words);
+    for host in &request.hosts {
+        live::views(host, request.words.mode, &mut read);
+    }
+    let Read { views: new, mut origins, refused, mut remarks } = read;
+    if new.is_empty() {
+        return Err(nothing(&refused));
+    }
+    let known = store.map(Known::of).transpose()?;
+    let network = match &known {
+        Some(known) => known.topology.network.clone(),
+        None => bare(request.network.unwrap_or_else(|| name_of(&new))),
+    };
+    let defaults = Defaults { network, created: now };
+    let (mut views, before) = match known {
+        Some(known) => known.views(&defaults)?,
+        None => (Vec::new(), None),
+    };
+    let mut fresh: Vec<View> = Vec::new();
+    let mut kept_origins = Vec::new();
+    for (view, origin) in new.into_iter().zip(origins.drain(..)) {
+        if let Some(at) = key_of(&view).and_then(|key| views.iter().position(|known| key_of(known) == Some(key))) {
+            if views[at].text.as_deref() == view.text.as_deref() && view.text.is_some() {
+                let text = "it is in the network already, exactly so".to_owned();
+                remarks.push(Remark { about: view.source, text });
+                continue;
+            }
+            views.remove(at);
+        }
+        fresh.push(view);
+        kept_origins.push(origin);
+    }
+    let first_new = views.len();
+    views.append(&mut fresh);
+    let joined = join(&views, &defaults).map_err(conflicts)?;
+    remarks.sort();
+    remarks.dedup();
+    let (origins, hosts) = (kept_origins, request.hosts);
+    Ok(Prepared { joined, before, views, first_new, origins, hosts, refused, remarks })
+}
+
+/// Returns the key by which a view's own interface is known.
+pub(super) fn key_of(view: &View) -> Option<PublicKey> {
+    view.public_key.or_else(|| view.tunnel.private_key.as_ref().map(|key| key.public()))
+}
+
+fn nothing(refused: &[Refused]) -> Error {
+    let reasons: Vec<String> = refused.iter().map(|r| format!("{}: {}", r.source, r.reason)).collect();
+    if reasons.is_empty() {
+        return Error::Value {
+            what: "import".to_owned(),
+            reason: "there is nothing to import".to_owned(),
+            hint: Some("give files or folders, or a host with --host".to_owned()),
+        };
+    }
+    Error::RefusedWithRemedy {
+        message: reasons.join("\n"),
+        hint: "mend the file, or try --lenient; `wg-friend import --format list` shows what can be read".to_owned(),
+    }
+}
+
+pub(super) fn conflicts(conflicts: Vec<Conflict>) -> Error {
+    let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+    Error::RefusedWithRemedy {
+        message: told.join("\n"),
+        hint: "nothing was imported; --as FILE=ROLE and --public-key FILE=KEY say what a file can't".to_owned(),
+    }
+}
+
+/// Names a new network after its interface.
+fn name_of(views: &[View]) -> Name {
+    let interface = views.iter().filter_map(|view| view.interface.as_ref()).find_map(|name| name.as_str().parse().ok());
+    interface.unwrap_or_else(|| "home".parse().expect("it is a name"))
+}
+
+fn bare(name: Name) -> Network {
+    Network {
+        name,
+        interface: "wg0".parse().expect("it is the name of an interface"),
+        cidr4: Some(DEFAULT_CIDR),
+        cidr6: None,
+        port: crate::model::Port::new(51820).expect("it is a port"),
+        dns: Vec::new(),
+        mtu: crate::model::Mtu::DEFAULT,
+        keepalive: 25,
+        psk: PskPolicy::Unique,
+    }
+}
+
+/// The network in the database.
+struct Known {
+    topology: Topology,
+    /// What each node's main interface is now, with the file that it was adopted from.
+    nodes: Vec<(NodeId, View)>,
+}
+
+impl Known {
+    fn of(store: &Store) -> Result<Self, Error> {
+        let topology = store.topology()?;
+        let secrets = store.secrets()?;
+        let mut nodes = Vec::new();
+        if topology.nodes.is_empty() {
+            return Ok(Self { topology, nodes });
+        }
+        let compiled = compile(&topology).map_err(Error::Model)?;
+        for config in &compiled {
+            let Some(node) = topology.node(config.node).filter(|node| !node.provisional) else { continue };
+            let main = &config.interfaces[0];
+            let text = config::write(config, main, config::Keys::Shown(&secrets));
+            let reading = Document::parse(&text).read(Mode::Keep).map_err(|_| {
+                Error::Refused(format!("the configuration of `{}` can't be read back", node.name))
+            })?;
+            let source = store.provenance(node.id)?.into_iter().find(|from| from.lines.is_none());
+            let mut view = View::new(source.as_ref().map_or(node.name.as_str(), |from| &from.source), reading.tunnel);
+            view.public_key = Some(main.public_key);
+            view.name = match &source {
+                Some(from) if from.host.is_none() => stem(&from.source),
+                _ => Some(node.name.to_string()),
+            };
+            of_interface(&mut view, node, node.main(), text);
+            nodes.push((node.id, view));
+        }
+        Ok(Self { topology, nodes })
+    }
+
+    /// Returns the views and what they join to. A node that the operator has given another role than its sources suggest
+    /// keeps it.
+    fn views(self, defaults: &Defaults) -> Result<(Vec<View>, Option<Joined>), Error> {
+        let Self { topology, nodes } = self;
+        if nodes.is_empty() {
+            return Ok((Vec::new(), None));
+        }
+        let roles: BTreeMap<PublicKey, Role> = topology.nodes.iter().map(|n| (n.main().public_key, n.role)).collect();
+        let mut views: Vec<View> = nodes.into_iter().map(|(_, view)| view).collect();
+        let joined = join(&views, defaults);
+        let differs = |joined: &Joined| {
+            joined.topology.nodes.iter().any(|n| roles.get(&n.main().public_key).is_some_and(|role| *role != n.role))
+        };
+        let joined = match joined {
+            Ok(joined) if !differs(&joined) => joined,
+            _ => {
+                for view in &mut views {
+                    view.role = view.public_key.and_then(|key| roles.get(&key)).copied();
+                }
+                join(&views, defaults).map_err(conflicts)?
+            }
+        };
+        Ok((views, Some(joined)))
+    }
+}
+
+fn of_interface(view: &mut View, node: &Node, interface: &Interface, text: Zeroizing<String>) {
+    view.interface = Some(interface.name.clone());
+    view.host.clone_from(&node.host);
+    match &interface.kept {
+        Some(kept) => {
+            view.text = Some(text);
+            view.run = kept.run;
+            view.by_hooks = kept.by_hooks.clone();
+        }
+        None => {
+            // wg-friend made it, so its role is known and it keeps nothing.
+            view.role = Some(node.role);
+            view.run = Run::Boot;
+        }
+    }
+}
+
+/// Returns a file's name without folder and ending.
+pub(super) fn stem(source: &str) -> Option<String> {
+    Path::new(source).file_stem().and_then(|stem| stem.to_str()).map(str::to_owned)
+}
