@@ -5,7 +5,22 @@
 //! known by its public key. What the model alone would make differently is kept as a difference
 //! ([`Kept`](crate::model::Kept)), so that compiling the result gives back what every source says.
 
+mod access;
+mod build;
+mod duties;
 mod finding;
+mod graph;
+mod kept;
+mod lines;
+mod meaning;
+mod names;
+mod prefixes;
+mod roles;
+mod seen;
+mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +35,9 @@ use crate::model::{
 use super::Tunnel;
 
 pub use finding::{Conflict, Finding};
+
+use graph::Graph;
+use seen::Seen;
 
 /// What one source says about one interface.
 #[derive(Debug)]
@@ -142,6 +160,38 @@ pub enum About {
 ///
 /// What keeps the views from being one network, at least one.
 pub fn join(views: &[View], base: &Defaults) -> Result<Joined, Vec<Conflict>> {
-    let _ = base;
-    Err(views.iter().map(|view| Conflict::NoKey { view: view.source.clone() }).collect())
+    let mut findings = Vec::new();
+    let graph = Graph::of(seen::settle(views, &mut findings)?);
+    let choice = graph.check_connected().and_then(|()| server::choose(&graph)).map_err(|conflict| vec![conflict])?;
+    let mut built = build::build(&graph, choice, base)?;
+    findings.append(&mut built.findings);
+    findings.sort_by(|a, b| (a.severity(), a).cmp(&(b.severity(), b)));
+    let of_views = graph.seen.iter().enumerate().filter_map(|(at, seen)| Some((at, seen.as_ref()?)));
+    Ok(Joined {
+        topology: built.topology,
+        secrets: built.secrets,
+        documents: of_views.map(|(at, seen)| (build::interface_id(at), seen.place)).collect(),
+        guesses: built.guesses,
+        findings,
+        known_from: known_from(&graph),
+    })
+}
+
+/// Returns where each node is spoken of.
+fn known_from(graph: &Graph<'_>) -> BTreeMap<NodeId, Vec<Mention>> {
+    let lines = |seen: &Seen<'_>| seen.view.text.as_ref().map(|text| lines::of_peers(text)).unwrap_or_default();
+    let lines: Vec<_> = graph.seen.iter().map(|seen| seen.as_ref().map(lines).unwrap_or_default()).collect();
+    let mut known: BTreeMap<NodeId, Vec<Mention>> = BTreeMap::new();
+    for (at, key) in graph.keys.iter().enumerate() {
+        let mentions = known.entry(build::node_id(graph.node_of[at])).or_default();
+        if let Some(seen) = &graph.seen[at] {
+            mentions.extend(std::iter::once(&seen.place).chain(&seen.also).map(|place| (*place, None)));
+        }
+        for (near, _) in graph.said_of(at) {
+            if let Some(seen) = &graph.seen[near] {
+                mentions.push((seen.place, lines[near].get(key).copied()));
+            }
+        }
+    }
+    known
 }

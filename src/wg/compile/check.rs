@@ -219,7 +219,7 @@ fn dns(topology: &Topology, found: &mut Vec<Refusal>) {
 }
 
 /// Whether wg-quick takes it as an address or as a search domain, and no shell as anything else.
-fn is_dns_entry(entry: &str) -> bool {
+pub(in crate::wg) fn is_dns_entry(entry: &str) -> bool {
     let label = |label: &str| {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         (1..=63).contains(&label.len()) && label.bytes().all(fits) && !label.starts_with('-')

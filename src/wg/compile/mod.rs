@@ -18,7 +18,7 @@ mod server;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +27,7 @@ use crate::model::Topology;
 use super::NodeConfig;
 
 pub use check::check;
+pub(in crate::wg) use check::is_dns_entry;
 pub use links::links;
 pub use refusal::Refusal;
 

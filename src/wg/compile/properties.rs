@@ -31,7 +31,7 @@ fn choice() -> impl Strategy<Value = Choice> {
 }
 
 /// A network with some routers, exits and remotes, all of which can be compiled.
-fn topology() -> impl Strategy<Value = Fixture> {
+pub(crate) fn topology() -> impl Strategy<Value = Fixture> {
     (vec((0..3usize, any::<bool>()), 0..4), 0..3usize, vec(choice(), 0..8), any::<bool>()).prop_map(
         |(routers, exits, remotes, home)| {
             let mut fixture = Fixture::new();

@@ -1,0 +1,103 @@
+//! Joining is the inverse of compiling.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::super::View;
+use super::order::told;
+use super::{defaults, joined};
+use crate::model::{InterfaceId, PublicKey, Secrets, Topology};
+use crate::wg::InterfaceConfig;
+use crate::wg::compile::fixture::Fixture;
+use crate::wg::compile::{compile, properties};
+use crate::wg::config::{self, Document, Mode};
+
+/// What an interface means, keys included and numbers left out.
+pub(super) fn meaning(topology: &Topology, secrets: &Secrets) -> BTreeMap<PublicKey, String> {
+    let nodes = compile(topology).unwrap();
+    nodes.iter().flat_map(|node| &node.interfaces).map(|i| (i.public_key, of_interface(i, secrets))).collect()
+}
+
+fn of_interface(config: &InterfaceConfig, secrets: &Secrets) -> String {
+    let mut addresses = config.addresses.clone();
+    addresses.sort_unstable();
+    let mut peers: Vec<String> = config
+        .peers
+        .iter()
+        .map(|peer| {
+            let shared = secrets.preshared.get(&peer.link).map(|key| key.expose_base64().to_string());
+            format!(
+                "{} {:?} {:?} {:?} {shared:?}",
+                peer.public_key, peer.allowed_ips, peer.endpoint, peer.keepalive
+            )
+        })
+        .collect();
+    peers.sort_unstable();
+    let InterfaceConfig { listen_port, mtu, dns, table, fwmark, save_config, .. } = config;
+    format!("{addresses:?} {listen_port:?} {mtu:?} {dns:?} {table} {fwmark:?} {save_config} {peers:#?}")
+}
+
+/// Returns the files of every node, the server's first.
+pub(super) fn views(fixture: &Fixture) -> Vec<(bool, View)> {
+    let secrets = fixture.secrets();
+    let mut views = Vec::new();
+    for node in compile(&fixture.topology).unwrap() {
+        for file in config::files(&node, &secrets).into_iter().filter(|file| file.path.ends_with(".conf")) {
+            let tunnel = Document::parse(&file.content).read(Mode::Strict).unwrap().tunnel;
+            let mut view = View::new(format!("{}/{}", node.name, file.path), tunnel);
+            view.interface = Some(file.path.trim_end_matches(".conf").parse().unwrap());
+            view.text = Some(file.content);
+            views.push((node.name.as_str() == "hub", view));
+        }
+    }
+    views
+}
+
+proptest! {
+    #[test]
+    fn the_files_of_a_compiled_network_join_to_one_that_compiles_to_the_same(
+        fixture in properties::topology(),
+        missing in proptest::collection::vec(any::<bool>(), 30),
+        turn in any::<Index>(),
+    ) {
+        let original = meaning(&fixture.topology, &fixture.secrets());
+        let kept = views(&fixture).into_iter().zip(missing).filter(|((server, _), missing)| *server || !missing);
+        let mut views: Vec<View> = kept.map(|((_, view), _)| view).collect();
+        let first = joined(&views);
+        let compiled = meaning(&first.topology, &first.secrets);
+        for view in &views {
+            let key = view.tunnel.private_key.as_ref().unwrap().public();
+            prop_assert_eq!(&compiled[&key], &original[&key], "{}", view.source);
+        }
+        let before = told(&first, &views);
+        let turn = turn.index(views.len());
+        views.rotate_left(turn);
+        prop_assert_eq!(before, told(&joined(&views), &views));
+    }
+}
+
+#[test]
+fn all_files_of_a_network_give_back_its_model() {
+    let fixture = Fixture::everything();
+    let views: Vec<View> = views(&fixture).into_iter().map(|(_, view)| view).collect();
+    insta::assert_snapshot!(super::shown(&joined(&views)), @"");
+    assert!(views.len() > 10 && defaults().network.port.get() == 51820);
+}
+
+#[test]
+fn every_interface_with_a_view_has_its_document_and_keeps_its_firewall() {
+    let fixture = Fixture::everything();
+    let views: Vec<View> = views(&fixture).into_iter().map(|(_, view)| view).collect();
+    let joined = joined(&views);
+    let interfaces = || joined.topology.nodes.iter().flat_map(|node| &node.interfaces);
+    let kept: Vec<InterfaceId> = interfaces().filter(|i| i.kept.is_some()).map(|i| i.id).collect();
+    let mut documents: Vec<InterfaceId> = joined.documents.keys().copied().collect();
+    documents.sort_unstable();
+    let mut sorted = kept.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, documents);
+    assert_eq!(documents.len(), views.len());
+    assert!(interfaces().all(|interface| interface.kept.as_ref().is_some_and(|kept| !kept.firewall)));
+}
