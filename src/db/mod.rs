@@ -9,6 +9,7 @@ mod commands;
 mod deployments;
 mod documents;
 mod error;
+mod forget;
 mod generated;
 mod hosts;
 pub mod keyring;

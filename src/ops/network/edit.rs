@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
-use super::find;
 use super::place::{Places, resting};
 use super::setting::{Difference, Setting, differences};
+use super::{custody, find};
 use crate::db::Store;
-use crate::model::{Action, Actor, Event, Name, Node, Role};
+use crate::model::{Action, Actor, Event, Name, Node, PrivateKey, Role};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
@@ -20,13 +20,29 @@ pub fn set(
     settings: &[Setting],
     mode: Mode,
 ) -> Result<Outcome, Error> {
+    set_with_key(store, clock, actor, wanted, settings, None, mode)
+}
+
+/// Sets values on a node. `key` is its private key, to be held from now on.
+pub fn set_with_key(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    wanted: &str,
+    settings: &[Setting],
+    key: Option<&PrivateKey>,
+    mode: Mode,
+) -> Result<Outcome, Error> {
     carry_out(store, clock, actor, "changed", mode, |scope| {
         let before = find::node(scope.before, wanted)?;
         let mut node = before.clone();
+        let mut done = Done::default();
         for setting in settings {
             setting.apply(&mut node, scope.before)?;
-            if let Setting::Address(asked) = setting {
-                readdress(scope, &mut node, asked)?;
+            match setting {
+                Setting::Address(asked) => readdress(scope, &mut node, asked)?,
+                Setting::Custody(wanted) => custody::change(scope, &mut node, *wanted, key, &mut done)?,
+                _ => {}
             }
         }
         let changes = differences((before, scope.before), (&node, scope.before));
@@ -34,8 +50,8 @@ pub fn set(
             return Err(Error::Refused(format!("`{}` is like that already; nothing was changed", node.name)));
         }
         scope.tx.update_node(&node, scope.now)?;
-        let event = with_changes(Event::node(action_of(&changes), &node), &changes);
-        Ok(Done { events: vec![event], nodes: vec![node.id], ..Done::default() })
+        done.events.push(with_changes(Event::node(action_of(&changes), &node), &changes));
+        Ok(Done { nodes: vec![node.id], ..done })
     })
 }
 

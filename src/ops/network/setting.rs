@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::model::{
-    Access, Cidr, Device, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, NodeId, Port, Role, Topology,
+    Access, Cidr, Custody, Device, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, NodeId, Port, Role, Topology,
 };
 use crate::ops::Error;
 use crate::ops::error::which_key;
@@ -31,6 +31,7 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ),
     ("device", &[], "mobile, laptop or server; `none`"),
     ("host", &[], "machine it runs on; `none`"),
+    ("custody", &[], "who keeps its private key: held, shown-once or never-seen"),
     ("notes", &[], "free text"),
 ];
 
@@ -81,6 +82,8 @@ pub enum Setting {
     Device(Option<Device>),
     /// The machine it runs on.
     Host(Option<Name>),
+    /// Who keeps its private key.
+    Custody(Custody),
     /// The operator's notes.
     Notes(String),
 }
@@ -170,6 +173,7 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
         "outer-interface" => Setting::Outer(unless(value, "default", |v| read(label, v))?),
         "device" => Setting::Device(unless(value, "none", |v| read(label, v))?),
         "host" => Setting::Host(unless(value, "none", |v| read(label, v))?),
+        "custody" => Setting::Custody(read(label, value)?),
         "notes" => Setting::Notes(value.to_owned()),
         "lan" => {
             return list(change, value, Setting::ClearLans, |v| match change {
@@ -257,11 +261,11 @@ pub fn dns(label: &str, value: &str) -> Result<Vec<String>, Error> {
 }
 
 impl Setting {
-    /// Applies it to a node. `topology` is the network around it. Choosing addresses is the caller's: see
-    /// [`Setting::Address`].
+    /// Applies it to a node. `topology` is the network around it. Choosing addresses and handling keys are the caller's:
+    /// see [`Setting::Address`] and [`Setting::Custody`].
     pub fn apply(&self, node: &mut Node, topology: &Topology) -> Result<(), Error> {
         match self {
-            Self::Address(_) => {}
+            Self::Address(_) | Self::Custody(_) => {}
             Self::Endpoint(None) => node.endpoint = None,
             Self::Endpoint(Some(text)) => {
                 let port = node.main().listen_port.unwrap_or(topology.network.port);
@@ -395,6 +399,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("outer-interface", node.outer_interface.as_ref().map_or("default".into(), InterfaceName::to_string)),
         ("device", node.device.map_or_else(none, |d| d.to_string())),
         ("host", node.host.as_ref().map_or_else(none, Name::to_string)),
+        ("custody", node.custody.as_str().replace('_', "-")),
         ("notes", node.notes.clone()),
     ]
 }
@@ -472,6 +477,7 @@ mod tests {
             "interface=a/b",
             "host=-x",
             "device=toaster",
+            "custody=mine",
             "endpoint=",
         ]
         .iter()
@@ -500,6 +506,7 @@ mod tests {
         interface: `a/b` can't be used as a name: `/` isn't allowed (letters, digits and `_=+.-`, as wg-quick takes them)
         host: `-x` can't be used as a name: `-` isn't allowed (letters, digits, `-`, `_`, `.`; the first a letter or digit)
         device: `toaster` is no device type: expected one of mobile, laptop, server
+        custody: `mine` is no key custody: expected one of held, shown_once, never_seen
         endpoint: is empty; see `wg-friend set --help` for what it takes
         ");
     }

@@ -1,6 +1,7 @@
 //! The command line as a person or a script meets it.
 
 mod audit;
+mod custody;
 mod document;
 mod hosts;
 mod model;
