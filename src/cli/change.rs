@@ -71,7 +71,7 @@ fn headline(node: &NodeView) -> String {
 const DIFFERENCES: usize = 24;
 
 /// Returns what differs and who has to be told.
-fn body(outcome: &Outcome) -> String {
+pub(super) fn body(outcome: &Outcome) -> String {
     let mut text = differences(outcome);
     for remark in &outcome.remarks {
         text.push_str(&format!("  {} {}\n", paint(style::WARN, "note:"), paint_code(remark)));
@@ -122,7 +122,7 @@ pub(super) fn aligned(rows: Vec<(&str, &Difference)>) -> String {
         ));
     }
     if rows.len() > DIFFERENCES {
-        text.push_str(&paint(style::DIM, format!("    and {} more\n", rows.len() - DIFFERENCES)));
+        text.push_str(&format!("    {}\n", paint(style::DIM, format!("and {} more", rows.len() - DIFFERENCES))));
     }
     text
 }

@@ -110,10 +110,11 @@ fn render(report: &Report) -> String {
         text.push_str(&format!("{} {}: {} bytes{to}\n", paint(style::GOOD, "+"), code.node, code.bytes));
     }
     for skipped in &report.skipped {
-        text.push_str(&paint(style::DIM, format!("skipped {}: it {}\n", skipped.node, skipped.reason)));
+        let line = format!("skipped {}: it {}", skipped.node, skipped.reason);
+        text.push_str(&format!("{}\n", paint(style::DIM, line)));
     }
     if !report.saved {
-        text.push_str(&paint(style::WARN, "dry run: nothing was drawn\n"));
+        text.push_str(&format!("{}\n", paint(style::WARN, "dry run: nothing was drawn")));
     }
     text
 }

@@ -98,7 +98,7 @@ fn links(details: &NodeDetails) -> String {
         return String::new();
     }
     let more = details.links.len().saturating_sub(SHOWN);
-    let rest = if more > 0 { paint(style::DIM, format!("and {more} more\n")) } else { String::new() };
+    let rest = if more > 0 { paint(style::DIM, format!("and {more} more")) + "\n" } else { String::new() };
     table.render() + &rest
 }
 

@@ -121,16 +121,19 @@ pub(super) fn carry_out(
     let now = clock.now();
     let body = |tx: &Tx<'_>| -> Result<(Outcome, Vec<Event>), Error> {
         let before = tx.topology()?;
+        // What goes with a node, such as its preshared keys, stands in the files as they are.
+        let known = if mode == Mode::Preview { Some(tx.secrets()?) } else { None };
         let done = work(&Scope { tx, before: &before, now })?;
         let after = tx.topology()?;
         refuse_new_contradictions(&before, &after)?;
         make_preshared_keys(tx, &before, &after, now)?;
         let mut outcome = account(action, &before, &after, &done);
+        outcome.new_files.retain(|name| !is_shown(name, &after, &done)); // it is new already, and on the screen
         if mode == Mode::Save && !done.shown_once.is_empty() {
             outcome.shown_once = show_once(tx, &after, done.shown_once)?;
         }
-        if mode == Mode::Preview {
-            outcome.files = preview(tx, &before, &after, &outcome)?;
+        if let Some(known) = &known {
+            outcome.files = preview(tx, (&before, known), &after, &outcome)?;
         }
         outcome.saved = mode == Mode::Save;
         Ok((outcome, done.events))
@@ -176,6 +179,12 @@ fn random() -> Result<[u8; 32], Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(bytes)
+}
+
+/// Whether a node's file is shown with this very change.
+fn is_shown(name: &Name, after: &Topology, done: &Done) -> bool {
+    let node = after.nodes.iter().find(|node| node.name == *name);
+    node.is_some_and(|node| node.interfaces.iter().any(|interface| done.shown_once.contains_key(&interface.id)))
 }
 
 /// Says what differs and who has to be told.
@@ -249,7 +258,12 @@ fn show_once(tx: &Tx<'_>, after: &Topology, keys: BTreeMap<InterfaceId, PrivateK
 }
 
 /// Compares the files of the nodes concerned, keys hidden.
-fn preview(tx: &Tx<'_>, before: &Topology, after: &Topology, outcome: &Outcome) -> Result<Vec<FileChange>, Error> {
+fn preview(
+    tx: &Tx<'_>,
+    (before, known): (&Topology, &Secrets),
+    after: &Topology,
+    outcome: &Outcome,
+) -> Result<Vec<FileChange>, Error> {
     let secrets = tx.secrets()?;
     let (was, is) = (compile(before).unwrap_or_default(), compile(after).unwrap_or_default());
     let concerned = outcome.nodes.iter().map(|node| &node.name).chain(&outcome.deploy).chain(&outcome.new_files);
@@ -266,7 +280,7 @@ fn preview(tx: &Tx<'_>, before: &Topology, after: &Topology, outcome: &Outcome) 
         let old: BTreeMap<String, String> = was
             .iter()
             .filter(|old| old.node == node.node)
-            .flat_map(|old| config::masked_files(old, &secrets))
+            .flat_map(|old| config::masked_files(old, known))
             .map(|file| (file.path, file.content.to_string()))
             .collect();
         for mut file in config::masked_files(node, &secrets) {

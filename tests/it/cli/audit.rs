@@ -80,13 +80,13 @@ fn entries_say_who_what_before_and_after() {
     );
     assert_eq!(log["more"], true);
     assert_snapshot!(env.run(&["audit", "log", "--category", "configuration"]), @r#"
-    #   TIME                 OPERATOR  ACTION        ABOUT         DETAILS
-    11  [TIME]  tester    peer_updated  alice-phone   notes: none → new
-    9   [TIME]  tester    peer_added    alice-laptop  addresses=["10.66.0.31","fd00:66::1f"], custody=held, public_key=[KEY], role=remote
-    8   [TIME]  tester    peer_added    alice-phone   addresses=["10.66.0.30","fd00:66::1e"], custody=held, public_key=[KEY], role=remote
-    6   [TIME]  tester    peer_added    exit-de       addresses=["10.66.0.100","fd00:66::64"], custody=held, public_key=[KEY], role=exit
-    4   [TIME]  tester    peer_added    branch        addresses=["10.66.0.20","fd00:66::14"], custody=held, public_key=[KEY], role=router
-    2   [TIME]  tester    peer_added    hub           addresses=["10.66.0.1","fd00:66::1"], custody=held, public_key=[KEY], role=server
+    #  TIME                 OPERATOR  ACTION        ABOUT         DETAILS
+    9  [TIME]  tester    peer_updated  alice-phone   notes: none → new
+    7  [TIME]  tester    peer_added    alice-laptop  addresses=["10.66.0.31","fd00:66::1f"], custody=held, public_key=[KEY], role=remote
+    6  [TIME]  tester    peer_added    alice-phone   addresses=["10.66.0.30","fd00:66::1e"], custody=held, public_key=[KEY], role=remote
+    5  [TIME]  tester    peer_added    exit-de       addresses=["10.66.0.100","fd00:66::64"], custody=held, public_key=[KEY], role=exit
+    4  [TIME]  tester    peer_added    branch        addresses=["10.66.0.20","fd00:66::14"], custody=held, public_key=[KEY], role=router
+    2  [TIME]  tester    peer_added    hub           addresses=["10.66.0.1","fd00:66::1"], custody=held, public_key=[KEY], role=server
     "#);
 }
 

@@ -237,6 +237,14 @@ fn a_preview_shows_the_files_and_writes_nothing() {
         env.ok(arguments);
     }
     assert_eq!(env.model(), before);
+    // What goes stands there as it is now, its preshared key included.
+    let removed = env.run(&["remove", "alice-phone", "--dry-run"]);
+    let (_, server) = removed.split_once("changed: wg0.conf of hub\n").expect("the server's file changes");
+    for line in
+        ["  -# alice-phone\n", "  -PublicKey = ", "  -PresharedKey = (hidden)\n", "  -AllowedIPs = 10.66.0.30/32"]
+    {
+        assert!(server.contains(line), "{line}: {server}");
+    }
 }
 
 #[test]
@@ -480,6 +488,7 @@ fn a_device_that_keeps_its_key_has_to_bring_the_new_one() {
 fn a_key_that_is_shown_once_is_on_stdout_and_nowhere_else() {
     let env = TestEnv::with_nodes();
     let output = env.ok(&["add", "remote", "guest", "--custody", "shown-once", "--quiet"]);
+    assert!(output.stderr.is_empty());
     let file = String::from_utf8(output.stdout).unwrap();
     let private = file.lines().find_map(|line| line.strip_prefix("PrivateKey = ")).expect("the file has its key");
     assert_eq!(private.len(), 44);
@@ -489,6 +498,8 @@ fn a_key_that_is_shown_once_is_on_stdout_and_nowhere_else() {
     }
     let shown = env.json(&["show", "guest"]);
     assert_eq!(shown["custody"], "shown_once");
+    let said = String::from_utf8(env.ok(&["add", "remote", "other", "--custody", "shown-once"]).stderr).unwrap();
+    assert!(said.contains("needs a new file: hub\n"), "the file that is on the screen is new already: {said}");
     let again = String::from_utf8(env.ok(&["rotate", "guest", "--reason", "x", "--quiet"]).stdout).unwrap();
     assert!(again.contains("PrivateKey = ") && !again.contains(private));
 }

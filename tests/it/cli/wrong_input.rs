@@ -296,7 +296,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
     rusqlite::Connection::open(env.database()).unwrap().pragma_update(None, "user_version", 999).unwrap();
     assert_snapshot!(env.run(&["list"]), @"
     --- stderr ---
-    error: [DIR]/data/wg-friend/default.db was written by a newer wg-friend (schema 999; this one knows 1)
+    error: [DIR]/data/wg-friend/default.db was written by a newer wg-friend (schema 999; this one knows 3)
      hint: upgrade wg-friend
     [exit 1]
     ");
