@@ -1,6 +1,6 @@
 //! Networks, and the topology as a whole.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Error, Result};
 use super::row::{Cells, list};
@@ -8,22 +8,28 @@ use super::tx::Tx;
 use super::{Database, documents, hosts, nodes};
 use crate::model::{Network, Topology};
 
+/// A network's columns, in the order of [`cells`].
+const COLUMNS: &str = "name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk";
+/// As many places for their values.
+const PLACES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9";
+
+/// A network as it is kept: the values of [`COLUMNS`].
+fn cells(network: &Network) -> impl rusqlite::Params {
+    (
+        network.name.as_str().to_owned(),
+        network.interface.as_str().to_owned(),
+        network.cidr4.map(|n| n.to_string()),
+        network.cidr6.map(|n| n.to_string()),
+        network.port.get(),
+        list(&network.dns),
+        network.mtu.get(),
+        network.keepalive,
+        network.psk.as_str(),
+    )
+}
+
 pub(super) fn insert(conn: &Connection, network: &Network) -> Result<()> {
-    conn.execute(
-        "INSERT INTO networks (name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        params![
-            network.name.as_str(),
-            network.interface.as_str(),
-            network.cidr4.map(|n| n.to_string()),
-            network.cidr6.map(|n| n.to_string()),
-            network.port.get(),
-            list(&network.dns),
-            network.mtu.get(),
-            network.keepalive,
-            network.psk.as_str(),
-        ],
-    )?;
+    conn.execute(&format!("INSERT INTO networks ({COLUMNS}) VALUES ({PLACES})"), cells(network))?;
     Ok(())
 }
 
@@ -33,9 +39,8 @@ pub(super) const NETWORK: &str = "(SELECT min(id) FROM networks)";
 impl Database {
     /// Reads the network.
     pub fn network(&self) -> Result<Network> {
-        let sql =
-            "SELECT name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk FROM networks ORDER BY id LIMIT 1";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let sql = format!("SELECT {COLUMNS} FROM networks ORDER BY id LIMIT 1");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let row = rows.next()?.ok_or_else(|| Error::Damaged { what: "there is no network in it".into() })?;
         let cells = Cells { table: "networks", row };
@@ -67,24 +72,8 @@ impl Database {
 impl Tx<'_> {
     /// Replaces every field of the network.
     pub fn update_network(&self, network: &Network) -> Result<()> {
-        let sql = format!(
-            "UPDATE networks SET name = ?1, interface = ?2, cidr4 = ?3, cidr6 = ?4, port = ?5, dns = ?6, mtu = ?7,
-             keepalive = ?8, psk = ?9 WHERE id = {NETWORK}"
-        );
-        self.transaction.execute(
-            &sql,
-            params![
-                network.name.as_str(),
-                network.interface.as_str(),
-                network.cidr4.map(|n| n.to_string()),
-                network.cidr6.map(|n| n.to_string()),
-                network.port.get(),
-                list(&network.dns),
-                network.mtu.get(),
-                network.keepalive,
-                network.psk.as_str(),
-            ],
-        )?;
+        let sql = format!("UPDATE networks SET ({COLUMNS}) = ({PLACES}) WHERE id = {NETWORK}");
+        self.transaction.execute(&sql, cells(network))?;
         Ok(())
     }
 }

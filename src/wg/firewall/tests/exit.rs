@@ -1,0 +1,140 @@
+//! What an exit's ruleset says.
+
+use super::*;
+
+#[test]
+fn an_exit_carries_the_internet_and_nothing_else() {
+    let firewalls = firewalls(&Fixture::everything());
+    let exit = firewalls.iter().find(|firewall| matches!(firewall.duty, Duty::Exit { .. })).unwrap();
+    insta::assert_snapshot!(ruleset(exit), @r#"
+    #!/usr/sbin/nft -f
+    # Written by wg-friend for wg0, which loads it before it comes up and removes it after it goes down.
+    # It lets the tunnel reach the internet and nothing else.
+    # The first two lines make room: table and contents are replaced in one step, and no packet goes unjudged meanwhile.
+
+    table inet wgf_wg0
+    delete table inet wgf_wg0
+    table inet wgf_wg0 {
+        set ours {
+            type ifname
+            elements = {
+                "wg0"
+            }
+        }
+
+        set direct4 {
+            type ipv4_addr
+            elements = {
+                10.66.0.10
+            }
+        }
+
+        set direct6 {
+            type ipv6_addr
+            elements = {
+                fd00:66::a
+            }
+        }
+
+        set private4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                0.0.0.0/8,
+                10.0.0.0/8,
+                100.64.0.0/10,
+                127.0.0.0/8,
+                169.254.0.0/16,
+                172.16.0.0/12,
+                192.168.0.0/16,
+                224.0.0.0/3
+            }
+        }
+
+        set private6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                ::/128,
+                ::1/128,
+                fc00::/7,
+                fe80::/10,
+                ff00::/8
+            }
+        }
+
+        set inside4 {
+            type ipv4_addr
+            flags interval
+            elements = {
+                10.66.0.0/24,
+                192.168.1.0/24,
+                192.168.10.0/24,
+                192.168.20.0/24
+            }
+        }
+
+        set inside6 {
+            type ipv6_addr
+            flags interval
+            elements = {
+                fd00:66::/64,
+                fd00:10::/64
+            }
+        }
+
+        # Packets through the exit: from the tunnel to the internet, and the answers. The exit's own neighbourhood is no
+        # part of the internet.
+        chain forward {
+            type filter hook forward priority filter; policy accept;
+            iifname @ours goto to_internet
+            oifname @ours goto from_internet
+        }
+
+        chain to_internet {
+            ct state invalid drop
+            oifname "eth0" ip saddr @inside4 ip daddr != @private4 ip daddr != @inside4 accept
+            oifname "eth0" ip6 saddr @inside6 ip6 daddr != @private6 ip6 daddr != @inside6 accept
+            drop
+        }
+
+        chain from_internet {
+            ct state invalid drop
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            iifname "eth0" ct direction reply accept
+            drop
+        }
+
+        # Packets to the exit itself: its direct peers have the internet only; the others were judged by the server.
+        chain input {
+            type filter hook input priority filter; policy accept;
+            iifname @ours goto received
+        }
+
+        chain received {
+            ct direction reply accept
+            ct state related meta l4proto { icmp, ipv6-icmp } accept
+            ip saddr @direct4 drop
+            ip6 saddr @direct6 drop
+            ip daddr @inside4 accept
+            ip6 daddr @inside6 accept
+            ip daddr @private4 drop
+            ip6 daddr @private6 drop
+        }
+
+        # The internet sees the exit's own address.
+        chain nat {
+            type nat hook postrouting priority srcnat; policy accept;
+            iifname "wg0" oifname "eth0" ip saddr @inside4 masquerade
+            iifname "wg0" oifname "eth0" ip6 saddr @inside6 masquerade
+        }
+
+        # A TCP segment never grows larger than what the tunnel carries, whichever end is behind it.
+        chain segment_size {
+            type filter hook forward priority mangle; policy accept;
+            iifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+            oifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+        }
+    }
+    "#);
+}

@@ -1,0 +1,95 @@
+//! Rulesets: that nft takes them, how grants become entries, and what they say.
+
+mod exit;
+mod router;
+mod server;
+
+use super::{Duty, Firewall, ruleset, table_name};
+use crate::wg::compile::compile;
+use crate::wg::compile::fixture::Fixture;
+use crate::wg::namespace::{printed, run};
+
+fn firewalls(fixture: &Fixture) -> Vec<Firewall> {
+    let nodes = compile(&fixture.topology).unwrap();
+    nodes.into_iter().filter_map(|mut node| node.interfaces.remove(0).firewall).collect()
+}
+
+/// Twice: loading replaces.
+fn assert_loads(text: &str) {
+    let script = "cd /etc/wireguard; nft -c -f x.nft; nft -f x.nft; nft -c -f x.nft; nft -f x.nft; nft list ruleset";
+    if let Some(output) = run(script, &["nft"], &[("x.nft", text)]) {
+        assert_eq!(printed(&output).matches("table inet").count(), 1);
+    }
+}
+
+#[test]
+fn nft_takes_every_ruleset_also_twice() {
+    let mut odd = Fixture::everything();
+    for node in &mut odd.topology.nodes {
+        node.interfaces[0].name = "a=b+c.d_e-1".parse().unwrap();
+        node.nat = true;
+    }
+    let mut bare = Fixture::new();
+    bare.add("hub", crate::model::Role::Server);
+    bare.add("office", crate::model::Role::Router);
+    for fixture in [Fixture::everything(), odd, bare] {
+        firewalls(&fixture).iter().for_each(|firewall| assert_loads(&ruleset(firewall)));
+    }
+}
+
+#[test]
+fn grants_that_overlap_become_entries_that_do_not() {
+    let mut fixture = Fixture::everything();
+    fixture.node("dave").grants = [
+        "192.168.20.0/24 tcp 20-30",
+        "192.168.20.7 tcp 22,25-40",
+        "192.168.20.7 tcp 35-50",
+        "192.168.0.0/16 tcp 28",
+        "192.168.20.0/24",
+        "192.168.20.9",
+        "192.168.20.9 udp",
+        "192.168.20.0/28 udp 53",
+        "10.0.0.0/8 icmp",
+    ]
+    .map(|grant| grant.parse().unwrap())
+    .into();
+    let firewalls = firewalls(&fixture);
+    let Duty::Server(rules) = &firewalls[0].duty else { panic!("the first is the server") };
+    let four = rules.granted.iter().filter(|grant| grant.source.is_ipv4());
+    let lines = four.map(|grant| {
+        let ports = grant.ports.map_or("all".to_owned(), |ports| ports.to_string());
+        format!("{} {} {ports}", grant.destination, grant.protocol)
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    10.66.0.0/24 icmp all
+    192.168.1.0/24 tcp 28
+    192.168.10.0/24 tcp 28
+    192.168.20.0/24 any all
+    192.168.20.0/24 tcp 20-30
+    192.168.20.0/28 udp 53
+    192.168.20.7/32 tcp 31-50
+    192.168.20.9/32 udp 1-52
+    192.168.20.9/32 udp 54-65535
+    ");
+    assert_loads(&ruleset(&firewalls[0]));
+}
+
+#[test]
+fn the_number_of_rules_does_not_grow_with_the_number_of_peers() {
+    let rules = |fixture: &Fixture| {
+        let text = ruleset(&firewalls(fixture)[0]);
+        text.lines().filter(|line| line.ends_with("accept") || line.ends_with("drop") || line.contains("vmap")).count()
+    };
+    let mut more = Fixture::everything();
+    for number in 0..100 {
+        more.add(&format!("phone-{number}"), crate::model::Role::Remote);
+    }
+    assert_eq!(rules(&more), rules(&Fixture::everything()));
+}
+
+#[test]
+fn different_interfaces_have_different_tables() {
+    let names = ["wg0", "wg-0", "wg_0", "wg.0", "wg=0", "wg+0", "wg_h0"];
+    let tables: Vec<String> = names.iter().map(|name| table_name(&name.parse().unwrap())).collect();
+    assert_eq!(tables, ["wgf_wg0", "wgf_wg_h0", "wgf_wg__0", "wgf_wg_d0", "wgf_wg_e0", "wgf_wg_p0", "wgf_wg__h0"]);
+}
