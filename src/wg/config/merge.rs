@@ -197,6 +197,8 @@ impl<'a> Merge<'a> {
         let table = Some(interface.table.clone()).filter(|table| *table != Table::Auto);
         let read = |m: &Self, e: &[Entry]| m.last(e.last_chunk::<1>()?, values::table).filter(|t| *t != Table::Auto);
         wanted(Field::Table, self.single(Field::Table, &table, read));
+        let read = |m: &Self, e: &[Entry]| Some(m.last(e, values::save_config).unwrap_or(false));
+        wanted(Field::SaveConfig, self.single(Field::SaveConfig, &Some(interface.save_config), read));
         let hooks: Vec<hooks::Hook> = hooks::of(interface);
         if missing.is_empty() && hooks.is_empty() {
             return;

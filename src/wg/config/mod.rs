@@ -19,6 +19,12 @@ mod syntax;
 mod values;
 mod writer;
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod changing;
+#[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod tests;
