@@ -3,8 +3,8 @@
 pub mod add;
 pub mod addresses;
 pub mod change;
-pub mod defaults;
 mod custody;
+pub mod defaults;
 pub mod edit;
 pub mod export;
 pub mod find;
