@@ -71,7 +71,7 @@ impl Network<'_> {
     fn views(self, foreign: &mut Foreign) -> Result<(), ForeignError> {
         let server = &self.server;
         if server.endpoint.is_none() {
-            foreign.note(server.own.name.clone(), "its endpoint isn't known: set it afterwards");
+            foreign.note(server.own.label(), "its endpoint isn't known: set it afterwards");
         }
         let lans: Vec<Cidr> = self.routers.iter().flat_map(|router| router.lans.iter().copied()).collect();
         let mut view = self.view(&server.own, Role::Server, self.server_tunnel()?);
@@ -106,7 +106,7 @@ impl Network<'_> {
     fn view(&self, entity: &Entity, role: Role, tunnel: Tunnel) -> View {
         let mut view = View::new(source(self.path, &entity.place), tunnel);
         view.public_key = Some(entity.public_key);
-        view.name = Some(entity.name.clone());
+        view.name = entity.name.clone();
         view.role = Some(role);
         view
     }
@@ -136,7 +136,7 @@ impl Network<'_> {
 
     fn peer_to_server(&self, entity: &Entity, allowed_ips: Vec<Cidr>) -> TunnelPeer {
         TunnelPeer {
-            name: Some(self.server.own.name.clone()),
+            name: self.server.own.name.clone(),
             preshared: entity.preshared.as_ref().map(super::panel::twin),
             allowed_ips,
             endpoint: self.server.endpoint.clone(),
@@ -164,7 +164,7 @@ impl Network<'_> {
                 allowed_ips: vec![Cidr::ALL4, Cidr::ALL6],
                 endpoint,
                 keepalive: Some(KEEPALIVE),
-                name: Some(exit.name.clone()),
+                name: exit.name.clone(),
                 ..TunnelPeer::new(exit.public_key)
             });
         }

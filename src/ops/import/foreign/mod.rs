@@ -172,7 +172,9 @@ pub fn recognise(path: &Path, bytes: &[u8]) -> Option<Format> {
     if wg_show::is_dump(text) {
         return Some(Format::WgDump);
     }
-    wg_show::is_showconf(text).then_some(Format::WgShowconf)
+    // What is called `.conf` is kept byte for byte, as a file of wg-quick(8) is.
+    let file = path.extension().is_some_and(|extension| extension == "conf");
+    (!file && wg_show::is_showconf(text)).then_some(Format::WgShowconf)
 }
 
 /// Returns the format of a folder, and the path to give to [`read`]; `None` for a folder of wg-quick(8) files.
@@ -210,7 +212,7 @@ pub fn recognise_folder(folder: &Path, around: &dyn Around) -> Result<Option<(Fo
 /// open.
 pub fn read(format: Format, path: &Path, around: &dyn Around, options: &Options) -> Result<Foreign, ForeignError> {
     let bytes = || around.read(path)?.ok_or_else(|| ForeignError::missing(path, "there is no such file"));
-    match format {
+    let mut foreign = match format {
         Format::WgShowconf => wg_show::read_showconf(path, &quick::text(path, &bytes()?)?),
         Format::WgDump => wg_show::read_dump(path, &quick::text(path, &bytes()?)?),
         Format::WgEasyJson => wg_easy_json::read(path, &bytes()?, around),
@@ -224,5 +226,11 @@ pub fn read(format: Format, path: &Path, around: &dyn Around, options: &Options)
             classic::read(path, &Database::read(path, "wg-friend 1's database", around)?, options)
         }
         Format::System(format) => platforms::read(format, path, around),
+    }?;
+    for view in &mut foreign.views {
+        if view.name.is_none() {
+            view.name = view.interface.as_ref().map(ToString::to_string);
+        }
     }
+    Ok(foreign)
 }

@@ -13,8 +13,8 @@ use super::{Around, Foreign, ForeignError, quick};
 pub(super) struct Client {
     /// Where it stands, for messages.
     pub(super) source: String,
-    /// What the panel calls it.
-    pub(super) name: String,
+    /// What the panel calls it, if it has a name.
+    pub(super) name: Option<String>,
     /// Whether the panel lets it in.
     pub(super) enabled: bool,
     pub(super) public_key: PublicKey,
@@ -33,6 +33,18 @@ pub(super) struct Client {
     pub(super) keepalive: Option<u16>,
     /// The server's peer section for it.
     pub(super) at_server: AtServer,
+}
+
+impl Client {
+    /// What messages call it.
+    pub(super) fn label(&self) -> String {
+        label(self.name.as_deref(), self.public_key)
+    }
+}
+
+/// What messages call a client: its name, or the beginning of its key.
+pub(super) fn label(name: Option<&str>, key: PublicKey) -> String {
+    name.map_or_else(|| key.short(), str::to_owned)
 }
 
 /// A server's peer section for a client.
@@ -54,14 +66,14 @@ pub(super) fn assemble(foreign: &mut Foreign, mut server: View, key: PublicKey, 
     let mut seen: BTreeMap<PublicKey, String> = BTreeMap::new();
     let mut views = Vec::with_capacity(clients.len());
     for client in clients {
-        if let Some(other) = seen.insert(client.public_key, client.name.clone()) {
-            foreign.note(client.name, format!("has the same key as {other}: it is left out"));
+        if let Some(other) = seen.insert(client.public_key, client.label()) {
+            foreign.note(client.label(), format!("has the same key as {other}: it is left out"));
             continue;
         }
         match places.get(&client.public_key) {
-            Some(&at) => server.tunnel.peers[at].name = Some(client.name.clone()),
+            Some(&at) => name(&mut server.tunnel.peers[at], &client),
             None if has_file && client.enabled => foreign.note(
-                client.name.clone(),
+                client.label(),
                 format!("is switched on, but {} has no such peer: the file counts", server.source),
             ),
             None => {
@@ -75,9 +87,16 @@ pub(super) fn assemble(foreign: &mut Foreign, mut server: View, key: PublicKey, 
     foreign.views.append(&mut views);
 }
 
+/// Calls a peer of the server's own file as the panel does.
+fn name(peer: &mut TunnelPeer, client: &Client) {
+    if client.name.is_some() {
+        peer.name.clone_from(&client.name);
+    }
+}
+
 fn peer_of(client: &Client) -> TunnelPeer {
     TunnelPeer {
-        name: Some(client.name.clone()),
+        name: client.name.clone(),
         preshared: client.preshared.as_ref().map(twin),
         allowed_ips: client.at_server.allowed.clone(),
         endpoint: client.at_server.endpoint.clone(),
@@ -106,7 +125,7 @@ fn view_of(client: Client, server: PublicKey) -> View {
     };
     let mut view = View::new(client.source, tunnel);
     view.public_key = Some(client.public_key);
-    view.name = Some(client.name);
+    view.name = client.name;
     view.role = leaf.then_some(Role::Remote);
     view.enabled = client.enabled;
     view

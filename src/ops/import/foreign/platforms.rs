@@ -32,7 +32,7 @@ pub(super) fn recognise(path: &Path, text: &str) -> Option<Format> {
     formats::recognise(name, text).filter(|format| ALL.contains(format))
 }
 
-/// Whether the folder is one of systemd-networkd with WireGuard in it; then the first of its `.netdev` files.
+/// Whether the folder is one of systemd-networkd with WireGuard in it.
 pub(super) fn networkd(folder: &Path, around: &dyn Around) -> Result<bool, ForeignError> {
     for file in around.list(folder)?.into_iter().filter(|file| ends_with(file, "netdev")) {
         if let Some(bytes) = around.read(&file)?
@@ -80,29 +80,42 @@ fn one(path: &Path, around: &dyn Around) -> Result<Texts, ForeignError> {
     Ok(Texts::from([(path.display().to_string(), text)]))
 }
 
-/// Gathers what belongs to a `.netdev` file, or to all in a folder: the `.network` files and the keys that they name.
+/// Gathers what belongs to a `.netdev` file, or to all in a folder: the `.network` files for their interfaces, and the keys
+/// that they name.
 fn networkd_files(path: &Path, around: &dyn Around) -> Result<Texts, ForeignError> {
     let (folder, only) = match ends_with(path, "netdev") {
         true => (path.parent().unwrap_or(Path::new("")), Some(path)),
         false => (path, None),
     };
     let mut files = Texts::new();
+    let mut names: Vec<String> = Vec::new();
     let mut keys: Vec<PathBuf> = Vec::new();
-    for file in around.list(folder)? {
-        let device = ends_with(&file, "netdev") && only.is_none_or(|only| only == file);
-        if !device && !ends_with(&file, "network") {
-            continue;
-        }
-        let Some(text) = load(&file, around)? else { continue };
-        if device && recognise(&file, &text) != Some(Format::Networkd) {
+    let listed = around.list(folder)?;
+    for file in listed.iter().filter(|file| ends_with(file, "netdev") && only.is_none_or(|only| only == *file)) {
+        let Some(text) = load(file, around)? else { continue };
+        if recognise(file, &text) != Some(Format::Networkd) {
             continue; // a bridge, or what else a folder of systemd-networkd has
         }
-        for line in text.lines().filter_map(|line| line.split_once('=')) {
-            if matches!(line.0.trim(), "PrivateKeyFile" | "PresharedKeyFile") {
-                keys.push(PathBuf::from(line.1.trim()));
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key.trim() {
+                "Name" => names.push(value.trim().to_owned()),
+                "PrivateKeyFile" | "PresharedKeyFile" => keys.push(PathBuf::from(value.trim())),
+                _ => {}
             }
         }
         files.insert(file.display().to_string(), text);
+    }
+    for file in listed.iter().filter(|file| ends_with(file, "network")) {
+        let Some(text) = load(file, around)? else { continue };
+        let matches = |line: &str| match line.split_once('=') {
+            Some((key, value)) if key.trim() == "Name" => {
+                value.contains('*') || value.split_whitespace().any(|name| names.iter().any(|known| known == name))
+            }
+            _ => false,
+        };
+        if text.lines().any(matches) {
+            files.insert(file.display().to_string(), text);
+        }
     }
     for key in keys {
         let Some(name) = key.file_name() else { continue };

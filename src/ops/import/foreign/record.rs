@@ -47,6 +47,9 @@ pub(super) fn object(file: &Path, format: &'static str, bytes: &[u8]) -> Result<
     }
 }
 
+/// What stands between the place of a row and the name of a column.
+const COLUMN: &str = ", column ";
+
 /// Fields with names, and where they stand.
 #[derive(Clone)]
 pub(super) struct Record<'a> {
@@ -59,7 +62,7 @@ pub(super) struct Record<'a> {
 impl<'a> Record<'a> {
     /// A row of a database.
     pub(super) fn row(file: &'a Path, place: String, fields: &'a Map<String, Value>) -> Self {
-        Self { file, place, fields, joint: ", column " }
+        Self { file, place, fields, joint: COLUMN }
     }
 
     /// The outermost object of a JSON document.
@@ -94,7 +97,9 @@ impl<'a> Record<'a> {
     }
 
     fn wrong(&self, name: &str, found: &Value, expected: &str) -> ForeignError {
-        self.error(name, kind(found), expected)
+        // In a row a list stands for bytes.
+        let bytes = found.is_array() && self.joint == COLUMN;
+        self.error(name, if bytes { "bytes that are no text".to_owned() } else { kind(found) }, expected)
     }
 
     /// A text; `None` when the field is missing, null, blank or a tool's word for nothing. Spaces around it are cut off.

@@ -69,8 +69,8 @@ impl Foreign {
 
 /// Names a place in a file, for [`View::source`].
 pub(super) fn source(file: &Path, place: &str) -> String {
-    let file = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
-    if place.is_empty() { file } else { format!("{file}, {place}") }
+    let file = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    [file.as_ref(), place].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Makes hooks of the texts that a tool keeps for the four phases. Each line of a text is a hook of its own, as it would

@@ -230,7 +230,7 @@ impl Interface {
                 endpoint: endpoint.and_then(|text| text.parse().ok()),
                 keepalive: None,
             },
-            name,
+            name: Some(name),
         })
     }
 

@@ -68,40 +68,40 @@ pub(super) fn read(path: &Path, bytes: &[u8], around: &dyn Around) -> Result<For
         );
     }
     let mut read = Vec::new();
-    for (id, client) in clients.objects()? {
-        read.push(self::client(path, id, &client, &settings, &mut foreign)?);
+    for (_, client) in clients.objects()? {
+        read.push(self::client(path, &client, &settings, &mut foreign)?);
     }
     panel::assemble(&mut foreign, view, key, read);
     Ok(foreign.finish())
 }
 
-/// wg-easy writes each address with /24.
+/// wg-easy stores bare addresses and writes each with the length of its network: 24, for IPv6 64.
 fn in_network(address: InterfaceAddr) -> InterfaceAddr {
-    let length = if address.address().is_ipv4() { 24 } else { 64 };
-    let bare = usize::from(address.prefix_len()) == if address.address().is_ipv4() { 32 } else { 128 };
-    if bare { InterfaceAddr::new(address.address(), length).unwrap_or(address) } else { address }
+    let (full, length) = if address.address().is_ipv4() { (32, 24) } else { (128, 64) };
+    let network = (address.prefix_len() == full).then(|| InterfaceAddr::new(address.address(), length)).flatten();
+    network.unwrap_or(address)
 }
 
 fn client(
     path: &Path,
-    id: &str,
     record: &Record<'_>,
     settings: &Settings,
     foreign: &mut Foreign,
 ) -> Result<Client, ForeignError> {
-    let name = record.text("name")?.unwrap_or(id).to_owned();
     let public_key = record.required_key("publicKey")?;
+    let name = record.text("name")?.map(str::to_owned);
+    let label = panel::label(name.as_deref(), public_key);
     let addresses = record.addresses("address")?.unwrap_or_default();
-    for (field, what) in [("expiredAt", "expires"), ("expireAt", "expires")] {
+    for field in ["expiredAt", "expireAt"] {
         if let Some(date) = record.text(field)? {
-            foreign.note(name.clone(), format!("{what} on {date} in wg-easy: it isn't limited here"));
+            foreign.note(label.clone(), format!("expires on {date} in wg-easy: it isn't limited here"));
         }
     }
     Ok(Client {
         source: source(path, record.place()),
         enabled: record.flag("enabled", true)?,
         public_key,
-        private_key: foreign.private_key(record, "privateKey", public_key, &name)?,
+        private_key: foreign.private_key(record, "privateKey", public_key, &label)?,
         preshared: record.preshared_key("preSharedKey")?,
         dns: settings.dns.clone(),
         mtu: settings.mtu,

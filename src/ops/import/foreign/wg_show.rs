@@ -17,6 +17,10 @@ use super::{Foreign, ForeignError, quick};
 const UNSAID: &str = "wg(8) prints neither addresses, DNS servers, MTU, routing table nor hooks: addresses are learnt from \
                       the other ends' AllowedIPs when those are imported too; the rest is as if it were never set";
 
+/// What a running interface knows of its peers' whereabouts.
+const ROAMING: &str = "endpoints are where the peers' last packets came from: those of clients on the move are taken for \
+                       fixed ones unless their own files say otherwise";
+
 /// Whether the text has only what wg(8) takes, and no line of a hand: no comment, no key of wg-quick(8).
 pub(super) fn is_showconf(text: &str) -> bool {
     const KEYS: &[&str] = &[
@@ -34,7 +38,8 @@ pub(super) fn is_showconf(text: &str) -> bool {
         Some((key, _)) => KEYS.contains(&key.trim().to_ascii_lowercase().as_str()),
         None => matches!(line, "[Interface]" | "[Peer]"),
     };
-    lines().next() == Some("[Interface]") && lines().all(known)
+    let plain = |line: &str| known(line) && !line.contains('#');
+    lines().next() == Some("[Interface]") && lines().all(plain)
 }
 
 /// Reads what `wg showconf` and `wg-quick strip` print.
@@ -43,9 +48,17 @@ pub(super) fn read_showconf(path: &Path, text: &str) -> Result<Foreign, ForeignE
     let tunnel = quick::read(path, text, &mut foreign)?;
     let mut view = View::new(source(path, ""), tunnel);
     view.interface = interface_of(path);
-    foreign.note(view.source.clone(), UNSAID);
+    unsaid(&mut foreign, &view);
     foreign.views.push(view);
     Ok(foreign.finish())
+}
+
+/// Says what a view lacks, and what in it may be the moment's.
+fn unsaid(foreign: &mut Foreign, view: &View) {
+    foreign.note(view.source.clone(), UNSAID);
+    if view.tunnel.peers.iter().any(|peer| peer.endpoint.is_some()) {
+        foreign.note(view.source.clone(), ROAMING);
+    }
 }
 
 /// A file's name without its ending, if an interface could be called that.
@@ -80,6 +93,10 @@ pub(super) fn read_dump(path: &Path, text: &str) -> Result<Foreign, ForeignError
     let interfaces = dump::parse(&whole).map_err(|error| ForeignError::format(path, "a dump of wg show", error))?;
     let mut foreign = Foreign::default();
     for (name, live) in interfaces {
+        if live.public_key.is_none() && live.peers.is_empty() {
+            foreign.note(source(path, name.as_str()), "has neither a key nor peers: it is left out");
+            continue;
+        }
         let private_key = private_key(path, &whole, &name)?;
         let mut tunnel = Tunnel {
             private_key,
@@ -99,17 +116,12 @@ pub(super) fn read_dump(path: &Path, text: &str) -> Result<Foreign, ForeignError
         }
         let mut view = View::new(source(path, name.as_str()), tunnel);
         view.public_key = live.public_key;
-        foreign.note(view.source.clone(), UNSAID);
-        foreign.note(
-            view.source.clone(),
-            "the endpoints are where the peers' last packets came from: those of clients on the move are taken for fixed \
-             ones unless their own files are imported too",
-        );
+        unsaid(&mut foreign, &view);
         view.interface = Some(name);
         foreign.views.push(view);
     }
     if foreign.views.is_empty() {
-        return Err(ForeignError::missing(path, "there is no interface in it"));
+        return Err(ForeignError::missing(path, "there is no interface with a key in it"));
     }
     Ok(foreign.finish())
 }

@@ -163,7 +163,7 @@ fn configuration(
         for record in database.rows(&table)?.records() {
             let client = common.client(path, &record, enabled, foreign)?;
             for job in jobs.get(&(name.to_owned(), client.public_key.to_string())).into_iter().flatten() {
-                foreign.note(client.name.clone(), format!("WGDashboard would {job}: that doesn't come over"));
+                foreign.note(client.label(), format!("WGDashboard would {job}: that doesn't come over"));
             }
             clients.push(client);
         }
@@ -227,7 +227,8 @@ impl Common {
         foreign: &mut Foreign,
     ) -> Result<Client, ForeignError> {
         let public_key: PublicKey = record.required_key("id")?;
-        let name = record.text("name")?.map_or_else(|| public_key.short(), str::to_owned);
+        let name = record.text("name")?.map(str::to_owned);
+        let label = panel::label(name.as_deref(), public_key);
         let addresses = record.addresses("allowed_ip")?.unwrap_or_default();
         let host = record.text("remote_endpoint")?.or(self.host.as_deref());
         let endpoint: Option<Endpoint> = host.and_then(|host| panel::endpoint(host, self.port));
@@ -240,7 +241,7 @@ impl Common {
             source: source(path, record.place()),
             enabled,
             public_key,
-            private_key: foreign.private_key(record, "private_key", public_key, &name)?,
+            private_key: foreign.private_key(record, "private_key", public_key, &label)?,
             preshared: record.preshared_key("preshared_key")?,
             dns: record.list("DNS")?.unwrap_or_default(),
             mtu: record.number::<u16>("mtu", "a number of bytes")?.filter(|mtu| *mtu > 0),

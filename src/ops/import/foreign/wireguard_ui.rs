@@ -164,7 +164,7 @@ impl Common {
                 endpoint: record.parse("endpoint", "host:port, such as 203.0.113.7:51820")?,
                 keepalive: self.keepalive,
             },
-            name,
+            name: Some(name),
         })
     }
 }

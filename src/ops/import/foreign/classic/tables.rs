@@ -19,7 +19,7 @@ const UNKNOWN: &str = "UNKNOWN";
 pub(super) struct Entity {
     pub(super) place: String,
     pub(super) id: i64,
-    pub(super) name: String,
+    pub(super) name: Option<String>,
     pub(super) public_key: PublicKey,
     first_key: Option<String>,
     private_key: Option<PrivateKey>,
@@ -85,7 +85,7 @@ impl Entity {
         Ok(Self {
             place: record.place().to_owned(),
             id,
-            name: name.map_or_else(|| public_key.short(), str::to_owned),
+            name: name.map(str::to_owned),
             public_key,
             first_key: guid.filter(|guid| *guid != public_key.to_string()).map(str::to_owned),
             private_key: private_key.transpose()?,
@@ -108,6 +108,11 @@ impl Entity {
         })
     }
 
+    /// What messages call it.
+    pub(super) fn label(&self) -> String {
+        panel::label(self.name.as_deref(), self.public_key)
+    }
+
     /// Its own side, without peers.
     pub(super) fn tunnel(&self) -> Tunnel {
         Tunnel {
@@ -126,7 +131,7 @@ impl Entity {
     /// A peer section for it.
     pub(super) fn as_peer(&self, allowed_ips: Vec<Cidr>) -> TunnelPeer {
         TunnelPeer {
-            name: Some(self.name.clone()),
+            name: self.name.clone(),
             preshared: self.preshared.as_ref().map(panel::twin),
             allowed_ips,
             ..TunnelPeer::new(self.public_key)
@@ -136,16 +141,16 @@ impl Entity {
     /// What it keeps besides.
     pub(super) fn notes(&self, foreign: &mut Foreign) {
         if let Some(key) = &self.first_key {
-            foreign.note(&self.name, format!("its first key was {key}: from now on it goes by its present one"));
+            foreign.note(self.label(), format!("its first key was {key}: from now on it goes by its present one"));
         }
         if let Some(ssh) = &self.ssh {
-            foreign.note(&self.name, format!("was deployed to {ssh}: add the host with `host add`"));
+            foreign.note(self.label(), format!("was deployed to {ssh}: add the host with `host add`"));
         }
         if self.private_key.is_none() {
-            foreign.note(&self.name, "its private key was never known: only the public one comes over");
+            foreign.note(self.label(), "its private key was never known: only the public one comes over");
         }
         for comment in &self.comments {
-            foreign.note(&self.name, format!("has a comment: {comment}"));
+            foreign.note(self.label(), format!("has a comment: {comment}"));
         }
     }
 }
