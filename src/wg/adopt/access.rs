@@ -94,7 +94,8 @@ fn inside(frame: &Frame<'_>, allowed: &[Cidr], addresses: &Addresses) -> Rights 
             }
         };
     }
-    let leads_inside = |prefix: &&Cidr| frame.plan.prefixes().chain(frame.lans.iter().copied()).any(|i| i.overlaps(prefix));
+    let leads_inside =
+        |prefix: &&Cidr| frame.plan.prefixes().chain(frame.lans.iter().copied()).any(|i| i.overlaps(prefix));
     let grant = |prefix: &Cidr| Grant { destination: *prefix, protocol: Protocol::Any, ports: Vec::new() };
     let grants = allowed.iter().filter(leads_inside).map(grant).collect();
     Rights { grants, ..Rights::new(Access::Custom, "it sends a part of the network to the server") }

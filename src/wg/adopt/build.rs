@@ -178,7 +178,8 @@ fn interfaces(graph: &Graph<'_>, node: usize, network: &Network) -> Vec<Interfac
         let told = seen(at).and_then(|view| view.interface.clone());
         let name = told.unwrap_or_else(|| {
             let usual = is_main.then(|| network.interface.clone());
-            let numbered = (1..).map(|number: u32| format!("wgx{number}").parse().expect("it is the name of an interface"));
+            let numbered =
+                (1..).map(|number: u32| format!("wgx{number}").parse().expect("it is the name of an interface"));
             let mut names = usual.into_iter().chain(numbered);
             names.find(|name| !taken.contains(name)).expect("there are more numbers than interfaces")
         });

@@ -133,6 +133,16 @@ fn listed(parts: &[Vec<String>]) -> String {
     parts.iter().map(part).collect::<Vec<_>>().join(" with ")
 }
 
+/// Returns the first few of some sources, and how many more there are.
+fn some(views: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let first = views.iter().take(SHOWN).map(|view| format!("`{view}`")).collect::<Vec<_>>().join(", ");
+    match views.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// Something that the operator should know about the sources. None of it keeps them from being adopted as they are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case", tag = "finding")]
@@ -167,8 +177,8 @@ pub enum Finding {
         port: Port,
         /// Where it is dialled.
         endpoint: Endpoint,
-        /// The view that dials it so.
-        view: String,
+        /// The views that dial it so.
+        views: Vec<String>,
     },
     /// A node is dialled elsewhere than most do.
     OtherEndpoint {
@@ -176,10 +186,10 @@ pub enum Finding {
         node: Name,
         /// Where most dial it.
         usual: Endpoint,
-        /// Where this one does.
+        /// Where these do.
         endpoint: Endpoint,
-        /// The view that dials it so.
-        view: String,
+        /// The views that dial it so.
+        views: Vec<String>,
     },
     /// A link of which one end knows nothing.
     OneSided {
@@ -272,12 +282,13 @@ impl fmt::Display for Finding {
                 f,
                 "`{node}` has {address} in `{view}`, which `{peer_view}` doesn't have at that peer: packets from it are dropped"
             ),
-            Self::OtherPort { node, port, endpoint, view } => write!(
+            Self::OtherPort { node, port, endpoint, views } => write!(
                 f,
-                "`{view}` dials `{node}` at {endpoint}, which listens on port {port}: right only if something forwards it"
+                "`{node}` listens on port {port} and is dialled at {endpoint} by {}: right only if something forwards it",
+                some(views)
             ),
-            Self::OtherEndpoint { node, usual, endpoint, view } => {
-                write!(f, "`{view}` dials `{node}` at {endpoint}, most others at {usual}: both are kept")
+            Self::OtherEndpoint { node, usual, endpoint, views } => {
+                write!(f, "`{node}` is dialled at {endpoint} by {}, and mostly at {usual}: both are kept", some(views))
             }
             Self::OneSided { node, other, view, other_view } => write!(
                 f,

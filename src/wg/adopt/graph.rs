@@ -42,7 +42,8 @@ pub(super) struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     pub(super) fn of(settled: Vec<Seen<'a>>) -> Self {
-        let of_view = |seen: &Seen<'a>| std::iter::once(seen.key).chain(seen.view.tunnel.peers.iter().map(|p| p.public_key));
+        let of_view =
+            |seen: &Seen<'a>| std::iter::once(seen.key).chain(seen.view.tunnel.peers.iter().map(|p| p.public_key));
         let keys: BTreeSet<PublicKey> = settled.iter().flat_map(of_view).collect();
         let keys: Vec<PublicKey> = keys.into_iter().collect();
         let at = |key: &PublicKey| keys.binary_search(key).expect("every key is listed");
@@ -52,7 +53,8 @@ impl<'a> Graph<'a> {
         for one in settled {
             let near = at(&one.key);
             let tunnel = &one.view.tunnel;
-            let entry = |(peer, allowed): (&'a TunnelPeer, Vec<Cidr>)| Entry { far: at(&peer.public_key), peer, allowed };
+            let entry =
+                |(peer, allowed): (&'a TunnelPeer, Vec<Cidr>)| Entry { far: at(&peer.public_key), peer, allowed };
             says[near] = tunnel.peers.iter().zip(meaning::effective(tunnel)).map(entry).collect();
             says[near].sort_by_key(|entry| entry.far);
             for entry in &says[near] {

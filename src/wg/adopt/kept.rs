@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{
-    Cidr, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, Node, Secrets, Topology,
-};
+use crate::model::{Cidr, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, Node, Secrets, Topology};
 use crate::wg::compile::compile;
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig};
 

@@ -165,7 +165,7 @@ pub fn join(views: &[View], base: &Defaults) -> Result<Joined, Vec<Conflict>> {
     let choice = graph.check_connected().and_then(|()| server::choose(&graph)).map_err(|conflict| vec![conflict])?;
     let mut built = build::build(&graph, choice, base)?;
     findings.append(&mut built.findings);
-    findings.sort_by(|a, b| (a.severity(), a).cmp(&(b.severity(), b)));
+    findings.sort_by(|a, b| b.severity().cmp(&a.severity()).then_with(|| a.cmp(b)));
     let of_views = graph.seen.iter().enumerate().filter_map(|(at, seen)| Some((at, seen.as_ref()?)));
     Ok(Joined {
         topology: built.topology,

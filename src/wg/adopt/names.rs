@@ -41,7 +41,7 @@ pub(super) fn choose(graph: &Graph<'_>, server: usize, findings: &mut Vec<Findin
     let mut named = BTreeMap::new();
     for (from, node, text, exact) in wanted {
         let name = free(&text, &taken);
-        taken.insert(name.clone());
+        taken.insert(name.as_str().to_ascii_lowercase());
         if name.as_str() != text && from != From::Nothing {
             let name_of_first = free(&text, &BTreeSet::new());
             findings.push(Finding::NameTaken { name: name_of_first, instead: name.clone() });
@@ -57,8 +57,9 @@ pub(super) fn choose(graph: &Graph<'_>, server: usize, findings: &mut Vec<Findin
     named.into_values().collect()
 }
 
-/// Returns the text itself if it is free, else with the first number that makes it so.
-fn free(text: &str, taken: &BTreeSet<Name>) -> Name {
+/// Returns the text itself if it is free, else with the first number that makes it so. Names that differ in case only are
+/// hard to tell apart, and the same file on some systems.
+fn free(text: &str, taken: &BTreeSet<String>) -> Name {
     let numbered = |number: usize| {
         let suffix = format!("-{number}");
         let head = &text[..text.len().min(63 - suffix.len())];
@@ -66,7 +67,7 @@ fn free(text: &str, taken: &BTreeSet<Name>) -> Name {
     };
     let names = std::iter::once(text.to_owned()).chain((2..).map(numbered));
     let mut names = names.map(|name| name.parse::<Name>().expect("letters, digits and hyphens, not too long"));
-    names.find(|name| !taken.contains(name)).expect("there are more numbers than nodes")
+    names.find(|name| !taken.contains(&name.as_str().to_ascii_lowercase())).expect("there are more numbers than nodes")
 }
 
 /// Returns the best name for a node: from where, the name, and whether the source has it exactly so.
@@ -129,5 +130,8 @@ fn without_prefix(text: &str) -> &str {
 fn is_generic(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    matches!(kind, "" | "wg" | "wgx" | "awg" | "tun" | "utun" | "wireguard" | "wg-quick" | "config" | "client" | "peer" | "vpn")
+    matches!(
+        kind,
+        "" | "wg" | "wgx" | "awg" | "tun" | "utun" | "wireguard" | "wg-quick" | "config" | "client" | "peer" | "vpn"
+    )
 }

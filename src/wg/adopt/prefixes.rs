@@ -24,7 +24,8 @@ pub(super) struct Chosen {
 pub(super) fn choose(graph: &Graph<'_>, server: usize, ipv4: bool) -> Option<Chosen> {
     let hosts = hosts(graph, server, ipv4);
     let family = |prefix: &Cidr| prefix.is_ipv4() == ipv4;
-    let wide = |prefix: &Cidr| !prefix.is_host() && !meaning::is_internet(prefix) && !is_link_local(prefix.net().addr());
+    let wide =
+        |prefix: &Cidr| !prefix.is_host() && !meaning::is_internet(prefix) && !is_link_local(prefix.net().addr());
     let own = graph.view(server).into_iter().flat_map(|seen| &seen.view.tunnel.addresses).map(|a| a.network());
     let own: Vec<Cidr> = own.filter(|prefix| family(prefix) && wide(prefix)).collect();
     if let Some(prefix) = holding_most(&own, &hosts) {
@@ -157,7 +158,8 @@ impl Addresses {
 }
 
 /// Gives each node its addresses: those of its own view, else those that the server accepts from it, else those that
-/// anyone else does. An address has one owner.
+/// anyone else does. An address has one owner; what the server accepts counts more than the view of somebody whom the
+/// server doesn't know.
 pub(super) fn addresses(
     graph: &Graph<'_>,
     server: usize,
@@ -168,20 +170,23 @@ pub(super) fn addresses(
     let mut claims: Vec<(usize, usize, IpAddr, &str)> = Vec::new();
     for node in 0..graph.nodes.len() {
         if let Some(seen) = graph.view(node) {
+            let main = graph.main(node);
+            let stranger =
+                node != server && graph.view(server).is_some() && graph.entry(graph.main(server), main).is_none();
             let mut own = Addresses::default();
             for address in seen.view.tunnel.addresses.iter().map(|address| address.address()) {
                 if plan.contains(address) && !own.has_family(address) {
                     own.set(address);
-                    claims.push((0, node, address, &seen.view.source));
+                    claims.push((if stranger { 2 } else { 0 }, node, address, &seen.view.source));
                 }
             }
             continue;
         }
         for (near, entry) in graph.said_of(graph.main(node)) {
             let strength = match node == server {
-                true => 3, // what else is behind it has its own owner
+                true => 4, // what else is behind it has its own owner
                 false if near == graph.main(server) => 1,
-                false => 2,
+                false => 3,
             };
             let source = graph.seen[near].as_ref().map_or("", |seen| seen.view.source.as_str());
             let hosts = entry.allowed.iter().filter(|prefix| prefix.is_host()).map(|prefix| prefix.net().addr());
@@ -194,7 +199,7 @@ pub(super) fn addresses(
     for (strength, node, address, source) in claims {
         match owners.get(&address) {
             Some(&owner) if owner == node => {}
-            Some(&owner) if strength < 2 => {
+            Some(&owner) if strength < 3 => {
                 let (owner, other) = (named[owner].name.clone(), named[node].name.clone());
                 findings.push(Finding::AddressTaken { address, owner, other, view: source.to_owned() });
             }

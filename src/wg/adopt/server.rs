@@ -48,7 +48,8 @@ pub(super) fn choose(graph: &Graph<'_>) -> Result<Choice, Conflict> {
     }
     let best = |nodes: &[usize]| nodes.iter().copied().max_by_key(|&node| score(graph, node));
     if let Some(node) = best(&listening) {
-        let reason = format!("listens on a port, and its {} peers have an address each", graph.entries(graph.main(node)).len());
+        let reason =
+            format!("listens on a port, and its {} peers have an address each", graph.entries(graph.main(node)).len());
         return Ok(Choice { node, reason: Some(reason) });
     }
     let rest: Vec<usize> = all(graph).filter(free).collect();
@@ -83,8 +84,7 @@ fn is_server_shaped(graph: &Graph<'_>, node: usize) -> bool {
     let Some(seen) = graph.view(node) else { return false };
     let entries = graph.entries(graph.main(node));
     let exit_shaped = seen.duties.nat && entries.iter().all(|entry| meaning::only_hosts(&entry.allowed));
-    (entries.len() >= 3 && with_lans(graph, node) >= 1)
-        || (entries.len() >= 2 && seen.duties.forwards && !exit_shaped)
+    (entries.len() >= 3 && with_lans(graph, node) >= 1) || (entries.len() >= 2 && seen.duties.forwards && !exit_shaped)
 }
 
 fn shape(graph: &Graph<'_>, node: usize) -> String {
@@ -107,9 +107,9 @@ fn listens_for_hosts(graph: &Graph<'_>, node: usize) -> bool {
 
 /// Whether a node that has other peers too sends it the internet: then it is an exit.
 fn carries_internet_for_hubs(graph: &Graph<'_>, node: usize) -> bool {
-    graph.said_of(graph.main(node)).any(|(near, entry)| {
-        meaning::internet(&entry.allowed) && graph.neighbours[graph.node_of[near]].len() > 1
-    })
+    graph
+        .said_of(graph.main(node))
+        .any(|(near, entry)| meaning::internet(&entry.allowed) && graph.neighbours[graph.node_of[near]].len() > 1)
 }
 
 /// How many nodes are linked to this one and to nobody else.

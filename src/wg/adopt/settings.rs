@@ -31,7 +31,10 @@ fn endpoint(graph: &Graph<'_>, server: usize, node: usize, role: Role) -> Option
 /// Returns what has the most votes; of several, a name before an address.
 fn usual(votes: BTreeMap<&Endpoint, usize>) -> Option<&Endpoint> {
     let named = |endpoint: &Endpoint| matches!(endpoint.host, EndpointHost::Name(_));
-    votes.into_iter().max_by_key(|(endpoint, count)| (*count, named(endpoint), std::cmp::Reverse(*endpoint))).map(|(e, _)| e)
+    votes
+        .into_iter()
+        .max_by_key(|(endpoint, count)| (*count, named(endpoint), std::cmp::Reverse(*endpoint)))
+        .map(|(e, _)| e)
 }
 
 /// Tells who dials a node elsewhere than most, or at a port where it doesn't listen.
@@ -41,16 +44,22 @@ pub(super) fn compare_endpoints(
     named: &[Named],
     findings: &mut Vec<Finding>,
 ) {
-    for (node, usual) in endpoints.iter().enumerate() {
+    for (at, usual) in endpoints.iter().enumerate() {
         let Some(usual) = usual else { continue };
-        let listens = graph.view(node).and_then(|seen| seen.view.tunnel.listen_port);
-        for (near, entry) in graph.said_of(graph.main(node)) {
-            let (Some(endpoint), Some(seen)) = (&entry.peer.endpoint, &graph.seen[near]) else { continue };
-            let (node, endpoint, view) = (named[node].name.clone(), endpoint.clone(), seen.view.source.clone());
+        let mut dialled: BTreeMap<&Endpoint, Vec<String>> = BTreeMap::new();
+        for (near, entry) in graph.said_of(graph.main(at)) {
+            if let (Some(endpoint), Some(seen)) = (&entry.peer.endpoint, &graph.seen[near]) {
+                dialled.entry(endpoint).or_default().push(seen.view.source.clone());
+            }
+        }
+        let listens = graph.view(at).and_then(|seen| seen.view.tunnel.listen_port);
+        for (endpoint, mut views) in dialled {
+            views.sort_unstable();
+            let (node, endpoint) = (named[at].name.clone(), endpoint.clone());
             if let Some(port) = listens.filter(|port| *port != endpoint.port) {
-                findings.push(Finding::OtherPort { node, port, endpoint, view });
+                findings.push(Finding::OtherPort { node, port, endpoint, views });
             } else if endpoint != *usual {
-                findings.push(Finding::OtherEndpoint { node, usual: usual.clone(), endpoint, view });
+                findings.push(Finding::OtherEndpoint { node, usual: usual.clone(), endpoint, views });
             }
         }
     }
@@ -85,7 +94,8 @@ pub(super) fn of_network(
     let mtus = views().filter_map(|(_, view)| view.tunnel.mtu).filter_map(|mtu| Mtu::try_from(mtu).ok());
     network.mtu = common(mtus).unwrap_or(network.mtu);
     let remotes = views().filter(|(node, _)| roles[*node] == Role::Remote);
-    let dns = remotes.map(|(_, view)| view.tunnel.dns.clone()).filter(|dns| !dns.is_empty() && dns.iter().all(is_dns_entry));
+    let dns =
+        remotes.map(|(_, view)| view.tunnel.dns.clone()).filter(|dns| !dns.is_empty() && dns.iter().all(is_dns_entry));
     if let Some(dns) = common(dns) {
         network.dns = dns;
     }
@@ -104,7 +114,12 @@ fn is_dns_entry(entry: &String) -> bool {
 }
 
 /// Returns the keepalive that a node sends to most of its peers, when it isn't what the network makes of it.
-pub(super) fn keepalive(graph: &Graph<'_>, node: usize, endpoints: &[Option<Endpoint>], network: &Network) -> Option<u16> {
+pub(super) fn keepalive(
+    graph: &Graph<'_>,
+    node: usize,
+    endpoints: &[Option<Endpoint>],
+    network: &Network,
+) -> Option<u16> {
     let by_model = |entry: &Entry<'_>| {
         let needed = endpoints[node].is_none() && endpoints[graph.node_of[entry.far]].is_some();
         if needed { network.keepalive } else { 0 }

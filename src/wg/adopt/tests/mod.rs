@@ -106,9 +106,8 @@ fn shown(joined: &Joined) -> String {
             write!(text, " provisional").unwrap();
         }
     }
-    let name_of = |id: InterfaceId| {
-        &topology.nodes.iter().find(|node| node.interfaces.iter().any(|i| i.id == id)).unwrap().name
-    };
+    let name_of =
+        |id: InterfaceId| &topology.nodes.iter().find(|node| node.interfaces.iter().any(|i| i.id == id)).unwrap().name;
     for link in &topology.links {
         write!(text, "\nlink {} {}", name_of(link.ends().0), name_of(link.ends().1)).unwrap();
     }

@@ -83,5 +83,11 @@ fn server_router_and_phone_give_the_same_network_in_every_order() {
     });
     results.sort_unstable();
     assert_eq!(results[0], results[5]);
-    insta::assert_snapshot!(super::shown(&joined(&views())), @"");
+    insta::assert_snapshot!(super::shown(&joined(&views())), @"
+    network 10.8.0.0/24 fd00:8::/64 port 51820 mtu 1420 dns 9.9.9.9
+    server server [10.8.0.1/32 fd00:8::1/128] at vpn.example.com:51820
+    router office [10.8.0.2/32 fd00:8::2/128] lans 192.168.10.0/24
+    remote phone [10.8.0.3/32] full by server
+    info: `server` is dialled at 203.0.113.5:51820 by `phone.conf`, and mostly at vpn.example.com:51820: both are kept
+    ");
 }

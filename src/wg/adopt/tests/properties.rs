@@ -28,10 +28,7 @@ fn of_interface(config: &InterfaceConfig, secrets: &Secrets) -> String {
         .iter()
         .map(|peer| {
             let shared = secrets.preshared.get(&peer.link).map(|key| key.expose_base64().to_string());
-            format!(
-                "{} {:?} {:?} {:?} {shared:?}",
-                peer.public_key, peer.allowed_ips, peer.endpoint, peer.keepalive
-            )
+            format!("{} {:?} {:?} {:?} {shared:?}", peer.public_key, peer.allowed_ips, peer.endpoint, peer.keepalive)
         })
         .collect();
     peers.sort_unstable();
@@ -82,7 +79,21 @@ proptest! {
 fn all_files_of_a_network_give_back_its_model() {
     let fixture = Fixture::everything();
     let views: Vec<View> = views(&fixture).into_iter().map(|(_, view)| view).collect();
-    insta::assert_snapshot!(super::shown(&joined(&views)), @"");
+    insta::assert_snapshot!(super::shown(&joined(&views)), @"
+    network 10.66.0.0/24 fd00:66::/64 port 51820 mtu 1420 dns 10.66.0.1
+    server hub [10.66.0.1/32 fd00:66::1/128] lans 192.168.1.0/24 at hub.example.com:51820
+    router depot [10.66.0.3/32 fd00:66::3/128] lans 192.168.20.0/24 at depot.example.com:51820
+    router office [10.66.0.2/32 fd00:66::2/128] lans 192.168.10.0/24 fd00:10::/64 at office.example.com:51820
+    exit berlin [10.66.0.4/32 fd00:66::4/128] at berlin.example.com:51820
+    exit tokyo [10.66.0.5/32 fd00:66::5/128] at tokyo.example.com:51820
+    remote alice [10.66.0.6/32 fd00:66::6/128] full
+    remote bob [10.66.0.7/32 fd00:66::7/128] vpn_only
+    remote carol [10.66.0.8/32 fd00:66::8/128] lan_only of 192.168.10.0/24
+    remote dave [10.66.0.9/32 fd00:66::9/128] custom granted 10.66.0.1/32 any 10.66.0.2/32 any 192.168.20.0/24 any fd00:10::/64 any
+    remote erin [10.66.0.10/32 fd00:66::a/128] exit_only by berlin
+    remote frank [10.66.0.11/32 fd00:66::b/128] full by berlin
+    info: which exit `frank` uses is in no source: `berlin` is assumed
+    ");
     assert!(views.len() > 10 && defaults().network.port.get() == 51820);
 }
 

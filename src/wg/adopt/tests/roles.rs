@@ -45,8 +45,13 @@ fn a_road_warrior_server_is_the_server_and_its_full_tunnel_clients_exit() {
     );
     let views = [server, alice];
     let joined = joined(&views);
-    insta::assert_snapshot!(shown(&joined), @"");
-    insta::assert_snapshot!(reason(&joined, "server"), @"");
+    insta::assert_snapshot!(shown(&joined), @"
+    network 10.66.66.0/24 fd42:42:42::/64 port 51820 mtu 1420 dns 1.1.1.1 1.0.0.1
+    server server [10.66.66.1/32 fd42:42:42::1/128] at 198.51.100.9:51820
+    remote alice [10.66.66.2/32 fd42:42:42::2/128] full by server
+    remote bob [10.66.66.3/32 fd42:42:42::3/128] full by server provisional
+    ");
+    insta::assert_snapshot!(reason(&joined, "server"), @"listens on a port, and its 2 peers have an address each");
 }
 
 #[test]
@@ -86,7 +91,12 @@ fn a_server_of_phones_with_nat_and_two_peers_is_no_exit() {
         AllowedIPs = 10.6.0.0/24, 192.168.1.0/24",
     );
     let joined = joined(&[server, phone]);
-    insta::assert_snapshot!(shown(&joined), @"");
+    insta::assert_snapshot!(shown(&joined), @"
+    network 10.6.0.0/24 port 51820 mtu 1420 dns 10.6.0.1
+    server server [10.6.0.1/32] lans 192.168.1.0/24 at home.example.org:51820
+    remote laptop [10.6.0.3/32] full provisional
+    remote phone [10.6.0.2/32] full
+    ");
 }
 
 #[test]
@@ -122,7 +132,11 @@ fn a_database_of_wg_easy_has_clients_that_keep_their_way_open() {
         PersistentKeepalive = 0
         Endpoint = wg.example.net:51820",
     );
-    insta::assert_snapshot!(shown(&joined(&[server, mum])), @"");
+    insta::assert_snapshot!(shown(&joined(&[server, mum])), @"
+    network 10.8.0.0/24 port 51820 mtu 1420 dns 1.1.1.1
+    server server [10.8.0.1/32] at wg.example.net:51820
+    remote Mums-phone [10.8.0.2/32] full by server
+    ");
 }
 
 #[test]
@@ -151,7 +165,11 @@ fn of_two_sites_that_dial_each_other_one_is_the_server_and_the_other_a_router() 
         AllowedIPs = 10.0.0.1/32, 192.168.1.0/24
         Endpoint = a.example.com:51820",
     );
-    insta::assert_snapshot!(shown(&joined(&[a, b])), @"");
+    insta::assert_snapshot!(shown(&joined(&[a, b])), @"
+    network 10.0.0.0/30 port 51820 mtu 1420
+    server site-a [10.0.0.1/32] lans 192.168.1.0/24 at a.example.com:51820
+    router site-b [10.0.0.2/32] lans 192.168.2.0/24 at b.example.com:51820
+    ");
 }
 
 #[test]
@@ -174,7 +192,13 @@ fn a_mesh_of_three_has_a_server_and_a_link_beside_it() {
         site("rome", 2, [("oslo", 1), ("bern", 3)]),
         site("bern", 3, [("oslo", 1), ("rome", 2)]),
     ];
-    insta::assert_snapshot!(shown(&joined(&views)), @"");
+    insta::assert_snapshot!(shown(&joined(&views)), @"
+    network 10.9.0.0/24 port 51820 mtu 1420
+    server oslo [10.9.0.1/32] lans 172.16.1.0/24 at oslo.example.com:51820
+    router bern [10.9.0.3/32] lans 172.16.3.0/24 at bern.example.com:51820
+    router rome [10.9.0.2/32] lans 172.16.2.0/24 at rome.example.com:51820
+    link rome bern
+    ");
 }
 
 #[test]
@@ -191,8 +215,12 @@ fn a_lone_client_of_a_provider_has_a_provisional_server() {
         Endpoint = 193.138.218.220:51820",
     );
     let joined = joined(&[client]);
-    insta::assert_snapshot!(shown(&joined), @"");
-    insta::assert_snapshot!(reason(&joined, "server"), @"");
+    insta::assert_snapshot!(shown(&joined), @"
+    network 10.67.1.0/24 fc00:bbbb:bbbb:bb01::/64 port 51820 mtu 1420 dns 10.64.0.1
+    server server [] at 193.138.218.220:51820 provisional
+    remote se-mma-wg-001 [10.67.1.2/32 fc00:bbbb:bbbb:bb01::4:102/128] full by server
+    ");
+    insta::assert_snapshot!(reason(&joined, "server"), @"the other end dials it");
 }
 
 #[test]
@@ -221,7 +249,18 @@ fn a_lone_server_file_has_provisional_routers_exits_and_remotes() {
         AllowedIPs = 10.10.0.9/32, 172.31.0.4/32",
     );
     let joined = joined(&[server]);
-    insta::assert_snapshot!(shown(&joined), @"");
+    insta::assert_snapshot!(shown(&joined), @"
+    network 10.10.0.0/24 port 51820 mtu 1420
+    server hub [10.10.0.1/32]
+    router office-2 [10.10.0.2/32] lans 10.20.0.0/16 192.168.10.0/24 provisional
+    exit upstream [] at out.example.com:51820 provisional
+    remote office [10.10.0.9/32] full provisional
+    remote peer-n8I5ogj5 [] full provisional
+    link hub upstream
+    warning: no source says where `hub` is dialled: tell it by `wg-friend set hub endpoint=HOST` before you add clients
+    warning: `hub.conf` has 10.10.0.9/32 at two peers: WireGuard gives it to the last one, R6qwI1KkpRpn2+N1N6x+NFs/PLH2v7IwVwUz0dT46AQ=, and n8I5ogj5kd6WwI6Gs/xYSuhT0Lhqxt5/UQBArMobDFU= gets nothing
+    info: two nodes are called `office`: one becomes `office-2`
+    ");
     assert!(joined.topology.nodes.iter().filter(|node| node.role != Role::Server).all(|node| node.provisional));
 }
 
@@ -263,7 +302,20 @@ fn a_client_asks_for_what_its_access_says() {
         ));
     }
     views.push(conf("hub.conf", &text));
-    insta::assert_snapshot!(shown(&joined(&views)), @"");
+    insta::assert_snapshot!(shown(&joined(&views)), @"
+    network 10.10.0.0/24 port 51820 mtu 1420
+    server hub [10.10.0.1/32] at hub.example.com:51820
+    router depot [10.10.0.3/32] lans 192.168.20.0/24 provisional
+    router office [10.10.0.2/32] lans 192.168.10.0/24 provisional
+    remote all [10.10.0.10/32] full
+    remote halves [10.10.0.16/32] full by hub
+    remote net [10.10.0.11/32] vpn_only
+    remote none [10.10.0.17/32] custom
+    remote one [10.10.0.12/32] lan_only of 192.168.20.0/24
+    remote part [10.10.0.13/32] custom granted 10.10.0.1/32 any 192.168.10.128/25 any
+    remote web [10.10.0.15/32] full by hub
+    remote wide [10.10.0.14/32] full
+    ");
 }
 
 #[test]
@@ -308,5 +360,10 @@ fn what_a_server_saved_of_its_clients_whereabouts_is_no_endpoint() {
         AllowedIPs = 10.0.0.2/32
         Endpoint = 198.51.100.20:40222",
     );
-    insta::assert_snapshot!(shown(&joined(&[server])), @"");
+    insta::assert_snapshot!(shown(&joined(&[server])), @"
+    network 10.0.0.0/24 port 51820 mtu 1420
+    server server [10.0.0.1/32]
+    remote peer-Gxplzpsj [10.0.0.2/32] full provisional
+    warning: no source says where `server` is dialled: tell it by `wg-friend set server endpoint=HOST` before you add clients
+    ");
 }

