@@ -54,6 +54,7 @@ fn commands(subject: &Subject, tunnel: &Tunnel) -> Text {
     let routes = tunnel.table != Table::Off && !default && !subject.without.contains(&Feature::Routes);
     set(&mut text, subject, "route-allowed-ips", if routes { "true" } else { "false" });
     for peer in &tunnel.peers {
+        text.line(format!("set interfaces wireguard {} peer {}", subject.name, peer.public_key));
         let mut tell =
             |key: &str, value: &str| set(&mut text, subject, &format!("peer {} {key}", peer.public_key), value);
         if let Some(name) = &peer.name {

@@ -136,7 +136,7 @@ impl Format {
 
     /// Whether [`read`](super::read) reads it.
     pub fn is_read(self) -> bool {
-        !matches!(self, Self::NixOs | Self::OpnSense | Self::PfSense) && !self.is_app() && self != Self::WgQuick
+        !matches!(self, Self::NixOs | Self::OpnSense | Self::PfSense)
     }
 
     /// Whether it is for an app in which a tunnel has a name of its own, whatever the interface is called.

@@ -115,6 +115,13 @@ pub fn write(format: Format, subject: &Subject, tunnel: &Tunnel) -> Result<Expor
     Ok(Export { files, left_out, notes })
 }
 
+/// Writes everything in a tunnel as a file of wg-quick(8), keys of vendors too; peers have their names as comments.
+pub fn as_wg_quick(node: &str, tunnel: &Tunnel) -> Zeroizing<String> {
+    let subject =
+        Subject { name: String::new(), node: node.to_owned(), without: BTreeSet::new(), halve_default: false };
+    wg_quick::lines(&subject, tunnel, &wg_quick::Dialect { hooks: true, comments: true, halve_default: false }).finish()
+}
+
 /// A tunnel found in another system's configuration.
 #[derive(Debug)]
 pub struct Found {
@@ -135,6 +142,7 @@ pub struct Found {
 /// ([`Format::is_read`]). No message holds a key.
 pub fn read(format: Format, files: &[(&str, &str)]) -> Result<Vec<Found>, Unreadable> {
     match format {
+        Format::WgQuick | Format::Windows | Format::Apple | Format::Android => wg_quick::read(files),
         Format::Networkd => networkd::read(files),
         Format::NetworkManager => network_manager::read(files),
         Format::OpenWrt => openwrt::read(files),
@@ -142,7 +150,7 @@ pub fn read(format: Format, files: &[(&str, &str)]) -> Result<Vec<Found>, Unread
         Format::Vyos => vyos::read(files),
         Format::EdgeOs => edgeos::read(files),
         Format::Json => json::read(files),
-        _ => Err(Unreadable {
+        Format::NixOs | Format::OpnSense | Format::PfSense => Err(Unreadable {
             file: files.first().map(|(name, _)| (*name).to_owned()).unwrap_or_default(),
             line: None,
             found: format!("a configuration for {format}"),

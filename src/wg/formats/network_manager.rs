@@ -46,13 +46,19 @@ pub(super) fn write(subject: &Subject, tunnel: &Tunnel, check: &mut Check<'_>) -
     }
     let name = format!("{}.nmconnection", subject.name);
     let place = format!("{DIRECTORY}/{name}");
-    let notes = vec![
+    let mut notes = vec![
         format!(
             "copy it to {place}, owned by root with mode 0600, or NetworkManager ignores it; then `nmcli connection reload` and `nmcli connection up {}`",
             subject.name
         ),
         "an endpoint's name is looked up when the connection comes up, and not again by itself".to_owned(),
     ];
+    let lost = tunnel.peers.iter().flat_map(|peer| &peer.allowed_ips).find(|to| !family(to.is_ipv4()));
+    if let (true, Some(to)) = (tunnel.table != Table::Off, lost) {
+        notes.push(format!(
+            "there is no route to {to}: NetworkManager makes none of a family in which the tunnel has no address"
+        ));
+    }
     let content = keyfile(subject, tunnel).finish();
     (vec![OutFile { name, content, secret: true, place, mode: 0o600, owner: "root:root" }], notes)
 }
@@ -146,6 +152,9 @@ fn family(text: &mut Text, tunnel: &Tunnel, ipv4: bool, table: Option<u32>, ever
     let addresses: Vec<_> = tunnel.addresses.iter().filter(|a| a.address().is_ipv4() == ipv4).collect();
     if addresses.is_empty() {
         text.line("method=disabled");
+        if let Some(table) = table {
+            text.pair("route-table", "=", table.to_string());
+        }
         return;
     }
     for (address, at) in addresses.iter().zip(1..) {

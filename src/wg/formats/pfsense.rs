@@ -70,7 +70,7 @@ pub(super) fn write(subject: &Subject, tunnel: &Tunnel, check: &mut Check<'_>) -
     check.needs_private_key(tunnel);
     let routes = routes::of(tunnel);
     let wanted: Vec<&Cidr> = routes.plain.iter().chain(&routes.defaults).collect();
-    if tunnel.table == Table::Auto && !wanted.is_empty() {
+    if !wanted.is_empty() {
         let instead =
             "it makes none from AllowedIPs: assign the interface, make a gateway on it and a static route for each";
         check.lacks(Feature::Routes, format!("routes to {}", joined(wanted, ", ")), instead);

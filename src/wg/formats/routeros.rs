@@ -6,7 +6,7 @@ use crate::model::{Cidr, EndpointHost, Table};
 use crate::wg::Tunnel;
 
 use super::check::Check;
-use super::text::{Text, joined, one_line};
+use super::text::{Text, joined, one_line, slugs};
 use super::{Feature, OutFile, Subject, routes};
 
 pub(super) use read::read;
@@ -104,11 +104,12 @@ fn script(subject: &Subject, tunnel: &Tunnel) -> Text {
             text.line("\n# The router makes a key of its own: tell its public half to the peers, or set private-key.")
         }
     }
-    for peer in &tunnel.peers {
+    for (peer, word) in tunnel.peers.iter().zip(slugs(&tunnel.peers)) {
         text.push("/interface/wireguard/peers add interface=");
         text.push(&name);
-        if let Some(peer) = &peer.name {
-            text.push(&format!(" name={}", quoted(peer)));
+        text.push(&format!(" name={}", quoted(&word)));
+        if let Some(name) = peer.name.as_ref().filter(|name| **name != word) {
+            text.push(&format!(" comment={}", quoted(name)));
         }
         text.push(&format!(" public-key=\"{}\"", peer.public_key));
         if let Some(key) = &peer.preshared {

@@ -2,10 +2,11 @@
 
 use crate::model::InterfaceName;
 use crate::wg::Tunnel;
+use crate::wg::config::{Document, Fault, Mode};
 
 use super::check::Check;
 use super::text::{Text, joined, one_line};
-use super::{OutFile, Subject};
+use super::{Found, OutFile, Subject, Unreadable};
 
 pub(super) fn write(subject: &Subject, tunnel: &Tunnel, check: &mut Check<'_>) -> (Vec<OutFile>, Vec<String>) {
     check.no_vendor_keys(tunnel, &[]);
@@ -20,6 +21,28 @@ pub(super) fn write(subject: &Subject, tunnel: &Tunnel, check: &mut Check<'_>) -
     let place = format!("/etc/wireguard/{name}");
     let notes = vec![format!("copy it to {place} with mode 0600, then `wg-quick up {}`", subject.name)];
     (vec![OutFile { name, content: text.finish(), secret: true, place, mode: 0o600, owner: "root:root" }], notes)
+}
+
+/// Reads files, one tunnel each, called as the file is.
+pub(super) fn read(files: &[(&str, &str)]) -> Result<Vec<Found>, Unreadable> {
+    files.iter().map(|(name, text)| file(name, text)).collect()
+}
+
+fn file(name: &str, text: &str) -> Result<Found, Unreadable> {
+    let unreadable = |faults: Vec<Fault>| {
+        let first = faults.into_iter().next();
+        let (line, found, expected) = match first {
+            Some(fault) => (Some(fault.line), fault.found, fault.expected),
+            None => (None, "nothing".to_owned(), String::new()),
+        };
+        let expected = if expected.is_empty() { "what wg and wg-quick take".to_owned() } else { expected };
+        Unreadable { file: name.to_owned(), line, found, expected }
+    };
+    let reading = Document::parse(text).read(Mode::Keep).map_err(unreadable)?;
+    let stem = name.rsplit('/').next().and_then(|name| name.strip_suffix(".conf")).unwrap_or_default();
+    let remarks =
+        reading.warnings.iter().map(|fault| format!("{name}, line {}: {}", fault.line, fault.found)).collect();
+    Ok(Found { interface: stem.parse().ok(), tunnel: reading.tunnel, remarks })
 }
 
 /// What of the language a reader understands.

@@ -207,7 +207,7 @@ fn peer(place: Place<'_>, command: &Command, remarks: &mut Vec<String>) -> Resul
         .ok_or_else(|| place.wrong(line, "a peer without public-key", "public-key= with a key"))?;
     let key: PublicKey = place.key(line, "a public key", key)?;
     let mut peer = TunnelPeer::new(key);
-    peer.name = command.get("name").or_else(|| command.get("comment")).map(str::to_owned);
+    peer.name = command.get("comment").or_else(|| command.get("name")).map(str::to_owned);
     peer.preshared = command.get("preshared-key").map(|key| place.key(line, "a preshared key", key)).transpose()?;
     for item in command.get("allowed-address").unwrap_or_default().split(',').filter(|item| !item.is_empty()) {
         let net = place.value::<InterfaceAddr>(line, item.trim(), "a network, such as 192.168.10.0/24")?.network();

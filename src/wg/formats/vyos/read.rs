@@ -83,6 +83,11 @@ fn shell_words(text: &str) -> Option<Vec<String>> {
     quote.is_none().then_some(words)
 }
 
+/// Whether EdgeOS would look for the key in a file: a key in base64 may begin with a slash, too.
+fn is_path(value: &str) -> bool {
+    value.starts_with('/') && value.parse::<crate::model::PresharedKey>().is_err()
+}
+
 /// A peer while its commands are gone through.
 struct Half {
     /// What it is called in the commands: on EdgeOS its key.
@@ -120,7 +125,7 @@ fn interface(place: Place<'_>, name: &str, sets: &[Set], edge: bool) -> Result<F
                     value,
                     "an address with its length, such as 10.0.0.1/24",
                 )?),
-                "private-key" if value.starts_with('/') => {
+                "private-key" if is_path(value) => {
                     remarks.push(format!("{}, line {line}: the private key is in {value}", place.0));
                 }
                 "private-key" => tunnel.private_key = Some(place.key(*line, "a private key", value)?),
@@ -191,7 +196,7 @@ impl Half {
             ["public-key" | "pubkey", value] if !edge => {
                 self.peer = Some(TunnelPeer::new(place.key(line, "a public key", value)?))
             }
-            ["preshared-key", value] if value.starts_with('/') => {
+            ["preshared-key", value] if is_path(value) => {
                 remarks.push(format!("{}, line {line}: the preshared key is in {value}", place.0));
             }
             ["preshared-key", value] => self.rest.preshared = Some(place.key(line, "a preshared key", value)?),
