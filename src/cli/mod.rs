@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod deploy;
 mod enable;
+mod export;
 mod generate;
 mod help;
 mod host;
@@ -30,6 +31,7 @@ mod status;
 mod topology;
 mod unlock;
 mod vault;
+mod width;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,6 +49,8 @@ use crate::ops::{Error, Kind};
 pub enum Exit {
     /// Done.
     Done,
+    /// Some of it was done; what wasn't was shown.
+    Incomplete,
     /// Done, and differences were found.
     Differences,
     /// Some hosts failed; which ones was shown.
@@ -59,6 +63,7 @@ impl Exit {
     fn code(self) -> u8 {
         match self {
             Self::Done => 0,
+            Self::Incomplete => Kind::Failed.exit_code(),
             Self::Differences => 3,
             Self::SomeHosts => Kind::SomeHosts.exit_code(),
             Self::Tampered => Kind::Tampered.exit_code(),
@@ -140,6 +145,7 @@ enum Command {
     Topology(topology::Args),
     Generate(generate::Args),
     Qr(qr::Args),
+    Export(export::Args),
     Plan(plan::Args),
     Deploy(deploy::Args),
     Status(status::Args),
@@ -171,6 +177,7 @@ impl Command {
             Self::Topology(args) => topology::run(&args, context),
             Self::Generate(args) => generate::run(args, context),
             Self::Qr(args) => qr::run(args, context),
+            Self::Export(args) => export::run(args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Deploy(args) => deploy::run(&args, context),
             Self::Status(args) => status::run(&args, context),

@@ -16,31 +16,58 @@ pub const HARD_LIMIT: usize = 2_953;
 /// Light modules around a code on each side, as the standard wants.
 const QUIET_ZONE: usize = 4;
 
-/// A text too large for a code.
+/// Why there is no code of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "it has {bytes} bytes, and a QR code {} {limit}",
-    if *limit < HARD_LIMIT { "that every phone reads holds" } else { "can't hold more than" }
-)]
-pub struct TooBig {
-    /// The size of the text.
-    pub bytes: usize,
-    /// What was allowed.
-    pub limit: usize,
+pub enum NoCode {
+    /// It is too large.
+    #[error(
+        "it has {bytes} bytes, and a QR code {} {limit}",
+        if *limit < HARD_LIMIT { "that every phone reads holds" } else { "can't hold more than" }
+    )]
+    TooBig {
+        /// The size of the text.
+        bytes: usize,
+        /// What was allowed.
+        limit: usize,
+    },
+    /// What a decoder reads in it isn't the text.
+    #[error("the QR code that was drawn of it can't be read back")]
+    Unreadable,
 }
+
+/// Pixels a module in the image in which a code is read back.
+const READ_SCALE: usize = 4;
 
 /// A QR code of a text.
 pub struct Code(QrCode);
 
 impl Code {
-    /// Encodes a text of at most `limit` bytes; more than [`HARD_LIMIT`] never fits.
-    pub fn new(text: &str, limit: usize) -> Result<Self, TooBig> {
+    /// Encodes a text of at most `limit` bytes; more than [`HARD_LIMIT`] never fits. The code is read back before it is
+    /// returned: what leaves here can be read.
+    pub fn new(text: &str, limit: usize) -> Result<Self, NoCode> {
         let limit = limit.min(HARD_LIMIT);
-        let too_big = TooBig { bytes: text.len(), limit };
+        let too_big = NoCode::TooBig { bytes: text.len(), limit };
         if text.len() > limit {
             return Err(too_big);
         }
-        QrCode::with_error_correction_level(text, EcLevel::L).map(Self).map_err(|_| too_big)
+        let code = QrCode::with_error_correction_level(text, EcLevel::L).map(Self).map_err(|_| too_big)?;
+        if code.read().is_some_and(|read| read.as_slice() == text.as_bytes()) {
+            Ok(code)
+        } else {
+            Err(NoCode::Unreadable)
+        }
+    }
+
+    /// Reads the code as a phone does: finds it in an image and decodes it.
+    fn read(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let side = self.columns() * READ_SCALE;
+        let pixel = |x: usize, y: usize| if self.is_dark(x / READ_SCALE, y / READ_SCALE) { 0 } else { u8::MAX };
+        let mut image = rqrr::PreparedImage::prepare_from_greyscale(side, side, pixel);
+        let grids = image.detect_grids();
+        let [grid] = grids.as_slice() else { return None };
+        let mut text = Zeroizing::new(Vec::with_capacity(HARD_LIMIT));
+        grid.decode_to(&mut *text).ok()?;
+        Some(text)
     }
 
     /// Returns the number of columns that the code takes in a terminal, the quiet zone included. It takes half as many
@@ -123,6 +150,15 @@ mod tests {
     fn an_svg_is_a_document_of_its_own() {
         let text = Code::new("x", COMFORTABLE).unwrap().svg();
         assert!(text.starts_with("<?xml") && text.ends_with("</svg>"), "{}", *text);
+    }
+
+    #[test]
+    fn every_size_is_read_back_before_it_is_shown() {
+        for bytes in (1..=HARD_LIMIT).step_by(293).chain([COMFORTABLE, HARD_LIMIT]) {
+            let text: String = (0..bytes).map(|at| char::from(b'!' + u8::try_from(at * 7 % 90).unwrap())).collect();
+            let code = Code::new(&text, HARD_LIMIT).unwrap_or_else(|error| panic!("{bytes} bytes: {error}"));
+            assert_eq!(code.read().unwrap().as_slice(), text.as_bytes());
+        }
     }
 
     #[test]

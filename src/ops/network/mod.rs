@@ -1,6 +1,7 @@
 //! The nodes of a network and what they are told to be.
 
 pub mod add;
+mod adopted;
 pub mod addresses;
 pub mod change;
 mod custody;

@@ -11,7 +11,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Event, Name, Node, Role, Secrets, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::render::qr::{COMFORTABLE, Code, HARD_LIMIT};
+use crate::render::qr::{COMFORTABLE, Code, HARD_LIMIT, NoCode};
 use crate::wg::compile::compile;
 use crate::wg::{NodeConfig, config};
 
@@ -129,7 +129,7 @@ pub fn draw(
                     Some(reason) => skipped.push(skip(reason)),
                     None => match one(&configs, &secrets, node, form, limit, path) {
                         Ok(code) => codes.push((node, code)),
-                        Err(_) => skipped.push(skip("has a config that is too big for a code")),
+                        Err(_) => skipped.push(skip("has a config of which there is no code that phones read")),
                     },
                 }
             }
@@ -189,9 +189,12 @@ fn one(
     let config = configs.iter().find(|config| config.node == node.id).expect("it is enabled, and all were compiled");
     let text = config::minimal(&config.interfaces[0], secrets);
     let code = Code::new(&text, limit).map_err(|error| Error::RefusedWithRemedy {
-        message: format!("the config of `{}` is too big: {error}", node.name),
-        hint: match error.bytes {
-            ..=HARD_LIMIT => format!(
+        message: match error {
+            NoCode::TooBig { .. } => format!("the config of `{}` is too big: {error}", node.name),
+            NoCode::Unreadable => format!("there is no code for `{}`: {error}", node.name),
+        },
+        hint: match error {
+            NoCode::TooBig { bytes: ..=HARD_LIMIT, .. } if limit < HARD_LIMIT => format!(
                 "hand it out as a file with `wg-friend generate {} --dir DIR`, or try a dense code with --large",
                 node.name
             ),
