@@ -9,7 +9,8 @@ use wg_friend::model::{
     Cidr, Endpoint, Grant, HostAddress, InterfaceAddr, InterfaceName, Mtu, Name, Port, PortRange, PresharedKey,
     PrivateKey, PublicKey,
 };
-use wg_friend::wg::dump;
+use wg_friend::ops::import::foreign;
+use wg_friend::wg::{Hook, Phase, dump, hooks};
 use wg_friend_crypt::{DataKey, PREFIX, open, seal};
 
 /// What a host answers.
@@ -42,6 +43,30 @@ pub fn dump(input: &[u8]) {
         }
         // The line may hold a key: an error doesn't repeat it.
         Err(error) => assert!(error.to_string().len() < 120),
+    }
+}
+
+/// Hooks: how they are taken apart, what they mean, and which pass.
+pub fn hooks(input: &[u8]) {
+    let Ok(line) = std::str::from_utf8(input) else { return };
+    let interface: InterfaceName = "wg0".parse().expect("it is a name");
+    let mut at = 0;
+    for part in hooks::split::split(line).parts {
+        assert_eq!(part.span().start, at, "the parts follow each other");
+        at = part.span().end;
+    }
+    assert_eq!(at, line.len(), "the parts cover the line");
+    let hook = |phase| Hook { phase, command: line.to_owned() };
+    let understood = hooks::understand(&[hook(Phase::PostUp), hook(Phase::PostDown)], &interface);
+    for (index, command) in understood.lines[0].commands.iter().enumerate() {
+        assert_eq!(line.get(command.span.clone()), Some(&*command.text));
+        if let Ok(Some(left)) = hooks::without(line, &interface, &[index]) {
+            assert!(left.len() < line.len(), "{left:?} is {line:?} without {:?}", command.text);
+        }
+    }
+    match hooks::allow::judge(line, &interface) {
+        Err(offence) => assert!(offence.at <= line.len() && offence.to_string().is_ascii()),
+        Ok(()) => assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')), "{line:?} passes"),
     }
 }
 
@@ -85,4 +110,50 @@ pub fn sealed(input: &[u8]) {
     let sealed = seal(&key, b"keys.sealed_private:a", input).expect("the kernel gives random bytes");
     assert_eq!(*open(&key, b"keys.sealed_private:a", &sealed).expect("it was sealed here"), input);
     assert!(open(&key, input, &sealed).is_err() || input == b"keys.sealed_private:a");
+}
+
+/// What other tools keep: `@file NAME` on a line of its own, then that file; the first is the one that is imported.
+pub fn foreign(input: &[u8]) {
+    const MARK: &[u8] = b"@file ";
+    let starts: Vec<usize> =
+        (0..input.len()).filter(|at| input[*at..].starts_with(MARK) && (*at == 0 || input[at - 1] == b'\n')).collect();
+    let ends = starts.iter().skip(1).copied().chain([input.len()]);
+    let mut around = foreign::Memory::default();
+    let mut first = None;
+    for (start, end) in starts.iter().zip(ends) {
+        let file = &input[start + MARK.len()..end];
+        let length = file.iter().position(|b| *b == b'\n').unwrap_or(file.len());
+        let Ok(name) = std::str::from_utf8(&file[..length]) else { continue };
+        if name.len() > 20 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"./_-".contains(&b)) {
+            continue; // where files lie is up to their owner
+        }
+        let bytes = file.get(length + 1..).unwrap_or_default();
+        around = around.with(name, bytes);
+        first = first.or_else(|| Some((std::path::PathBuf::from(name), bytes.to_vec())));
+    }
+    let Some((path, bytes)) = first else { return };
+    let found = match foreign::recognise(&path, &bytes) {
+        Some(format) => Some((format, path)),
+        None => foreign::recognise_folder(std::path::Path::new(""), &around).ok().flatten(),
+    };
+    let Some((format, path)) = found else { return };
+    let keys: Vec<String> = (0..input.len().saturating_sub(43))
+        .filter_map(|at| std::str::from_utf8(&input[at..at + 44]).ok())
+        .filter(|text| text.parse::<PrivateKey>().is_ok())
+        .map(str::to_owned)
+        .collect();
+    match foreign::read(format, &path, &around, &foreign::Options::default()) {
+        Ok(read) => {
+            assert!(!read.views.is_empty() || !read.notes.is_empty());
+            for view in &read.views {
+                let keys: std::collections::BTreeSet<PublicKey> =
+                    view.tunnel.peers.iter().map(|peer| peer.public_key).collect();
+                assert_eq!(keys.len(), view.tunnel.peers.len(), "a peer stands there twice");
+            }
+        }
+        Err(error) => {
+            let error = error.to_string();
+            assert!(keys.iter().all(|key| !error.contains(key.as_str())), "an error repeats a key: {error}");
+        }
+    }
 }

@@ -9,10 +9,10 @@ mod targets;
 use std::path::Path;
 
 /// Random numbers that are the same each time (xorshift64*, Vigna 2016).
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -52,6 +52,13 @@ const WORDS: &[&[u8]] = &[
     b"\xff",
     b"\xc3\xa4",
     b"\r\n",
+    b";",
+    b"&&",
+    b" || true",
+    b"'",
+    b"\"",
+    b"$(",
+    b"%i",
 ];
 
 /// Changes a few places: bytes, pieces cut out, put elsewhere or taken from another input, words put in.
@@ -107,8 +114,18 @@ fn any_dump_is_read_or_refused() {
 }
 
 #[test]
+fn what_other_tools_keep_is_read_or_refused() {
+    sample("foreign", targets::foreign);
+}
+
+#[test]
 fn any_value_that_is_read_is_written_and_read_the_same() {
     sample("values", targets::values);
+}
+
+#[test]
+fn any_hook_is_taken_apart_and_judged() {
+    sample("hooks", targets::hooks);
 }
 
 #[test]

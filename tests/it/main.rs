@@ -5,5 +5,6 @@ mod cli;
 mod docs;
 mod env;
 mod fuzz;
+mod hooks;
 mod lab;
 mod secrets;

@@ -103,7 +103,7 @@ fn chains(script: &Script) -> Vec<Chain> {
                     if *separator == Separator::Background
                         && let Some(step) = chain.steps.last_mut()
                     {
-                        let beyond = (super::split::Beyond::Compound, span.clone());
+                        let beyond = (super::split::Beyond::Background, span.clone());
                         step.command.beyond.get_or_insert(beyond);
                     }
                 }

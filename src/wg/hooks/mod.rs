@@ -4,12 +4,15 @@
 //! it as bash does; `normalise` says what a command does, whatever its spelling; `pairs` puts coming up and going down
 //! together; [`patterns`] tells what that is for. What isn't recognised stays where and as it is.
 
+pub mod allow;
 mod line;
 mod normalise;
 mod pairs;
 pub mod patterns;
 mod rule;
 pub mod split;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -55,12 +55,13 @@ impl Act {
 
 /// Reads a command; `None` when it isn't known what it does.
 pub(super) fn read(command: &Command) -> Option<Act> {
-    let plain = match &command.beyond {
-        None => true,
-        Some((Beyond::Substitution | Beyond::Variable, _)) => false,
-        Some((Beyond::Glob, _)) => false,
-        Some(_) => return None,
+    // Arguments may be what bash works out: then they stand as written.
+    let readable = |beyond| {
+        matches!(beyond, Beyond::Substitution | Beyond::Variable | Beyond::Glob | Beyond::Tilde | Beyond::Brace)
     };
+    if command.beyond.as_ref().is_some_and(|(beyond, _)| !readable(*beyond)) {
+        return None;
+    }
     let (first, rest) = command.words.split_first()?;
     let words: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
     if let Some(act) = forwarding_by_file(command, &first.text, &words) {
@@ -83,12 +84,11 @@ pub(super) fn read(command: &Command) -> Option<Act> {
             let change = rule::read(command)?;
             (change.verb != Verb::Check).then_some(Act { verb: Some(change.verb), thing: Thing::Rule(change.rule) })
         }
-        _ if plain || command.beyond.is_some() => script(first, rest),
-        _ => None,
+        _ => script(first, rest),
     }
 }
 
-/// Whether a redirection throws output away.
+/// Whether a redirection throws output away, or sends it where the other output goes.
 pub(super) fn discards(operator: &str, target: &str) -> bool {
     match operator {
         ">" | ">>" | "&>" | "&>>" | ">|" => target == "/dev/null",

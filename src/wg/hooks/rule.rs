@@ -287,6 +287,11 @@ impl Name<'_> {
 }
 
 impl Line {
+    /// Returns the protocol that a packet has to have, or not to have.
+    pub(super) fn protocol(&self) -> Option<&str> {
+        self.matches.get("protocol").map(|value| value.text.as_str())
+    }
+
     /// Takes one option with its arguments; `None` when it isn't known.
     fn take(&mut self, name: Name<'_>, not: bool, arguments: &mut Arguments<'_>) -> Option<()> {
         if let Some(&(letter, _, least, more)) = COMMANDS.iter().find(|(letter, long, ..)| name.is(*letter, long)) {

@@ -4,6 +4,8 @@
 //! piece with a [`Beyond`] that says what it is and where; what bash would refuse stays in one piece as a whole.
 
 mod lexer;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -109,8 +111,10 @@ pub enum Beyond {
     Tilde,
     /// `$'...'`, `$"..."`
     Quoting,
-    /// `<<`
+    /// `<<<`
     HereDocument,
+    /// `&`
+    Background,
 }
 
 impl Beyond {
@@ -127,6 +131,7 @@ impl Beyond {
             Self::Tilde => "a home directory",
             Self::Quoting => "a quotation that bash translates",
             Self::HereDocument => "a here-document",
+            Self::Background => "runs in the background",
         }
     }
 }

@@ -50,8 +50,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn parts(&mut self) -> Result<Vec<Part>, Unreadable> {
-        if self.bytes.contains(&0) {
-            return Err(Unreadable); // bash would leave it out
+        if self.bytes.contains(&0) || self.text.starts_with('-') {
+            return Err(Unreadable); // bash leaves out the one, and `eval` takes the other for an option of its own
         }
         let mut parts = Vec::new();
         // Whether a command stands right before, and whether one has to follow.
@@ -207,6 +207,7 @@ impl<'a> Lexer<'a> {
             if raw == "]]" {
                 open.pop();
             }
+            command.words.push(word);
             return Ok(false);
         }
         let mut next = false;
@@ -229,6 +230,7 @@ impl<'a> Lexer<'a> {
                     if !fits {
                         return Err(Unreadable);
                     }
+                    command.words.push(word);
                     return Ok(false);
                 }
                 _ => None,
@@ -262,6 +264,10 @@ impl<'a> Lexer<'a> {
             return Err(Unreadable);
         }
         let (target, beyond) = self.word()?;
+        let copies = operator == "<&" || operator == ">&" && descriptor.is_some();
+        if copies && !target.text.trim_end_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Unreadable); // not the number of a descriptor: bash runs nothing
+        }
         let span = start..self.at;
         if operator == "<<<" {
             note(command, Beyond::HereDocument, span.clone());
