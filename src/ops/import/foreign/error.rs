@@ -75,12 +75,40 @@ impl ForeignError {
     }
 }
 
+/// Whether a key may be in a text: many characters of base64 in a row.
+fn may_be_key(text: &str) -> bool {
+    let run = |bytes: &[u8]| bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
+    text.as_bytes().windows(24).any(run)
+}
+
+/// Takes whatever has the length of a key, or more, out of a text that isn't ours.
+pub(super) fn without_keys(text: &str) -> String {
+    let base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(base64) {
+        let end = rest[start..].find(|c| !base64(c)).map_or(rest.len(), |length| start + length);
+        safe.push_str(&rest[..start]);
+        safe.push_str(if end - start < 40 { &rest[start..end] } else { "(hidden)" });
+        rest = &rest[end..];
+    }
+    safe + rest
+}
+
+/// A name that a file gives to a part of it, for saying where something stands.
+pub(super) fn part(name: &str) -> String {
+    if may_be_key(name) || name.chars().count() > 64 {
+        "(a long name)".to_owned()
+    } else {
+        name.chars().flat_map(char::escape_debug).collect()
+    }
+}
+
 /// Describes a text for a message: as it is when it is short and can't be a key, else by what it looks like.
 pub(super) fn describe(text: &str) -> String {
-    let run = |bytes: &[u8]| bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
     if text.is_empty() {
         "nothing".to_owned()
-    } else if text.as_bytes().windows(24).any(run) {
+    } else if may_be_key(text) {
         "text that may be a key (not shown)".to_owned()
     } else {
         let short: String = text.chars().take(48).flat_map(char::escape_debug).collect();
@@ -98,9 +126,11 @@ mod tests {
         assert_eq!(describe("10.8.0.300"), "`10.8.0.300`");
         assert_eq!(describe(""), "nothing");
         assert_eq!(describe("a\u{7}b"), "`a\\u{7}b`");
+        assert_eq!(without_keys("line 7: `Name=wg0 ä`"), "line 7: `Name=wg0 ä`");
         let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
         for text in [key.to_owned(), format!("x{key}"), key[..40].to_owned(), format!("PrivateKey = {key}")] {
             assert!(!describe(&text).contains("yAnz5TF"), "{text}");
+            assert!(!without_keys(&format!("`{text}`")).contains("yAnz5TF"), "{text}");
         }
     }
 }

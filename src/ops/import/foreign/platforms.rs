@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::wg::adopt::View;
 use crate::wg::formats::{self, Format};
 
+use super::error::without_keys;
 use super::view::source;
 use super::{Around, Foreign, ForeignError, quick};
 
@@ -51,7 +52,7 @@ pub(super) fn read(format: Format, path: &Path, around: &dyn Around) -> Result<F
     let found = formats::read(format, &given).map_err(|error| ForeignError::Format {
         file: path.to_owned(),
         format: format.system(),
-        reason: error.to_string(),
+        reason: without_keys(&error.to_string()),
     })?;
     let mut foreign = Foreign::default();
     for found in found {
@@ -59,7 +60,7 @@ pub(super) fn read(format: Format, path: &Path, around: &dyn Around) -> Result<F
         let mut view = View::new(source(path, place), found.tunnel);
         view.interface = found.interface;
         for remark in found.remarks {
-            foreign.note(view.source.clone(), remark);
+            foreign.note(view.source.clone(), without_keys(&remark));
         }
         foreign.views.push(view);
     }

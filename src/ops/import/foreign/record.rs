@@ -10,7 +10,7 @@ use zeroize::Zeroize as _;
 use crate::model::{Cidr, InterfaceAddr, PresharedKey, PrivateKey, PublicKey};
 
 use super::ForeignError;
-use super::error::describe;
+use super::error::{describe, part};
 
 /// A value that may hold keys: its texts are wiped when it is dropped.
 #[derive(Default)]
@@ -83,7 +83,8 @@ impl<'a> Record<'a> {
     }
 
     fn place_of(&self, name: &str) -> String {
-        if self.place.is_empty() { name.to_owned() } else { format!("{}{}{name}", self.place, self.joint) }
+        let name = part(name);
+        if self.place.is_empty() { name } else { format!("{}{}{name}", self.place, self.joint) }
     }
 
     /// An error about a field.

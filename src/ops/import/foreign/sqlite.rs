@@ -11,6 +11,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Map, Value};
 
+use super::error::part;
 use super::record::{Record, Wiped};
 use super::{Around, ForeignError, wal};
 
@@ -53,7 +54,7 @@ impl Rows<'_> {
     pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
         static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         self.rows.iter().zip(1..).map(|(row, number)| {
-            let place = format!("table {}, row {number}", self.table);
+            let place = format!("table {}, row {number}", part(&self.table));
             Record::row(self.path, place, row.0.as_object().unwrap_or(&EMPTY))
         })
     }
@@ -151,11 +152,13 @@ impl Database {
         if !self.has(table) {
             return Ok(BTreeSet::new());
         }
-        let read = || {
-            let mut statement = self.connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
-            statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|error| self.damaged(&error))
+        self.names(table).map_err(|error| self.damaged(&error))
+    }
+
+    /// The names of a table's columns. A statement's own names won't do: rusqlite panics at one that is no UTF-8.
+    fn names(&self, table: &str) -> rusqlite::Result<BTreeSet<String>> {
+        let mut statement = self.connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
+        statement.query_map([table], |row| row.get(0))?.collect()
     }
 
     /// All rows of a table; none when there is no such table.
@@ -175,9 +178,10 @@ impl Database {
     }
 
     fn each(&self, table: &str, mut take: impl FnMut(Wiped)) -> rusqlite::Result<()> {
-        let sql = format!("SELECT * FROM \"{}\" LIMIT {}", table.replace('"', "\"\""), ROWS + 1);
+        let names = self.names(table)?;
+        let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+        let sql = format!("SELECT {} FROM {} LIMIT {}", columns.join(", "), quoted(table), ROWS + 1);
         let mut statement = self.connection.prepare(&sql)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let mut fields = Map::new();
@@ -194,7 +198,7 @@ impl Database {
         if !self.columns(table)?.contains(column) {
             return Ok(None);
         }
-        let sql = format!("SELECT \"{column}\" FROM \"{table}\" LIMIT 1");
+        let sql = format!("SELECT {} FROM {} LIMIT 1", quoted(column), quoted(table));
         let read = self
             .connection
             .query_row(&sql, [], |row| row.get_ref(0)?.as_bytes().map(<[u8]>::to_vec).map_err(Into::into));
@@ -205,7 +209,7 @@ impl Database {
     pub(super) fn others(&self, known: &[&str]) -> Result<Vec<String>, ForeignError> {
         let mut others = Vec::new();
         for table in self.tables().filter(|table| !known.contains(table)) {
-            let sql = format!("SELECT EXISTS (SELECT 1 FROM \"{}\")", table.replace('"', "\"\""));
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(table));
             let some: bool =
                 self.connection.query_row(&sql, [], |row| row.get(0)).map_err(|error| self.damaged(&error))?;
             if some {
@@ -214,6 +218,11 @@ impl Database {
         }
         Ok(others)
     }
+}
+
+/// A name in a statement, whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A value of SQLite as one of JSON. Bytes become a list, which no field that is read may be.
