@@ -17,6 +17,7 @@ const ERRORS: &[&str] = &[
     "src/ops/deploy/error.rs",
     "src/ops/error.rs",
     "src/settings.rs",
+    "src/wg/adopt/finding.rs",
     "src/wg/compile/refusal.rs",
 ];
 

@@ -103,7 +103,7 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 /// Whether an address is for use inside of networks: RFC 1918, RFC 6598, RFC 4193.
-fn is_private(address: IpAddr) -> bool {
+pub(super) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(a) => a.is_private() || (a.octets()[0] == 100 && a.octets()[1] & 0xc0 == 64),
         IpAddr::V6(address) => address.is_unique_local(),

@@ -26,13 +26,15 @@ pub(super) fn of(graph: &Graph<'_>, server: usize, node: usize, plan: &Plan) -> 
 
 fn guess(graph: &Graph<'_>, server: usize, node: usize, plan: &Plan) -> (Role, String) {
     let main = graph.main(node);
-    let is_lan = |prefix: &&Cidr| {
-        !prefix.is_host() && !meaning::is_internet(prefix) && !plan.prefixes().any(|own| prefix.covers(&own))
-    };
-    let behind: Vec<&Cidr> = prefixes::behind(graph, server, node).collect();
-    let lans: Vec<String> = behind.iter().copied().filter(is_lan).map(Cidr::to_string).collect();
     let sends_internet = graph.said_of(main).any(|(_, entry)| meaning::internet(&entry.allowed));
-    if !lans.is_empty() && !(sends_internet && lans.len() == behind.len()) {
+    // The internet without private networks is a long list of prefixes, none of which is a LAN.
+    let is_lan = |prefix: &&Cidr| {
+        let wide = !prefix.is_host() && !meaning::is_internet(prefix);
+        let inner = !sends_internet || prefixes::is_private(prefix.net().addr());
+        wide && inner && !plan.prefixes().any(|own| prefix.covers(&own))
+    };
+    let lans: Vec<String> = prefixes::behind(graph, server, node).filter(is_lan).map(Cidr::to_string).collect();
+    if !lans.is_empty() {
         return (Role::Router, format!("{} is behind it", lans.join(", ")));
     }
     if sends_internet {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Access, Endpoint, EndpointHost, Mtu, Network, Node, Port, PskPolicy, Role};
+use crate::wg::compile::is_dns_entry;
 
 use super::finding::Finding;
 use super::graph::{Entry, Graph};
@@ -94,8 +95,9 @@ pub(super) fn of_network(
     let mtus = views().filter_map(|(_, view)| view.tunnel.mtu).filter_map(|mtu| Mtu::try_from(mtu).ok());
     network.mtu = common(mtus).unwrap_or(network.mtu);
     let remotes = views().filter(|(node, _)| roles[*node] == Role::Remote);
-    let dns =
-        remotes.map(|(_, view)| view.tunnel.dns.clone()).filter(|dns| !dns.is_empty() && dns.iter().all(is_dns_entry));
+    let dns = remotes
+        .map(|(_, view)| view.tunnel.dns.clone())
+        .filter(|dns| !dns.is_empty() && dns.iter().all(|entry| is_dns_entry(entry)));
     if let Some(dns) = common(dns) {
         network.dns = dns;
     }
@@ -106,11 +108,6 @@ pub(super) fn of_network(
     if views().any(|(_, view)| view.tunnel.peers.iter().any(|peer| peer.preshared.is_some())) {
         network.psk = PskPolicy::Unique;
     }
-}
-
-/// Whether a compiler of networks would take it; see [`check`](crate::wg::compile::check).
-fn is_dns_entry(entry: &String) -> bool {
-    crate::wg::compile::is_dns_entry(entry)
 }
 
 /// Returns the keepalive that a node sends to most of its peers, when it isn't what the network makes of it.

@@ -8,11 +8,11 @@ use proptest::sample::Index;
 use super::super::View;
 use super::order::told;
 use super::{defaults, joined};
-use crate::model::{InterfaceId, PublicKey, Secrets, Topology};
-use crate::wg::InterfaceConfig;
+use crate::model::{Cidr, Endpoint, InterfaceAddr, InterfaceId, PublicKey, Role, Secrets, Topology};
 use crate::wg::compile::fixture::Fixture;
 use crate::wg::compile::{compile, properties};
 use crate::wg::config::{self, Document, Mode};
+use crate::wg::{InterfaceConfig, Tunnel, TunnelPeer};
 
 /// What an interface means, keys included and numbers left out.
 pub(super) fn meaning(topology: &Topology, secrets: &Secrets) -> BTreeMap<PublicKey, String> {
@@ -20,20 +20,41 @@ pub(super) fn meaning(topology: &Topology, secrets: &Secrets) -> BTreeMap<Public
     nodes.iter().flat_map(|node| &node.interfaces).map(|i| (i.public_key, of_interface(i, secrets))).collect()
 }
 
-fn of_interface(config: &InterfaceConfig, secrets: &Secrets) -> String {
-    let mut addresses = config.addresses.clone();
+/// The words for what an interface means. Two that mean the same have the same words.
+fn words(
+    mut addresses: Vec<InterfaceAddr>,
+    rest: impl std::fmt::Debug,
+    peers: impl Iterator<Item = (PublicKey, Vec<Cidr>, Option<Endpoint>, Option<u16>, Option<String>)>,
+) -> String {
     addresses.sort_unstable();
-    let mut peers: Vec<String> = config
-        .peers
-        .iter()
-        .map(|peer| {
-            let shared = secrets.preshared.get(&peer.link).map(|key| key.expose_base64().to_string());
-            format!("{} {:?} {:?} {:?} {shared:?}", peer.public_key, peer.allowed_ips, peer.endpoint, peer.keepalive)
-        })
-        .collect();
+    let mut peers: Vec<String> = peers.map(|peer| format!("{peer:?}")).collect();
     peers.sort_unstable();
+    format!("{addresses:?} {rest:?} {peers:#?}")
+}
+
+pub(super) fn of_interface(config: &InterfaceConfig, secrets: &Secrets) -> String {
     let InterfaceConfig { listen_port, mtu, dns, table, fwmark, save_config, .. } = config;
-    format!("{addresses:?} {listen_port:?} {mtu:?} {dns:?} {table} {fwmark:?} {save_config} {peers:#?}")
+    let rest = (listen_port, mtu.map(|mtu| mtu.get()), dns, table, fwmark, save_config);
+    let peers = config.peers.iter().map(|peer| {
+        let shared = secrets.preshared.get(&peer.link).map(|key| key.expose_base64().to_string());
+        (peer.public_key, peer.allowed_ips.clone(), peer.endpoint.clone(), peer.keepalive, shared)
+    });
+    words(config.addresses.clone(), rest, peers)
+}
+
+/// The same of what a file says. Of peers with the same prefix the last one has it.
+pub(super) fn of_tunnel(tunnel: &Tunnel) -> String {
+    let Tunnel { listen_port, mtu, dns, table, fwmark, save_config, .. } = tunnel;
+    let peers = tunnel.peers.iter().enumerate().map(|(at, peer)| {
+        let later = |prefix: &Cidr| tunnel.peers[at + 1..].iter().any(|other| other.allowed_ips.contains(prefix));
+        let mut allowed = peer.allowed_ips.clone();
+        allowed.retain(|prefix| !later(prefix));
+        allowed.sort_unstable();
+        allowed.dedup();
+        let shared = peer.preshared.as_ref().map(|key| key.expose_base64().to_string());
+        (peer.public_key, allowed, peer.endpoint.clone(), peer.keepalive, shared)
+    });
+    words(tunnel.addresses.clone(), (listen_port, *mtu, dns, table, fwmark, save_config), peers)
 }
 
 /// Returns the files of every node, the server's first.
@@ -111,4 +132,26 @@ fn every_interface_with_a_view_has_its_document_and_keeps_its_firewall() {
     assert_eq!(sorted, documents);
     assert_eq!(documents.len(), views.len());
     assert!(interfaces().all(|interface| interface.kept.as_ref().is_some_and(|kept| !kept.firewall)));
+}
+
+#[test]
+fn ten_thousand_peers_of_a_lone_server_are_joined() {
+    let mut tunnel = Tunnel {
+        private_key: Some(super::private("hub")),
+        addresses: vec!["10.66.0.1/16".parse().unwrap()],
+        listen_port: Some("51820".parse().unwrap()),
+        ..Tunnel::default()
+    };
+    for number in 2..10_002_u32 {
+        let mut bytes = [9; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        let mut peer = TunnelPeer::new(PublicKey::from_bytes(bytes));
+        peer.allowed_ips = vec![format!("10.66.{}.{}/32", number / 256, number % 256).parse().unwrap()];
+        tunnel.peers.push(peer);
+    }
+    let joined = joined(&[View::new("wg0.conf", tunnel)]);
+    let remotes: Vec<_> = joined.topology.with_role(Role::Remote).collect();
+    assert_eq!(remotes.len(), 10_000);
+    assert!(remotes.iter().all(|node| node.provisional && node.address4.is_some()));
+    assert!(joined.topology.nodes.iter().all(|node| node.main().kept.as_ref().is_none_or(|k| k.peers.is_empty())));
 }

@@ -7,9 +7,9 @@ use proptest::sample::{select, subsequence};
 
 use super::super::{Conflict, View, join};
 use super::order::told;
+use super::properties::{meaning, of_tunnel};
 use super::{defaults, private, public};
 use crate::model::{Cidr, InterfaceAddr, Table};
-use crate::wg::compile::compile;
 use crate::wg::{Hook, Phase, Tunnel, TunnelPeer};
 
 const NAMES: [&str; 6] = ["ant", "bee", "cat", "dog", "eel", "fox"];
@@ -137,6 +137,9 @@ fn tunnel(at: usize, wild: &Wild) -> Tunnel {
         peer.endpoint = says.endpoint.map(|text| text.parse().unwrap());
         peer.keepalive = says.keepalive.filter(|seconds| *seconds > 0);
         peer.name = says.name.map(str::to_owned);
+        // The two ends agree.
+        let shared = format!("{} {}", at.min(other), at.max(other));
+        peer.preshared = (at + other).is_multiple_of(3).then(|| private(&shared).expose_base64().parse().unwrap());
         peer
     };
     let known = wild.about.iter().enumerate().filter(|(other, says)| *other != at && says.known);
@@ -166,7 +169,11 @@ proptest! {
         let mut views = views(&wild);
         match join(&views, &defaults()) {
             Ok(joined) => {
-                prop_assert!(compile(&joined.topology).is_ok());
+                let compiled = meaning(&joined.topology, &joined.secrets);
+                for view in &views {
+                    let key = view.tunnel.private_key.as_ref().unwrap().public();
+                    prop_assert_eq!(&compiled[&key], &of_tunnel(&view.tunnel), "{}", view.source);
+                }
                 let before = told(&joined, &views);
                 views.reverse();
                 prop_assert_eq!(before, told(&join(&views, &defaults()).unwrap(), &views));
