@@ -3,7 +3,7 @@
 use super::output::{paint, paint_code, style};
 use super::plan::{Looked, look, render};
 use super::progress::Line;
-use super::{Context, Exit};
+use super::{Context, Exit, width};
 use crate::ops::Error;
 use crate::ops::deploy::report::PlanReport;
 use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy};
@@ -72,21 +72,29 @@ struct Report<'a> {
 fn table(outcomes: &[HostOutcome], steps: bool) -> String {
     let width = outcomes.iter().map(|o| o.host.as_str().len()).max().unwrap_or(0);
     let mut text = String::new();
-    for outcome in outcomes {
-        let (state, why, hint) = words(&outcome.outcome);
+    let states: Vec<_> = outcomes.iter().map(|outcome| words(&outcome.outcome)).collect();
+    let most = outcomes.iter().map(|outcome| outcome.changes).max().unwrap_or(0);
+    let counts = if most == 0 { 0 } else { most.to_string().len() + " changes".len() };
+    let room = states.iter().map(|(state, ..)| width::of(state)).max().unwrap_or(0);
+    for (outcome, (state, why, hint)) in outcomes.iter().zip(states) {
+        let blanks = room - width::of(&state);
         let name = paint(style::STRONG, format_args!("{:width$}", outcome.host));
         let count = match outcome.changes {
             0 => String::new(),
-            1 => "  1 change".to_owned(),
-            n => format!("  {n} changes"),
+            1 => "1 change".to_owned(),
+            n => format!("{n} changes"),
         };
+        let count = if counts == 0 { String::new() } else { format!("  {:blanks$}{count:counts$}", "") };
         let seconds = paint(style::DIM, format_args!("{:.1} s", outcome.seconds));
         text.push_str(&format!("{name}  {state}{count}  {seconds}\n"));
         for line in why.iter().flat_map(|why| why.lines()) {
-            text.push_str(&format!("{:width$}  {line}\n", ""));
+            text.push_str(&width::hang(&format!("{:width$}  {line}", ""), &format!("{:width$}    ", "")));
+            text.push('\n');
         }
         if let Some(hint) = hint {
-            text.push_str(&format!("{:width$}  {} {}\n", "", paint(style::CODE.bold(), "hint:"), paint_code(&hint)));
+            let line = format!("{:width$}  {} {}", "", paint(style::CODE.bold(), "hint:"), paint_code(&hint));
+            text.push_str(&width::hang(&line, &format!("{:width$}    ", "")));
+            text.push('\n');
         }
         if steps {
             for step in &outcome.steps {

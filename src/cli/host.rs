@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::output::{Cell, Output, Table, paint, paint_code, style};
 use super::{Context, Exit};
-use crate::fleet::RealFleet;
+use crate::fleet::{RealFleet, System};
 use crate::model::{Become, Host, HostAddress, Name};
 use crate::ops::Error;
 use crate::ops::host::{self as ops, Checked, HostView, Outcome};
@@ -181,15 +181,20 @@ fn check(names: &[String], parallel: Option<usize>, context: &Context) -> Result
     let fleet = RealFleet::new()?;
     let parallel = parallel.unwrap_or(context.settings.parallel);
     let checked = ops::check(&topology, &fleet, &context.clock, names, parallel)?;
-    context.out.show(&serde_json::json!({ "hosts": checked }), |_| checked.iter().map(verdict).collect())?;
+    context.out.show(&serde_json::json!({ "hosts": checked }), |_| {
+        let width = checked.iter().map(|host| host.host.as_str().len()).max().unwrap_or(0);
+        checked.iter().map(|host| verdict(host, width)).collect()
+    })?;
     Ok(if checked.iter().all(|host| host.ready) { Exit::Done } else { Exit::SomeHosts })
 }
 
-fn verdict(checked: &Checked) -> String {
+fn verdict(checked: &Checked, width: usize) -> String {
     let (mark, colour) = if checked.ready { ("✓", style::GOOD) } else { ("✗", style::BAD) };
-    let system = checked.system.as_ref().map(|s| format!("{}, Linux {}", s.os, s.kernel)).unwrap_or_default();
-    let mut text =
-        format!("{} {}  {}\n", paint(colour, mark), paint(style::STRONG, &checked.host), paint(style::DIM, system));
+    let blanks = width - checked.host.as_str().len() + 2;
+    let describe = |s: &System| paint(style::DIM, format_args!("{:blanks$}{}, Linux {}", "", s.os, s.kernel));
+    let system = checked.system.as_ref().map(describe);
+    let (mark, name) = (paint(colour, mark), paint(style::STRONG, &checked.host));
+    let mut text = format!("{mark} {name}{}\n", system.unwrap_or_default());
     if let Some(problem) = &checked.problem {
         text.push_str(&format!("    {problem}\n"));
     }

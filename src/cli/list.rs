@@ -40,33 +40,74 @@ fn render(nodes: &[NodeView], role: Option<Role>) -> String {
     if nodes.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["NAME", "ROLE", "STATE", "ADDRESS", "ENDPOINT", "HOST", "ACCESS", "EXIT", "LANS"]);
-    for node in nodes {
-        let (state, look) = state(node);
-        let name = if node.enabled { style::STRONG } else { style::DIM };
-        let text = |text: String| Cell::new(text, if node.enabled { style::PLAIN } else { style::DIM });
-        table.row([
-            Cell::new(&node.name, name),
-            text(node.role.to_string()),
-            Cell::new(state, look),
-            text(node.addresses().join(" ")),
-            text(node.endpoint.as_ref().map(ToString::to_string).unwrap_or_default()),
-            text(node.host.as_ref().map(ToString::to_string).unwrap_or_default()),
-            text(if node.role == Role::Remote || node.access != Access::Full {
-                hyphenated(node.access)
-            } else {
-                String::new()
-            }),
-            text(node.exit.as_ref().map(ToString::to_string).unwrap_or_default()),
-            text(lans(node)),
-        ]);
-    }
+    let wide = wide(nodes);
+    let table = if wide.fits() { wide } else { narrow(nodes) };
     let mut text = table.render();
     if role.is_none() {
         text.push_str(&paint(style::DIM, summary(nodes)));
         text.push('\n');
     }
     text
+}
+
+/// A column for everything.
+fn wide(nodes: &[NodeView]) -> Table {
+    let mut table = Table::new(&["NAME", "ROLE", "STATE", "ADDRESS", "ENDPOINT", "HOST", "ACCESS", "EXIT", "LANS"]);
+    for node in nodes {
+        let (state, look) = state(node);
+        let text = |text: String| Cell::new(text, look_of(node));
+        table.row([
+            name(node),
+            text(node.role.to_string()),
+            Cell::new(state, look),
+            text(node.addresses().join(" ")),
+            text(node.endpoint.as_ref().map(ToString::to_string).unwrap_or_default()),
+            text(node.host.as_ref().map(ToString::to_string).unwrap_or_default()),
+            text(access(node)),
+            text(node.exit.as_ref().map(ToString::to_string).unwrap_or_default()),
+            text(lans(node)),
+        ]);
+    }
+    table
+}
+
+/// For a narrow terminal: what not every node has shares a column.
+fn narrow(nodes: &[NodeView]) -> Table {
+    let mut table = Table::new(&["NAME", "ROLE", "ADDRESS", "ACCESS", "MORE"]);
+    for node in nodes {
+        let (state, _) = state(node);
+        let mut more = Vec::new();
+        more.extend((state != "enabled").then(|| state.to_owned()));
+        more.extend(node.endpoint.as_ref().map(|endpoint| format!("at {endpoint}")));
+        more.extend(node.host.as_ref().map(|host| format!("host {host}")));
+        more.extend(node.exit.as_ref().map(|exit| format!("exit {exit}")));
+        if !node.lans.is_empty() {
+            more.push(format!("LAN {}", lans(node)));
+        }
+        let text = |text: String| Cell::new(text, look_of(node));
+        table.row([
+            name(node),
+            text(node.role.to_string()),
+            text(node.addresses().join(" ")),
+            text(access(node)),
+            text(more.join(" · ")),
+        ]);
+    }
+    table
+}
+
+fn name(node: &NodeView) -> Cell {
+    Cell::new(&node.name, if node.enabled { style::STRONG } else { style::DIM })
+}
+
+fn look_of(node: &NodeView) -> anstyle::Style {
+    if node.enabled { style::PLAIN } else { style::DIM }
+}
+
+/// The access of whoever it makes a difference to.
+fn access(node: &NodeView) -> String {
+    let tells = node.role == Role::Remote || node.access != Access::Full;
+    if tells { hyphenated(node.access) } else { String::new() }
 }
 
 /// Returns the state of a node in a word, and its colour.

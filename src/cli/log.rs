@@ -2,7 +2,7 @@
 
 use super::output::{paint, style};
 use super::status::duration;
-use super::{Context, Exit};
+use super::{Context, Exit, width};
 use crate::db::{Command, CommandStep};
 use crate::model::{CommandState, Name};
 use crate::ops::Error;
@@ -77,7 +77,9 @@ fn entry(command: &Command, now: chrono::DateTime<chrono::Utc>, verbose: bool) -
         if verbose {
             let command = step.command.iter().map(|command| format!("$ {command}"));
             for more in command.chain(step.output.lines().map(str::to_owned)) {
-                text.push_str(&format!("{:INDENT$}  {}\n", "", paint(style::DIM, more)));
+                let line = format!("{:INDENT$}  {}", "", paint(style::DIM, more));
+                text.push_str(&width::hang(&line, &format!("{:INDENT$}    ", "")));
+                text.push('\n');
             }
         }
     }
@@ -98,7 +100,7 @@ fn line(step: &CommandStep) -> String {
     if let Some(said) = said {
         text.push_str(&format!("  {said}"));
     }
-    text + "\n"
+    width::hang(&text, &format!("{:INDENT$}  ", "")) + "\n"
 }
 
 /// Steps that took less time than this are shown without it, in milliseconds.

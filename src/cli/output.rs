@@ -6,6 +6,8 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::width;
+
 use crate::ops::Error;
 
 /// Colours by meaning. Calm ones: a colour says something, decoration has none.
@@ -183,31 +185,72 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Returns the table as text. A column that is empty in every row is left out.
+    /// Returns the table as text. A column that is empty in every row is left out. On a terminal that is too narrow,
+    /// fields go on below themselves.
     pub fn render(&self) -> String {
-        let filled: Vec<bool> = (0..self.header.len())
-            .map(|at| self.rows.is_empty() || self.rows.iter().any(|row| !row[at].text.is_empty()))
-            .collect();
-        let width = |at: usize| {
-            let cells = self.rows.iter().map(|row| row[at].text.width());
-            cells.chain([self.header[at].width()]).max().unwrap_or(0)
+        self.render_in(width::of_terminal())
+    }
+
+    /// Whether every row fits on one line of the terminal.
+    pub fn fits(&self) -> bool {
+        width::of_terminal().is_none_or(|room| self.widths().iter().sum::<usize>() + self.gaps() <= room)
+    }
+
+    /// Blanks between columns.
+    fn gaps(&self) -> usize {
+        GAP * self.widths().iter().filter(|width| **width > 0).count().saturating_sub(1)
+    }
+
+    /// The width that each column asks for; 0 for one that is left out.
+    fn widths(&self) -> Vec<usize> {
+        let of = |at: usize| {
+            let cells = self.rows.iter().map(|row| row[at].text.width()).max().unwrap_or(0);
+            if cells == 0 && !self.rows.is_empty() { 0 } else { cells.max(self.header[at].width()) }
         };
-        let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
+        (0..self.header.len()).map(of).collect()
+    }
+
+    fn render_in(&self, room: Option<usize>) -> String {
+        let mut widths = self.widths();
+        if let Some(room) = room {
+            narrow(&mut widths, room.saturating_sub(self.gaps()), &self.header);
+        }
         let header: Vec<Cell> = self.header.iter().map(|title| Cell::new(title, style::DIM)).collect();
         let mut text = String::new();
         for row in std::iter::once(&header).chain(&self.rows) {
-            let mut blanks = 0;
-            for (at, cell) in row.iter().enumerate().filter(|(at, _)| filled[*at]) {
-                if !cell.text.is_empty() {
-                    text.push_str(&" ".repeat(blanks));
-                    text.push_str(&paint(cell.style, &cell.text));
-                    blanks = 0;
+            let wrap = |cell: &Cell, width: usize| if width == 0 { Vec::new() } else { width::wrap(&cell.text, width) };
+            let cells: Vec<Vec<String>> = row.iter().zip(&widths).map(|(cell, width)| wrap(cell, *width)).collect();
+            let lines = cells.iter().map(Vec::len).max().unwrap_or(1);
+            for line in 0..lines {
+                let mut blanks = 0;
+                for (at, cell) in row.iter().enumerate().filter(|(at, _)| widths[*at] > 0) {
+                    let part = cells[at].get(line).map_or("", String::as_str);
+                    if !part.is_empty() {
+                        text.push_str(&" ".repeat(blanks));
+                        text.push_str(&paint(cell.style, part));
+                        blanks = 0;
+                    }
+                    blanks += widths[at] - part.width() + GAP;
                 }
-                blanks += widths[at] - cell.text.width() + 2;
+                text.push('\n');
             }
-            text.push('\n');
         }
         text
+    }
+}
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// Takes from the widest columns until all fit, or nothing more can be taken.
+fn narrow(widths: &mut [usize], room: usize, header: &[&str]) {
+    /// What a column keeps at least, if it has as much.
+    const LEAST: usize = 8;
+    while widths.iter().sum::<usize>() > room {
+        let shrinks = |(at, width): &(usize, &usize)| **width > LEAST.max(header[*at].width());
+        let widest = widths.iter().enumerate().filter(shrinks).max_by_key(|(at, width)| (**width, *at));
+        let Some((at, _)) = widest else { return };
+        widths[at] -= 1;
     }
 }
 
@@ -263,6 +306,22 @@ mod tests {
         hub          10.66.0.1   x
         zürich-büro  10.66.0.20
         ");
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_goes_on_below_itself() {
+        let mut table = Table::new(&["NAME", "ADDRESS", "LANS"]);
+        table.row(["hub".into(), "10.66.0.1 fd66::1".into(), "".into()]);
+        table.row(["a-very-long-name-it-is".into(), "10.66.0.2".into(), "192.168.1.0/24 (office), 10.0.0.0/8".into()]);
+        insta::assert_snapshot!(plain(&table.render_in(Some(48))), @r"
+        NAME             ADDRESS          LANS
+        hub              10.66.0.1
+                         fd66::1
+        a-very-long-nam  10.66.0.2        192.168.1.0/24
+        e-it-is                           (office),
+                                          10.0.0.0/8
+        ");
+        assert!(table.render_in(Some(10)).lines().count() > 3, "what can't fit is still shown");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::output::{paint, paint_code, style};
 use super::progress::Line;
-use super::{Context, Exit};
+use super::{Context, Exit, width};
 use crate::db::Store;
 use crate::fleet::RealFleet;
 use crate::model::{Name, Severity};
@@ -94,16 +94,21 @@ fn host_lines(host: &HostReport, (width, addresses): (usize, usize), all: bool, 
         (None, 1) => paint(style::WARN, "1 change"),
         (None, n) => paint(style::WARN, format_args!("{n} changes")),
     };
-    text.push_str(&format!("{name}  {address}  {state}\n"));
+    text.push_str(&width::hang(&format!("{name}  {address}  {state}"), &format!("{:width$}    ", "")));
+    text.push('\n');
     if let Some(hint) = &host.hint {
-        text.push_str(&format!("{:width$}  {} {}\n", "", paint(style::CODE.bold(), "hint:"), paint_code(hint)));
+        let line = format!("{:width$}  {} {}", "", paint(style::CODE.bold(), "hint:"), paint_code(hint));
+        text.push_str(&width::hang(&line, &format!("{:width$}    ", "")));
+        text.push('\n');
     }
     for interrupted in &host.interrupted {
         text.push_str(&format!("{:width$}  {}\n", "", paint(style::WARN, interrupted)));
     }
     let shown = if all { host.changes.len() } else { SHOWN };
     for change in host.changes.iter().take(shown) {
-        text.push_str(&format!("{:width$}  {}\n", "", change_line(change)));
+        let line = format!("{:width$}  {}", "", change_line(change));
+        text.push_str(&width::hang(&line, &format!("{:width$}           ", "")));
+        text.push('\n');
     }
     if host.changes.len() > shown {
         text.push_str(&format!("{:width$}  … and {} more (-v shows them)\n", "", host.changes.len() - shown));

@@ -2,7 +2,7 @@
 
 use super::list::{hyphenated, lans, state};
 use super::output::{paint, style};
-use super::{Context, Exit};
+use super::{Context, Exit, width};
 use crate::model::{Access, Name, Role};
 use crate::ops::Error;
 use crate::ops::network::view::{NodeView, TopologyView};
@@ -45,12 +45,16 @@ fn branch(nodes: &[&NodeView], view: &TopologyView, indent: &str, text: &mut Str
     for (at, node) in nodes.iter().enumerate() {
         let last = at + 1 == nodes.len();
         let (fork, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        text.push_str(&paint(style::DIM, format!("{indent}{fork}")));
-        text.push_str(&line(node));
+        let own = format!("{}{}", paint(style::DIM, format!("{indent}{fork}")), line(node));
+        let children = match node.role {
+            Role::Server | Role::Exit => children(view, Some(node)),
+            Role::Router | Role::Remote => Vec::new(),
+        };
+        // What doesn't fit goes on below the name, beside the line that leads to the next node.
+        let stem = if children.is_empty() { "    " } else { "│   " };
+        text.push_str(&width::hang(&own, &paint(style::DIM, format!("{indent}{below}{stem}"))));
         text.push('\n');
-        if matches!(node.role, Role::Server | Role::Exit) {
-            branch(&children(view, Some(node)), view, &format!("{indent}{below}"), text);
-        }
+        branch(&children, view, &format!("{indent}{below}"), text);
     }
 }
 

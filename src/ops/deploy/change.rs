@@ -144,7 +144,7 @@ impl Kind {
             Self::Endpoint => "endpoint",
             Self::Firewall => "firewall",
             Self::File | Self::FileExtra => "file",
-            Self::Boot => "boot",
+            Self::Boot => "start",
         }
     }
 }

@@ -85,7 +85,7 @@ impl Context<'_> {
         }
         if interface.run == Run::Boot && !self.observed.boot.contains(&interface.name) {
             let mut boot = change(name, Kind::Boot, "", cause(self.before.is_some()));
-            boot.after = Some("starts at boot".to_owned());
+            boot.after = Some("at boot".to_owned());
             changes.push(boot);
         }
     }
@@ -289,7 +289,7 @@ fn removed(interface: &InterfaceConfig, observed: &Observed, changes: &mut Vec<C
     }
     if observed.boot.contains(&interface.name) {
         let boot = change(name, Kind::Boot, "", Cause::Pending);
-        changes.push(Change { before: Some("starts at boot".to_owned()), ..boot });
+        changes.push(Change { before: Some("at boot".to_owned()), ..boot });
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn of_commit(work: &Steps) -> Vec<LoggedStep> {
     }
     let mut finish = Vec::new();
     for (words, names) in [
-        ("put into its place: ", &work.keep),
+        ("put into place: ", &work.keep),
         ("remove: ", &work.remove),
         ("start at boot: ", &work.enable),
         ("no longer start at boot: ", &work.disable),

@@ -182,7 +182,7 @@ fn each_change_by_hand_is_found_once_and_called_drift() {
             good.replace("table inet wgf_wg0 { }", "table inet wgf_wg0 { chain x { } }"),
             "drift wg0 ~ firewall table wgf_wg0 other rules -> the model's rules",
         ),
-        (good.replace("@x boot wg0", "@x nothing"), "drift wg0 + boot starts at boot"),
+        (good.replace("@x boot wg0", "@x nothing"), "drift wg0 + start at boot"),
         (good.replace("@x file wg0.conf 600", "@x file wg0.conf 644"), "drift - ~ file wg0.conf mode 644 -> mode 600"),
         (
             good.replace("MTU = 1420\nPreUp", "MTU = 1420\n# mine\nPreUp"),
@@ -291,7 +291,7 @@ fn an_interface_that_left_the_model_is_taken_down_with_its_files_and_rules() {
     let found = changes(&after, Some(&before.deployed()), &seen);
     for expected in [
         "pending wgx2 - interface 10.66.0.1/32, fd00:66::1/128 with 1 peer",
-        "pending wgx2 - boot starts at boot",
+        "pending wgx2 - start at boot",
         "pending - - file wgx2.conf kept",
     ] {
         assert!(found.iter().any(|line| line == expected), "{expected} is missing in {found:#?}");

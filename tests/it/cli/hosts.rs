@@ -72,6 +72,64 @@ fn a_host_that_cannot_be_reached_is_reported_and_ends_with_4() {
     assert!(text.contains("✗ gone") && text.contains("can't be reached") && text.ends_with("[exit 4]\n"), "{text}");
 }
 
+/// Puts a program of this name and these lines of shell before all others of the machine.
+fn with_program(env: &TestEnv, name: &str, lines: &str, arguments: &[&str]) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = env.path().join("bin");
+    std::fs::create_dir_all(&directory).unwrap();
+    let program = directory.join(name);
+    std::fs::write(&program, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    env.transcript(env.command(arguments).env("PATH", path))
+}
+
+#[test]
+fn a_host_whose_key_is_not_known_or_another_is_never_talked_to() {
+    let env = TestEnv::with_network();
+    env.ok(&["host", "add", "far", "root@192.0.2.1"]);
+    let before = env.model();
+    // What ssh writes, into the file that -E names, in the place of a connection.
+    let ssh = |said: &str| {
+        let lines = format!(
+            "while [ $# -gt 0 ]; do [ \"$1\" != -E ] || log=$2; shift; done\necho '{said}' >\"$log\"\nexit 255"
+        );
+        with_program(&env, "ssh", &lines, &["host", "check"])
+    };
+    assert_snapshot!(ssh("No ED25519 host key is known for 192.0.2.1 and you have requested strict checking."), @"
+    ✗ far
+        host `far` is unknown to ssh: its key is not in known_hosts
+        hint: connect once with `ssh root@192.0.2.1`, compare the fingerprint it shows with the host's own, and accept it
+    [exit 4]
+    ");
+    assert_snapshot!(ssh("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @"), @"
+    ✗ far
+        host `far` has another key than the one in known_hosts: somebody may be in between, or it was set up anew
+        hint: find out why before anything else; if the host was set up anew, remove the old key with `ssh-keygen -R HOST`
+    [exit 4]
+    ");
+    assert_snapshot!(ssh("root@192.0.2.1: Permission denied (publickey)."), @"
+    ✗ far
+        host `far` refuses the login: root@192.0.2.1: Permission denied (publickey).
+        hint: passwords are never asked for: install your public key there with `ssh-copy-id`, or name another key or user with `wg-friend host set far ...`
+    [exit 4]
+    ");
+    assert_eq!(env.model(), before);
+}
+
+#[test]
+fn a_sudo_that_asks_for_a_password_is_named_with_the_remedy() {
+    let env = TestEnv::with_network();
+    env.ok(&["host", "add", "here", "local", "--become", "sudo"]);
+    let sudo = "echo 'sudo: a password is required' >&2\nexit 1";
+    assert_snapshot!(with_program(&env, "sudo", sudo, &["host", "check"]), @"
+    ✗ here
+        on host `here` the login can't become root: sudo: a password is required
+        hint: log in as root, or allow it without a password: `echo 'USER ALL=(root) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/wg-friend`
+    [exit 4]
+    ");
+}
+
 #[test]
 fn wrong_hosts_are_refused() {
     let env = TestEnv::with_nodes();

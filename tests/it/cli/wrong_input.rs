@@ -141,9 +141,9 @@ fn what_contradicts_the_network_names_both_sides() {
     error: `hub` and `second` are both servers: a network has one, so disable or remove the other
     [exit 1]
     ");
-    assert_snapshot!(env.refused(&["add", "remote", "x", "--exit", "hub"]), @"
+    assert_snapshot!(env.refused(&["add", "remote", "x", "--exit", "branch"]), @"
     --- stderr ---
-    error: `hub` is a server, not an exit
+    error: `branch` is a router, not an exit or the server
     [exit 1]
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--access", "exit-only"]), @"
