@@ -88,13 +88,22 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     let request = request(&args, store.as_ref(), context)?;
     let prepared = prepare(store.as_ref(), request, crate::ops::clock::Clock::now(&context.clock))?;
     let review = prepared.review();
+    let all = context.out.verbosity() > 0;
     if context.dry_run {
-        context.out.show(&Report { review: &review, saved: None, recovery_key: None }, |r| render(r.review))?;
+        context.out.show(&Report { review: &review, saved: None, recovery_key: None }, |r| render(r.review, all))?;
         context.out.note(paint(style::WARN, "dry run: nothing was changed"));
         return Ok(Exit::Done);
     }
     if !context.out.is_json() {
-        context.out.text(&render(&review))?;
+        context.out.text(&render(&review, all))?;
+    }
+    if review.is_empty() {
+        let saved = Saved::default();
+        let report = Report { review: &review, saved: Some(&saved), recovery_key: None };
+        if context.out.is_json() {
+            context.out.show(&report, |_| String::new())?;
+        }
+        return Ok(ending(&review));
     }
     let question = if store.is_some() { "Import this?" } else { "Make this network?" };
     context.confirm(question)?;
@@ -134,7 +143,12 @@ fn carry_out(
         }
         context.out.note(outcome(&saved).trim_end());
     }
-    Ok(Exit::Done)
+    Ok(ending(review))
+}
+
+/// What could be read is imported; that some of it couldn't shows in the exit code.
+fn ending(review: &Review) -> Exit {
+    if review.refused.is_empty() { Exit::Done } else { Exit::Incomplete }
 }
 
 fn request(args: &Args, store: Option<&Store>, context: &Context) -> Result<Request, Error> {
@@ -208,44 +222,17 @@ fn formats(context: &Context) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn render(review: &Review) -> String {
+fn render(review: &Review, all: bool) -> String {
     let prefixes: Vec<String> = review.prefixes.iter().map(ToString::to_string).collect();
     let kind = if review.new { "a new network" } else { "the network" };
     let mut text = format!("{kind} {}  {}\n\n", paint(style::STRONG, &review.network), prefixes.join("  "));
-    let mut table = Table::new(&["", "NAME", "ROLE", "ADDRESS", "LANS", "ENDPOINT", "ACCESS", "FROM", "TAKEN FOR IT BECAUSE"]);
-    for node in review.nodes.iter().filter(|node| node.state != State::Known) {
-        let (mark, look) = match node.state {
-            State::New => ("+", style::GOOD),
-            State::Provisional => ("?", style::WARN),
-            State::Updated | State::Known => ("~", style::WARN),
-        };
-        let joined = |list: &[crate::model::Cidr]| {
-            list.iter().map(|cidr| cidr.to_string().replace("/32", "").replace("/128", "")).collect::<Vec<_>>().join(" ")
-        };
-        let access = match (&node.exit, node.role) {
-            (_, role) if role != Role::Remote => String::new(),
-            (Some(exit), _) => format!("{}, internet by {exit}", list::hyphenated(node.access)),
-            (None, _) => list::hyphenated(node.access),
-        };
-        let lans: Vec<String> = node.lans.iter().map(ToString::to_string).collect();
-        table.row([
-            Cell::new(mark, look),
-            Cell::new(&node.name, style::STRONG),
-            Cell::new(node.role, style::PLAIN),
-            Cell::new(joined(&node.addresses), style::PLAIN),
-            Cell::new(lans.join(" "), style::PLAIN),
-            Cell::new(node.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(), style::PLAIN),
-            Cell::new(access, style::PLAIN),
-            Cell::new(node.source.as_deref().unwrap_or("its peers only"), style::DIM),
-            Cell::new(&node.because, style::DIM),
-        ]);
-    }
-    if table.is_empty() {
+    if review.is_empty() {
         text.push_str("nothing about it is new\n");
     } else {
-        text.push_str(&table.render());
+        text.push_str(&nodes(review));
         text.push_str(&legend(review));
     }
+    section(&mut text, "taken for it because", &reasons(review, all));
     let told: Vec<String> = review.findings.iter().map(|told| format!("{} {}", mark(told.severity), told.text)).collect();
     section(&mut text, "what to know about it", &told);
     let remarks: Vec<String> = review.remarks.iter().map(|r| with_source(&r.about, &r.text)).collect();
@@ -254,6 +241,46 @@ fn render(review: &Review) -> String {
     section(&mut text, &paint(style::BAD, "not imported"), &refused);
     text.push('\n');
     text
+}
+
+fn nodes(review: &Review) -> String {
+    let mut table = Table::new(&["", "NAME", "ROLE", "ADDRESS", "ENDPOINT", "LANS", "ACCESS", "EXIT", "FROM"]);
+    for node in review.nodes.iter().filter(|node| node.state != State::Known) {
+        let (mark, look) = match node.state {
+            State::New => ("+", style::GOOD),
+            State::Provisional => ("?", style::WARN),
+            State::Updated | State::Known => ("~", style::WARN),
+        };
+        let addresses: Vec<String> = node.addresses.iter().map(|cidr| cidr.net().addr().to_string()).collect();
+        let lans: Vec<String> = node.lans.iter().map(ToString::to_string).collect();
+        let access = if node.role == Role::Remote { list::hyphenated(node.access) } else { String::new() };
+        let text = |text: String| Cell::new(text, style::PLAIN);
+        table.row([
+            Cell::new(mark, look),
+            Cell::new(&node.name, style::STRONG),
+            text(node.role.to_string()),
+            text(addresses.join(" ")),
+            text(node.endpoint.as_ref().map(ToString::to_string).unwrap_or_default()),
+            text(lans.join(" ")),
+            text(access),
+            text(node.exit.as_ref().map(ToString::to_string).unwrap_or_default()),
+            Cell::new(node.source.as_deref().map_or("its peers only", last_part), style::DIM),
+        ]);
+    }
+    table.render()
+}
+
+/// Why nodes are taken for what they are: of those that weren't told what they are, and of remotes only when asked for.
+fn reasons(review: &Review, all: bool) -> Vec<String> {
+    let new = review.nodes.iter().filter(|node| node.state != State::Known && !node.because.is_empty());
+    let shown: Vec<_> = new.filter(|node| all || node.role != Role::Remote).collect();
+    let width = shown.iter().map(|node| node.name.as_str().len()).max().unwrap_or(0);
+    shown.iter().map(|node| format!("{:width$}  {}: {}", node.name, node.role, node.because)).collect()
+}
+
+/// Returns the file's name of a path; the path itself is in `--json` and in what is said about the file.
+fn last_part(source: &str) -> &str {
+    source.rsplit('/').next().unwrap_or(source)
 }
 
 /// A text that names its source anyway isn't told it twice.

@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[arg(value_name = "NAME")]
     node: String,
     /// Why; is kept with the old key
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", default_value = "rotated by hand", hide_default_value = true)]
     reason: String,
     /// The new public key, for a device that makes its keys itself
     #[arg(long, value_name = "KEY")]

@@ -3,7 +3,7 @@
 use super::list::{custody, hyphenated, lans, state};
 use super::output::{Cell, Fields, Table, paint, style};
 use super::{Context, Exit};
-use crate::model::{KeyState, Role};
+use crate::model::{KeyState, Name, Provenance, Role};
 use crate::ops::Error;
 use crate::ops::network::view::{self, NodeDetails};
 
@@ -52,16 +52,29 @@ fn render(details: &NodeDetails) -> String {
             "access",
             if matches!(node.role, Role::Remote | Role::Router) { hyphenated(node.access) } else { String::new() },
         )
+        .add("enforced", Cell::new(details.not_enforced_by.as_ref().map(own_rules).unwrap_or_default(), style::WARN))
         .add("exit", text(node.exit.as_ref().map(ToString::to_string)))
         .add("MTU", text(node.mtu.map(|m| m.to_string())))
         .add("keepalive", text(node.keepalive.map(|k| format!("{k} s"))))
         .add("DNS", text(node.dns.as_ref().map(|dns| dns.join(", "))))
         .add("private key", custody(node.custody))
+        .add("keeps", text(details.kept.clone()))
+        .add("known from", details.sources.iter().map(source).collect::<Vec<_>>().join("\n"))
         .add("added", format!("{} ({})", node.created.format("%Y-%m-%d %H:%M UTC"), node.origin))
         .add("notes", node.notes.clone());
     let sections = [fields.render(), interfaces(details), reaches(details), links(details), keys(details)];
     let filled: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
     filled.join("\n")
+}
+
+fn own_rules(server: &Name) -> String {
+    format!("no: {server} keeps rules of its own (`wg-friend hooks adopt {server}`)")
+}
+
+fn source(from: &Provenance) -> String {
+    let lines = from.lines.map(|(first, last)| format!(", lines {first}-{last}")).unwrap_or_default();
+    let (digest, day) = (&from.sha256[..from.sha256.len().min(12)], from.time.format("%Y-%m-%d"));
+    format!("{}{lines} ({}, {} bytes, sha256 {digest}…, {day})", from.source, from.format, from.size)
 }
 
 fn interfaces(details: &NodeDetails) -> String {

@@ -8,6 +8,14 @@ use super::change::Change;
 /// What is wrong with one host, or with what the model wants of it.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
+    /// A file that wg-quick(8) would overwrite when its interface goes down.
+    #[error("`{interface}` on host `{host}` has SaveConfig = true: wg-quick would overwrite what is deployed")]
+    SaveConfig {
+        /// Which host.
+        host: Name,
+        /// Its interface.
+        interface: InterfaceName,
+    },
     /// It can't be reached or doesn't answer.
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
@@ -86,11 +94,14 @@ impl HostError {
                 packages.dedup();
                 Some(format!("install there: {} (Debian's names)", packages.join(" ")))
             }
+            Self::SaveConfig { .. } => {
+                Some("`wg-friend set NODE save-config=off` takes that line's meaning out of the file".to_owned())
+            }
             Self::NoResolver { .. } => Some(
                 "install openresolv or systemd-resolved there, or leave its DNS alone with `wg-friend set NODE dns=none`".to_owned(),
             ),
             Self::Taken { interface, .. } => Some(format!(
-                "call ours differently with `wg-friend set NODE interface=NAME`, or, if it is not needed any more, take it down there and remove /etc/wireguard/{interface}.conf"
+                "adopt it with `wg-friend import --host HOST`, or call ours differently with `wg-friend set NODE interface=NAME`, or, if it is not needed any more, take it down there and remove /etc/wireguard/{interface}.conf"
             )),
             Self::KeyElsewhere { node } => Some(format!("give it a key that is held with `wg-friend rotate {node}`")),
             Self::Busy { seconds, .. } => {

@@ -160,6 +160,10 @@ impl Run<'_> {
             Ok(seen) => seen,
             Err(error) => return Ok(done(failed(&error), Vec::new())),
         };
+        if let Some(interface) = desired.interfaces.iter().find(|interface| interface.save_config) {
+            let error = HostError::SaveConfig { host: name.clone(), interface: interface.name.clone() };
+            return Ok(done(failed(&error), Vec::new()));
+        }
         let deployed = deployed.as_ref();
         let work = steps(&changes, &desired, self.secrets, deployed, &observed);
         let did: Vec<String> = work.steps.iter().map(|step| step.what.clone()).collect();

@@ -125,10 +125,13 @@ pub(super) fn conflicts(conflicts: Vec<Conflict>) -> Error {
     }
 }
 
-/// Names a new network after its interface.
+/// Names a new network after its interface where that has a name of the usual kind: files of devices are often called
+/// after the devices.
 fn name_of(views: &[View]) -> Name {
-    let interface = views.iter().filter_map(|view| view.interface.as_ref()).find_map(|name| name.as_str().parse().ok());
-    interface.unwrap_or_else(|| "home".parse().expect("it is a name"))
+    let usual = |name: &&str| name.starts_with("wg");
+    let mut names: Vec<&str> = views.iter().filter_map(|v| v.interface.as_ref()).map(|i| i.as_str()).filter(usual).collect();
+    names.sort_unstable();
+    names.into_iter().find_map(|name| name.parse().ok()).unwrap_or_else(|| "home".parse().expect("it is a name"))
 }
 
 fn bare(name: Name) -> Network {
@@ -161,15 +164,26 @@ impl Known {
             return Ok(Self { topology, nodes });
         }
         let compiled = compile(&topology).map_err(Error::Model)?;
+        // A server's tunnel to an exit has a key of its own; for who belongs together it is the server's.
+        let uplinks: BTreeMap<PublicKey, PublicKey> = topology
+            .nodes
+            .iter()
+            .flat_map(|node| node.interfaces[1..].iter().map(|uplink| (uplink.public_key, node.main().public_key)))
+            .collect();
         for config in &compiled {
             let Some(node) = topology.node(config.node).filter(|node| !node.provisional) else { continue };
             let main = &config.interfaces[0];
-            let text = config::write(config, main, config::Keys::Shown(&secrets));
+            let files = config::files(config, &secrets);
+            let Some(text) = files.into_iter().next().map(|file| file.content) else { continue };
             let reading = Document::parse(&text).read(Mode::Keep).map_err(|_| {
                 Error::Refused(format!("the configuration of `{}` can't be read back", node.name))
             })?;
+            let mut tunnel = reading.tunnel;
+            for peer in &mut tunnel.peers {
+                peer.public_key = uplinks.get(&peer.public_key).copied().unwrap_or(peer.public_key);
+            }
             let source = store.provenance(node.id)?.into_iter().find(|from| from.lines.is_none());
-            let mut view = View::new(source.as_ref().map_or(node.name.as_str(), |from| &from.source), reading.tunnel);
+            let mut view = View::new(source.as_ref().map_or(node.name.as_str(), |from| &from.source), tunnel);
             view.public_key = Some(main.public_key);
             view.name = match &source {
                 Some(from) if from.host.is_none() => stem(&from.source),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::prepare::Prepared;
 use super::read::{Refused, Remark};
 use crate::model::{Access, Cidr, Endpoint, Name, Node, NodeId, PublicKey, Role, Severity};
-use crate::wg::adopt::About;
+use crate::wg::adopt::{About, Finding, View};
 
 /// What an import would come to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,6 +90,13 @@ pub struct Told {
     pub text: String,
 }
 
+impl Review {
+    /// Whether the sources say nothing that isn't known.
+    pub fn is_empty(&self) -> bool {
+        !self.new && self.nodes.iter().all(|node| node.state == State::Known)
+    }
+}
+
 impl Prepared {
     /// Returns what the import would come to.
     pub fn review(&self) -> Review {
@@ -101,6 +108,7 @@ impl Prepared {
             .filter(|guess| guess.about == About::Role)
             .filter_map(|guess| Some((guess.node?, guess.reason.as_str())))
             .collect();
+        let known = self.before.as_ref().map_or(&[][..], |joined| &joined.findings);
         let before = self.before.as_ref().map(|joined| &joined.topology);
         let before: BTreeMap<PublicKey, &Node> =
             before.into_iter().flat_map(|t| &t.nodes).map(|node| (node.main().public_key, node)).collect();
@@ -122,16 +130,23 @@ impl Prepared {
             })
             .collect();
         nodes.sort_by(|a, b| (a.role, &a.name).cmp(&(b.role, &b.name)));
-        let told = |finding: &crate::wg::adopt::Finding| Told { severity: finding.severity(), text: finding.to_string() };
+        let told = |finding: &Finding| Told { severity: finding.severity(), text: finding.to_string() };
         Review {
             network: topology.network.name.clone(),
             prefixes: topology.network.prefixes().collect(),
             new: self.before.is_none(),
             nodes,
-            findings: self.joined.findings.iter().map(told).collect(),
+            findings: self.joined.findings.iter().filter(|f| !known.contains(f) && self.concerns(f)).map(told).collect(),
             remarks: self.remarks.clone(),
             refused: self.refused.clone(),
         }
+    }
+
+    /// Whether a finding stays true: a node that wg-friend makes the file of gets the peer that it lacks.
+    fn concerns(&self, finding: &Finding) -> bool {
+        let Finding::OneSided { other_view, .. } = finding else { return true };
+        let made = |view: &View| view.source == *other_view && view.text.is_none();
+        !self.views[..self.first_new].iter().any(made)
     }
 
     fn state(&self, node: &Node, before: Option<&Node>) -> State {
@@ -147,7 +162,7 @@ impl Prepared {
 
     /// Whether the source of the node with this key keeps it switched off.
     pub(super) fn is_disabled(&self, key: PublicKey) -> bool {
-        let theirs = |view: &crate::wg::adopt::View| super::prepare::key_of(view) == Some(key) && !view.enabled;
+        let theirs = |view: &View| super::prepare::key_of(view) == Some(key) && !view.enabled;
         self.views[self.first_new..].iter().any(theirs)
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::place::{Places, resting};
 use super::setting::{Difference, Setting, differences};
-use super::{custody, find};
+use super::{adopted, custody, find};
 use crate::db::Store;
 use crate::model::{Action, Actor, Event, Name, Node, PrivateKey, Role};
 use crate::ops::Error;
@@ -41,6 +41,7 @@ pub fn set_with_key(
             setting.apply(&mut node, scope.before)?;
             match setting {
                 Setting::Address(asked) => readdress(scope, &mut node, asked)?,
+                Setting::FollowModel => adopted::follow_model(scope, &mut node)?,
                 Setting::Custody(wanted) => custody::change(scope, &mut node, *wanted, key, &mut done)?,
                 _ => {}
             }

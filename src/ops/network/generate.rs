@@ -156,6 +156,12 @@ pub(super) fn choose<'a>(
                 hint: format!("enable it with `wg-friend enable {}`", node.name),
             });
         }
+        if node.provisional {
+            return Err(Error::RefusedWithRemedy {
+                message: format!("`{}` is provisional: only its public key is known, so it has no config", node.name),
+                hint: format!("import its file, or give it a key of its own with `wg-friend rotate {}`", node.name),
+            });
+        }
         if !wanted.iter().any(|known| known.id == node.id) {
             wanted.push(node);
         }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::adopted;
 use crate::model::{
     Access, Cidr, Custody, Device, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, NodeId, Port, Role, Topology,
 };
@@ -32,6 +33,8 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ("device", &[], "mobile, laptop or server; `none`"),
     ("host", &[], "machine it runs on; `none`"),
     ("custody", &[], "who keeps its private key: held, shown-once or never-seen"),
+    ("kept", &[], "`none`: an adopted node's links follow the model, not what was found"),
+    ("save-config", &[], "`off`: wg-quick doesn't overwrite an adopted node's file"),
     ("notes", &[], "free text"),
 ];
 
@@ -86,6 +89,10 @@ pub enum Setting {
     Custody(Custody),
     /// The operator's notes.
     Notes(String),
+    /// Let its links follow the model, whatever an adopted configuration says.
+    FollowModel,
+    /// Whether wg-quick(8) overwrites its file when it goes down.
+    SaveConfig(bool),
 }
 
 /// Whether a value replaces, is added or is taken away.
@@ -174,6 +181,9 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
         "device" => Setting::Device(unless(value, "none", |v| read(label, v))?),
         "host" => Setting::Host(unless(value, "none", |v| read(label, v))?),
         "custody" => Setting::Custody(read(label, value)?),
+        "kept" if value == "none" => Setting::FollowModel,
+        "kept" => return Err(Error::value(label, "only `none` can be set: what is kept comes from an import")),
+        "save-config" => Setting::SaveConfig(yes_or_no(label, value)?),
         "notes" => Setting::Notes(value.to_owned()),
         "lan" => {
             return list(change, value, Setting::ClearLans, |v| match change {
@@ -262,10 +272,12 @@ pub fn dns(label: &str, value: &str) -> Result<Vec<String>, Error> {
 
 impl Setting {
     /// Applies it to a node. `topology` is the network around it. Choosing addresses and handling keys are the caller's:
-    /// see [`Setting::Address`] and [`Setting::Custody`].
+    /// see [`Setting::Address`], [`Setting::Custody`] and [`Setting::FollowModel`].
     pub fn apply(&self, node: &mut Node, topology: &Topology) -> Result<(), Error> {
+        adopted::lapse(self, node);
         match self {
-            Self::Address(_) | Self::Custody(_) => {}
+            Self::Address(_) | Self::Custody(_) | Self::FollowModel => {}
+            Self::SaveConfig(wanted) => adopted::save_config(node, *wanted)?,
             Self::Endpoint(None) => node.endpoint = None,
             Self::Endpoint(Some(text)) => {
                 let port = node.main().listen_port.unwrap_or(topology.network.port);
@@ -400,6 +412,8 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("device", node.device.map_or_else(none, |d| d.to_string())),
         ("host", node.host.as_ref().map_or_else(none, Name::to_string)),
         ("custody", node.custody.as_str().replace('_', "-")),
+        ("kept", adopted::in_words(node)),
+        ("save-config", if node.main().kept.as_ref().is_some_and(|k| k.save_config) { "on" } else { "off" }.into()),
         ("notes", node.notes.clone()),
     ]
 }

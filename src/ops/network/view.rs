@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::find;
+use super::{adopted, find};
 use crate::db::Database;
 use crate::model::{
     Access, Cidr, Custody, Device, Endpoint, Grant, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
-    KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, PublicKey, Role, Topology,
+    KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology,
 };
 use crate::ops::Error;
 use crate::wg::compile::links;
@@ -250,6 +250,12 @@ pub struct NodeDetails {
     pub links: Vec<LinkView>,
     /// What it may reach.
     pub reaches: Vec<Reach>,
+    /// The server whose own rules decide what it really reaches, since wg-friend's aren't in force there.
+    pub not_enforced_by: Option<Name>,
+    /// What an adopted node keeps of its own configuration, in words.
+    pub kept: Option<String>,
+    /// Where it is known from, the newest source first; none for a node that was added by command.
+    pub sources: Vec<Provenance>,
 }
 
 /// Tells everything about one node. Needs no passphrase.
@@ -276,7 +282,17 @@ pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
         keys: keys.collect(),
         links: peers(node, &topology, &database.preshared_links()?.into_iter().collect()),
         reaches: reach(node, &topology),
+        not_enforced_by: not_enforced_by(node, &topology),
+        kept: node.main().kept.as_ref().map(|_| adopted::in_words(node)),
+        sources: database.provenance(node.id)?,
     })
+}
+
+/// Returns the server that lets a node reach what that server's own hooks say, whatever access the node has.
+fn not_enforced_by(node: &Node, topology: &Topology) -> Option<Name> {
+    let judged = matches!(node.role, Role::Remote | Role::Router) && node.access != Access::ExitOnly;
+    let own_rules = |server: &&Node| server.main().kept.as_ref().is_some_and(|kept| !kept.firewall);
+    topology.with_role(Role::Server).find(own_rules).filter(|_| judged).map(|server| server.name.clone())
 }
 
 /// Returns the links of a node, by the names of its peers. `preshared` are the links that have a preshared key.

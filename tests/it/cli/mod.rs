@@ -4,6 +4,7 @@ mod audit;
 mod custody;
 mod document;
 mod hosts;
+mod import;
 mod model;
 mod surface;
 mod vault;
