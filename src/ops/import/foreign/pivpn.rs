@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::model::{PrivateKey, PublicKey, Role};
+use crate::model::{Cidr, PrivateKey, PublicKey, Role};
 use crate::wg::adopt::View;
 use crate::wg::{Tunnel, TunnelPeer};
 
@@ -44,6 +44,7 @@ pub(super) fn read(folder: &Path, around: &dyn Around) -> Result<Foreign, Foreig
     if foreign.views.is_empty() {
         return Err(ForeignError::missing(folder, "there is no wg0.conf in it"));
     }
+    let server = foreign.views.first().and_then(|view| view.tunnel.private_key.as_ref()).map(PrivateKey::public);
     for (key, name) in &names {
         let file = folder.join("configs").join(format!("{name}.conf"));
         let mut view = match around.read(&file)? {
@@ -58,8 +59,11 @@ pub(super) fn read(folder: &Path, around: &dyn Around) -> Result<Foreign, Foreig
                 view
             }
             None => {
-                foreign.note(name, "its file isn't there any more: only its public key comes over");
-                let mut view = View::new(source(&path, name), Tunnel::default());
+                foreign.note(name, "its file isn't there any more: only what the server knows of it comes over");
+                // Nobody but a client's own view can say that it is switched off.
+                let (Some(server), true) = (server, off.contains(key)) else { continue };
+                let to_server = TunnelPeer { allowed_ips: vec![Cidr::ALL4, Cidr::ALL6], ..TunnelPeer::new(server) };
+                let mut view = View::new(source(&path, name), Tunnel { peers: vec![to_server], ..Tunnel::default() });
                 view.public_key = Some(*key);
                 view
             }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::wg::Tunnel;
 use crate::wg::config::{Document, Mode};
 
+use super::error::without_keys;
 use super::view::source;
 use super::{Bytes, Foreign, ForeignError};
 
@@ -28,7 +29,7 @@ pub(super) fn text(path: &Path, bytes: &Bytes) -> Result<Zeroizing<String>, Fore
 pub(super) fn read(path: &Path, text: &str, foreign: &mut Foreign) -> Result<Tunnel, ForeignError> {
     let reading = Document::parse(text).read(Mode::Keep).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        ForeignError::format(path, "a configuration for wg-quick", faults.join("; "))
+        ForeignError::format(path, "a configuration for wg-quick", without_keys(&faults.join("; ")))
     })?;
     for warning in reading.warnings {
         foreign.note(source(path, ""), warning.to_string());

@@ -263,12 +263,10 @@ fn pivpn_is_read_with_clients_that_are_off() {
     alice.conf: alice - remote, as its file
       key of UzMEKBwN, 10.6.0.2/24 fd11:5ee:bad:c0de::2/64, dns 9.9.9.9 149.112.112.112
       > YWCPWE8L -: 0.0.0.0/0 ::/0 at vpn.example.com:51820 psk
-    clients.txt, carol: carol - remote
-      no key, public jWOi/9yj, 
     bob.conf: bob - remote, off, as its file
       key of 55zIW6Xx, 10.6.0.3/24 fd11:5ee:bad:c0de::3/64, dns 9.9.9.9 149.112.112.112
       > YWCPWE8L -: 0.0.0.0/0 ::/0 at vpn.example.com:51820 psk
-    note carol: its file isn't there any more: only its public key comes over
+    note carol: its file isn't there any more: only what the server knows of it comes over
     ");
 }
 
