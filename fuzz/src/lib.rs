@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use wg_friend::fleet::{Answer, Question, read_observation};
 use wg_friend::model::{
-    Cidr, Endpoint, Grant, HostAddress, InterfaceAddr, InterfaceName, Mtu, Name, Port, PortRange, PresharedKey,
-    PrivateKey, PublicKey,
+    ByHooks, Cidr, Endpoint, Grant, HostAddress, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId,
+    Port, PortRange, PresharedKey, PrivateKey, PublicKey, Run, Secrets,
 };
 use wg_friend::ops::import::foreign;
-use wg_friend::wg::{Hook, Phase, dump, hooks};
+use wg_friend::wg::config::{Document, Keys, Mode, bring, effective_allowed_ips, mask};
+use wg_friend::wg::{Hook, InterfaceConfig, NodeConfig, PeerConfig, Phase, Tunnel, dump, hooks};
 use wg_friend_crypt::{DataKey, PREFIX, open, seal};
 
 /// What a host answers.
@@ -156,4 +157,83 @@ pub fn foreign(input: &[u8]) {
             assert!(keys.iter().all(|key| !error.contains(key.as_str())), "an error repeats a key: {error}");
         }
     }
+}
+
+/// wg-quick files: whatever they are, they print as they were; what can be read stays as it is when it is what is
+/// wanted; no message holds a key.
+pub fn wgquick(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let document = Document::parse(&text);
+    assert_eq!(*document.print(), text);
+    let mut printed = format!("{document:?}{:?}", document.comments());
+    for mode in [Mode::Strict, Mode::Keep, Mode::Lenient] {
+        let faults = match document.read(mode) {
+            Ok(reading) => {
+                unchanged(&text, &reading.tunnel);
+                reading.warnings
+            }
+            Err(faults) => faults,
+        };
+        printed.extend(faults.iter().map(|fault| format!("{fault:?}{}", fault.render("wg0.conf", &document))));
+    }
+    for key in secret_values(&text) {
+        assert!(!printed.contains(key), "a key is printed");
+    }
+}
+
+/// Returns the values of private and preshared keys that stand nowhere else in a file.
+fn secret_values(text: &str) -> impl Iterator<Item = &str> {
+    let value = |line: &'_ str| -> Option<(usize, usize)> {
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim().to_ascii_lowercase();
+        let value = value.split('#').next()?.trim();
+        let start = value.as_ptr() as usize - line.as_ptr() as usize;
+        let secret = name == "privatekey" || name == "presharedkey";
+        (secret && value.parse::<PresharedKey>().is_ok()).then_some((start, start + value.len()))
+    };
+    let values = text.lines().filter_map(move |line| value(line).map(|(start, end)| &line[start..end]));
+    values.filter(|value| text.matches(value).count() == 1)
+}
+
+/// Checks that a file which means what is wanted stays as it is.
+fn unchanged(text: &str, tunnel: &Tunnel) {
+    let own = InterfaceId(1);
+    let mut secrets = Secrets::default();
+    let public_key = tunnel.private_key.as_ref().map_or(PublicKey::from_bytes([1; 32]), PrivateKey::public);
+    if let Some(key) = &tunnel.private_key {
+        secrets.private.insert(own, key.expose_base64().parse().expect("what was written is read"));
+    }
+    let mut peers = Vec::new();
+    for ((id, peer), allowed_ips) in (2..).map(InterfaceId).zip(&tunnel.peers).zip(effective_allowed_ips(&tunnel.peers))
+    {
+        let link = LinkId::between(own, id);
+        if let Some(key) = &peer.preshared {
+            secrets.preshared.insert(link, key.expose_base64().parse().expect("what was written is read"));
+        }
+        let (public_key, endpoint, keepalive) = (peer.public_key, peer.endpoint.clone(), peer.keepalive);
+        let name = "peer".parse().expect("a name");
+        peers.push(PeerConfig { name, public_key, link, allowed_ips, endpoint, keepalive });
+    }
+    let interface = InterfaceConfig {
+        id: own,
+        name: "wg0".parse().expect("a name"),
+        public_key,
+        addresses: tunnel.addresses.clone(),
+        listen_port: tunnel.listen_port,
+        fwmark: tunnel.fwmark,
+        mtu: tunnel.mtu.map(|mtu| Mtu::try_from(mtu).expect("it was read")),
+        dns: tunnel.dns.clone(),
+        table: tunnel.table.clone(),
+        peers,
+        sysctls: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
+        firewall: None,
+        run: Run::default(),
+        save_config: tunnel.save_config,
+        by_hooks: ByHooks::default(),
+    };
+    let node = NodeConfig { node: NodeId(1), name: "hub".parse().expect("a name"), interfaces: Vec::new() };
+    assert_eq!(*bring(text, &node, &interface, Keys::Shown(&secrets)), text);
+    assert_eq!(*bring(text, &node, &interface, Keys::Masked(&secrets)), mask(text));
 }

@@ -59,6 +59,13 @@ const WORDS: &[&[u8]] = &[
     b"\"",
     b"$(",
     b"%i",
+    b"\n",
+    b"#",
+    b"\xef\xbb\xbf",
+    b"\n[Peer]\n",
+    b"\n[Interface]\n",
+    b"\nPostUp = ",
+    b"\nAllowedIPs = ",
 ];
 
 /// Changes a few places: bytes, pieces cut out, put elsewhere or taken from another input, words put in.
@@ -131,4 +138,9 @@ fn any_hook_is_taken_apart_and_judged() {
 #[test]
 fn nothing_opens_that_was_not_sealed_for_its_place() {
     sample("sealed", targets::sealed);
+}
+
+#[test]
+fn any_wg_quick_file_prints_as_it_was() {
+    sample("wgquick", targets::wgquick);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::generated::{Numbers, file, mutated};
-use super::{Document, Fault, FaultKind, Mode, effective_allowed_ips};
+use super::{Document, Fault, FaultKind, Mode, Reading, effective_allowed_ips};
 use crate::model::EndpointHost;
 use crate::wg::namespace::{printed, run};
 use crate::wg::{Tunnel, dump};
@@ -30,10 +30,11 @@ const STRICTER: &[FaultKind] = &[
     FaultKind::Placeholder,
 ];
 
-/// Whether the name of a host has to be looked up, which can't be done where this runs.
-fn has_names(tunnel: &Tunnel) -> bool {
-    let mut hosts = tunnel.peers.iter().filter_map(|peer| peer.endpoint.as_ref());
+/// Whether something has to be looked up that isn't there where this runs: the name of a host, or of an interface.
+fn looks_up(reading: &Reading) -> bool {
+    let mut hosts = reading.tunnel.peers.iter().filter_map(|peer| peer.endpoint.as_ref());
     hosts.any(|endpoint| matches!(endpoint.host, EndpointHost::Name(_)))
+        || reading.warnings.iter().any(|fault| fault.kind == FaultKind::EndpointZone)
 }
 
 /// Says where a reading differs from what the kernel made of the same file.
@@ -67,10 +68,10 @@ fn difference(tunnel: &Tunnel, live: &dump::LiveInterface) -> Option<String> {
 }
 
 /// What went wrong between the two, if anything.
-fn disagreement(read: &Result<Tunnel, Vec<Fault>>, live: Option<&dump::LiveInterface>) -> Option<String> {
+fn disagreement(read: &Result<Reading, Vec<Fault>>, live: Option<&dump::LiveInterface>) -> Option<String> {
     match (read, live) {
-        (Ok(tunnel), _) if has_names(tunnel) => None,
-        (Ok(tunnel), Some(live)) => difference(tunnel, live),
+        (Ok(reading), _) if looks_up(reading) => None,
+        (Ok(reading), Some(live)) => difference(&reading.tunnel, live),
         (Ok(_), None) => Some("wg refuses it".to_owned()),
         (Err(_), None) => None,
         (Err(faults), Some(_)) if faults.iter().any(|fault| STRICTER.contains(&fault.kind)) => None,
@@ -79,7 +80,7 @@ fn disagreement(read: &Result<Tunnel, Vec<Fault>>, live: Option<&dump::LiveInter
 }
 
 /// Gives files to wg-quick and wg, one after the other on one interface, and compares.
-fn compare(files: &[(String, String)]) -> Option<(usize, usize)> {
+pub(super) fn compare(files: &[(String, String)]) -> Option<(usize, usize)> {
     const SCRIPT: &str = "wireguard-go wgt >&2; export WG_ENDPOINT_RESOLUTION_RETRIES=0
         for file in /etc/wireguard/*.conf; do
             name=${file##*/}
@@ -98,7 +99,7 @@ fn compare(files: &[(String, String)]) -> Option<(usize, usize)> {
     }
     let mut counts = (0, 0);
     for (name, text) in files {
-        let read = Document::parse(text).read(Mode::Strict).map(|reading| reading.tunnel);
+        let read = Document::parse(text).read(Mode::Strict);
         let live = lives[name.strip_suffix(".conf").unwrap()].as_ref();
         if let Some(what) = disagreement(&read, live) {
             panic!("{what}\n{text}");

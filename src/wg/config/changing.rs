@@ -116,7 +116,7 @@ fn any_text_prints_as_it_was() {
 fn a_file_that_means_what_is_wanted_stays_as_it_is() {
     let mut numbers = Numbers::new(2);
     let mut kept = 0;
-    for _ in 0..count(3_000, 100_000) {
+    for _ in 0..count(3_000, 30_000) {
         let made = file(&mut numbers, false);
         let text = if numbers.once_in(3) { made } else { mutated(&made, &mut numbers) };
         for mode in [Mode::Keep, Mode::Lenient] {
@@ -187,7 +187,7 @@ fn differing<'a>(before: &'a str, after: &'a str) -> (Vec<&'a str>, Vec<&'a str>
 #[test]
 fn one_change_changes_one_line_and_the_file_means_it() {
     let mut numbers = Numbers::new(3);
-    for _ in 0..count(3_000, 100_000) {
+    for _ in 0..count(3_000, 30_000) {
         let text = file(&mut numbers, false);
         let Some(reading) = read(&text, Mode::Keep) else { panic!("{text}") };
         let (mut config, mut secrets) = wanted(&reading.tunnel);
@@ -231,7 +231,7 @@ fn is_repeat(text: &str) -> bool {
 #[test]
 fn a_peer_comes_and_goes_without_touching_the_others() {
     let mut numbers = Numbers::new(4);
-    for _ in 0..count(2_000, 50_000) {
+    for _ in 0..count(2_000, 20_000) {
         let text = file(&mut numbers, false);
         let Some(reading) = read(&text, Mode::Keep) else { panic!("{text}") };
         let shared = reading.warnings.iter().any(|fault| fault.code() == "shared-allowed-ip");
@@ -263,7 +263,7 @@ fn a_peer_comes_and_goes_without_touching_the_others() {
 #[test]
 fn nothing_that_is_printed_holds_a_secret() {
     let mut numbers = Numbers::new(5);
-    for _ in 0..count(2_000, 50_000) {
+    for _ in 0..count(2_000, 20_000) {
         let made = file(&mut numbers, false);
         let text = mutated(&made, &mut numbers);
         let document = Document::parse(&text);

@@ -76,7 +76,7 @@ impl Document {
             } else {
                 category(raw, place.section.is_some(), place.hook.is_some())
             };
-            Comment { owner, category, text: mask::line(said(raw)).text.into_owned(), line: place.line + 1 }
+            Comment { owner, category, text: shown(said(raw)), line: place.line + 1 }
         };
         self.places().into_iter().map(comment).collect()
     }
@@ -169,6 +169,14 @@ pub(super) fn names(document: &Document) -> HashMap<usize, String> {
 /// Whether a comment says something that may begin with a name.
 fn tells(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric) && !is_role(text) && public_key_in(text).is_none()
+}
+
+/// Returns what a comment says without what may be secret in it. A key is shown if it is said to be a public one.
+fn shown(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let public = ["guid", "public"].iter().any(|word| lower.contains(word)) || text.parse::<PublicKey>().is_ok();
+    let secret = ["private", "preshared", "psk", "secret"].iter().any(|word| lower.contains(word));
+    if public && !secret { text.to_owned() } else { mask::line(text).text.into_owned() }
 }
 
 fn category(comment: &str, attached: bool, hook: bool) -> Category {

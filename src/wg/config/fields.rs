@@ -106,12 +106,28 @@ impl Field {
     }
 }
 
-/// Returns a value's quotes, if it stands in some.
-pub(super) fn unquoted(text: &str, value: Range<usize>) -> Option<Range<usize>> {
+/// What a value is once everything around it is gone that only other programs take.
+pub(super) struct Bare {
+    pub(super) value: Range<usize>,
+    /// Where a comment led by `;` begins, if there is one behind it.
+    pub(super) semicolon: Option<usize>,
+    pub(super) quoted: bool,
+}
+
+/// Takes quotes and a comment led by `;` from a value. Hooks are left alone: there both mean something.
+pub(super) fn bare(text: &str, value: Range<usize>, field: Field) -> Bare {
+    if matches!(field, Field::Hook(_)) {
+        return Bare { value, semicolon: None, quoted: false };
+    }
+    let piece = &text[value.clone()];
+    let semicolon =
+        piece.find(';').map(|at| value.start + at).filter(|at| text[..*at].ends_with(|c| is_blank(c) || c == '='));
+    let value = trimmed(text, value.start..semicolon.unwrap_or(value.end));
     let piece = &text[value.clone()];
     let quoted =
         piece.len() >= 2 && ['"', '\''].iter().any(|quote| piece.starts_with(*quote) && piece.ends_with(*quote));
-    quoted.then(|| trimmed(text, value.start + 1..value.end - 1))
+    let value = if quoted { trimmed(text, value.start + 1..value.end - 1) } else { value };
+    Bare { value, semicolon, quoted }
 }
 
 /// Returns where the items of a list are: between commas, and for what wg-quick reads also between blanks. Items of

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::fields::Field;
-use super::syntax::{Document, LineKind, SectionKind, is_blank};
+use super::fields::{Field, bare};
+use super::syntax::{Document, LineKind, SectionKind, is_blank, squeezed};
 use super::values;
 use crate::model::PublicKey;
 
@@ -32,6 +32,12 @@ fn closes(comment: &str) -> bool {
     ["end", "end_peer", "end-peer", "/peer"].iter().any(|end| word.eq_ignore_ascii_case(end))
 }
 
+/// Whether a comment opens what is behind it: `# BEGIN_PEER phone`, `### begin phone ###`.
+fn opens(comment: &str) -> bool {
+    let word = said(comment).split(is_blank).next().unwrap_or_default();
+    ["begin", "begin_peer"].iter().any(|begin| word.eq_ignore_ascii_case(begin))
+}
+
 impl Document {
     fn is_comment(&self, line: usize) -> bool {
         matches!(self.lines()[line].kind, LineKind::Comment | LineKind::Semicolon)
@@ -52,8 +58,11 @@ impl Document {
             let (first, limit) = (section.lines.start, starts.get(at + 1).copied().unwrap_or(self.lines().len()));
             let is_content = |line: &usize| !self.is_comment(*line) && self.lines()[*line].kind != LineKind::Blank;
             let mut end = (first..limit).rev().find(is_content).map_or(first, |line| line + 1);
-            while end < limit && end > first && self.is_comment(end) {
+            while end < limit && end > first && self.is_comment(end) && !opens(self.comment_of(end)) {
                 end += 1;
+                if closes(self.comment_of(end - 1)) {
+                    break;
+                }
             }
             blocks.push(starts[at].min(end)..end);
         }
@@ -90,8 +99,8 @@ impl Document {
         lines.rev().find_map(|line| {
             let line = &self.lines()[line];
             let is_key = line.kind == LineKind::Pair && Field::of(self.piece(line.name())) == Some(Field::PublicKey);
-            let value = super::fields::unquoted(self.text(), line.value()).unwrap_or(line.value());
-            let read = || values::public_key(&super::syntax::squeezed(self.piece(value)));
+            let value = || bare(self.text(), line.value(), Field::PublicKey).value;
+            let read = || values::public_key(&squeezed(self.piece(value())));
             if is_key { read().ok().map(|(key, _)| key) } else { None }
         })
     }

@@ -64,8 +64,7 @@ fn secret_from(text: &str) -> Option<usize> {
     let named = named.map(|at| {
         at + text[at..].len() - text[at..].trim_start_matches(|c: char| c.is_whitespace() || c == '=' || c == ':').len()
     });
-    let public = word.starts_with("publickey");
-    let bare = if public { None } else { key_like(text) };
+    let bare = if is_public(text) { None } else { key_like(text) };
     match (named, bare) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -81,13 +80,26 @@ fn is_base64(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
 }
 
-/// Where the first run of base64 begins that is as long as a key, or longer.
+/// Whether a line gives a public key, and nothing but one.
+fn is_public(line: &str) -> bool {
+    let Some((name, value)) = line.split_once('=') else { return false };
+    let name: String = name.chars().filter(char::is_ascii_alphabetic).collect();
+    let value = value.trim().trim_end_matches('=');
+    name.eq_ignore_ascii_case("PublicKey") && value.len() <= 48 && !value.contains('=')
+}
+
+/// Where the first run of base64 begins that may be a key, or a good part of one.
 fn key_like(text: &str) -> Option<usize> {
-    let mut run = 0;
-    for (at, b) in text.bytes().enumerate() {
-        run = if is_base64(b) { run + 1 } else { 0 };
-        if run == 40 {
-            return Some(at + 1 - run);
+    let mut start = 0;
+    for (at, b) in text.bytes().chain([b' ']).enumerate() {
+        if !is_base64(b) {
+            let run = &text.as_bytes()[start..at];
+            let has = |kind: fn(&u8) -> bool| run.iter().any(kind);
+            let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit);
+            if run.len() >= 40 || (run.len() >= 20 && mixed) {
+                return Some(start);
+            }
+            start = at + 1;
         }
     }
     None

@@ -10,7 +10,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::edit::{Edit, Entry};
-use super::fields::{Field, items, unquoted};
+use super::fields::{Field, bare, items};
 use super::mask::mask;
 use super::read::effective;
 use super::syntax::{Document, LineKind, SectionKind, squeezed};
@@ -83,11 +83,7 @@ impl<'a> Merge<'a> {
     fn entry(&self, line: usize) -> Option<Entry> {
         let parsed = &self.document.lines()[line];
         let field = (parsed.kind == LineKind::Pair).then(|| Field::of(self.document.piece(parsed.name())))??;
-        let plain = parsed.value();
-        let value = match field {
-            Field::Hook(_) => plain,
-            _ => unquoted(self.document.text(), plain.clone()).unwrap_or(plain),
-        };
+        let value = bare(self.document.text(), parsed.value(), field).value;
         Some(Entry { line, field, value })
     }
 

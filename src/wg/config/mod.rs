@@ -9,6 +9,7 @@ mod comments;
 mod edit;
 mod fault;
 mod fields;
+mod hook_lines;
 mod hooks;
 mod layout;
 mod mask;
@@ -22,6 +23,8 @@ mod writer;
 mod agreement;
 #[cfg(test)]
 mod changing;
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]

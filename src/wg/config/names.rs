@@ -1,5 +1,7 @@
 //! Names in comments: how people and tools write down what a peer is called.
 
+use super::syntax::is_blank;
+
 /// As long as a name taken from a comment may be.
 const LIMIT: usize = 30;
 
@@ -195,7 +197,11 @@ pub(super) fn tagged(text: &str) -> Option<String> {
     if words.next().is_some() || !BEFORE.contains(&before.as_str()) {
         return None;
     }
-    if name.bytes().all(|b| b.is_ascii_digit()) { Some(format!("{before}-{name}")) } else { first_word(name) }
+    match before.as_str() {
+        "begin" | "begin_peer" => plain(name),
+        _ if name.bytes().all(|b| b.is_ascii_digit()) => Some(format!("{before}-{name}")),
+        _ => first_word(name),
+    }
 }
 
 /// Reads what wg-friend writes above an interface: `NAME, public key KEY`.
@@ -218,14 +224,19 @@ pub(super) fn first_word(text: &str) -> Option<String> {
     }
     // Of a host name the first label, of an address of mail who it is.
     let end = word.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_'))).unwrap_or(word.len());
-    let name = plain(&word[..end])?;
+    // As the image of linuxserver.io writes them.
+    let bare = word[..end].strip_prefix("peer_").unwrap_or(&word[..end]);
+    let name = plain(bare)?;
     let spoken = word.trim_end_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     let banned = [name.to_lowercase(), spoken].iter().any(|word| NO_NAMES.contains(&word.as_str()));
     (!banned).then_some(name)
 }
 
-/// Makes one name of all words.
+/// Makes one name of all words; of a host name the first label.
 fn joined(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_host = text.contains('.') && !text.contains(is_blank);
+    let text = if is_host { text.split('.').next().unwrap_or(text) } else { text };
     let words: Vec<String> = text.split_whitespace().filter_map(plain).collect();
     plain(&words.join("-"))
 }

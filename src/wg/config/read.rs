@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::comments;
 use super::fault::{Fault, FaultKind};
-use super::fields::{Field, Reader, items, unquoted};
+use super::fields::{Bare, Field, Reader, bare, items};
 use super::mask::looks_like_key;
 use super::syntax::{Document, Line, LineKind, SectionKind, is_blank, squeezed};
 use super::values::{self, Step, Wrong};
@@ -85,6 +85,8 @@ struct Draft {
     /// Whether there is a line for its key, which was told about if it can't be read.
     told: bool,
 }
+
+const SEMICOLON: &str = "wg refuses it: begin the comment with `#`";
 
 /// Where something belongs, as far as wg goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,8 +206,7 @@ impl<'a> Pass<'a> {
         match line.kind {
             LineKind::Blank | LineKind::Comment => {}
             LineKind::Semicolon => {
-                let remedy = "begin the comment with `#`";
-                let wrong = Wrong::new(FaultKind::Semicolon, "`;` doesn't begin a comment", "`#`", remedy);
+                let wrong = Wrong::new(FaultKind::Semicolon, "`;` doesn't begin a comment", "`#`", SEMICOLON);
                 self.if_lenient(index, line.comment().start..line.comment().start + 1, wrong);
             }
             LineKind::Header => self.header(section, index, line),
@@ -349,15 +350,18 @@ impl<'a> Pass<'a> {
 
     /// Returns where the value is; `None` for one that says nothing.
     fn value(&mut self, index: usize, line: &Line, field: Field) -> Option<Range<usize>> {
-        let mut value = line.value();
-        if !matches!(field, Field::Hook(_))
-            && let Some(inner) = unquoted(self.document.text(), value.clone())
-        {
+        let Bare { value, semicolon, quoted } = bare(self.document.text(), line.value(), field);
+        let mut tolerated = true;
+        if let Some(at) = semicolon {
+            let wrong = Wrong::new(FaultKind::Semicolon, "`;` doesn't begin a comment", "`#`", SEMICOLON);
+            tolerated &= self.if_lenient(index, at..at + 1, wrong);
+        }
+        if quoted {
             let wrong = Wrong::new(FaultKind::Quoted, "a value in quotes", "the same without quotes", "");
-            if !self.if_lenient(index, value.clone(), wrong) {
-                return None;
-            }
-            value = inner;
+            tolerated &= self.if_lenient(index, line.value(), wrong);
+        }
+        if !tolerated {
+            return None;
         }
         if value.is_empty() && field != Field::PrivateKey {
             let needs_one = field.reader() == Reader::Wg || field == Field::SaveConfig;

@@ -1,0 +1,62 @@
+//! The hooks of a document, line by line.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use super::edit::Edit;
+use super::fields::Field;
+use super::syntax::{Document, LineKind, SectionKind};
+use crate::wg::{Hook, Phase};
+
+impl Document {
+    fn hook_lines(&self) -> impl Iterator<Item = (usize, Phase)> + '_ {
+        let interfaces = self.sections().iter().filter(|section| section.kind == SectionKind::Interface);
+        interfaces.flat_map(|section| section.lines.clone()).filter_map(|at| {
+            let line = self.lines()[at];
+            match (line.kind == LineKind::Pair).then(|| Field::of(self.piece(line.name())))?? {
+                Field::Hook(phase) => Some((at, phase)),
+                _ => None,
+            }
+        })
+    }
+
+    /// Returns the hooks of `[Interface]`, in order, also those that are empty.
+    pub fn hooks(&self) -> Vec<Hook> {
+        let command = |at: usize| self.piece(self.lines()[at].value()).to_owned();
+        self.hook_lines().map(|(at, phase)| Hook { phase, command: command(at) }).collect()
+    }
+
+    /// Returns the text with other commands in some hooks, by their number; one without a command goes, and leaves only
+    /// its comment.
+    pub fn with_hooks(&self, changed: &BTreeMap<usize, Option<String>>) -> Zeroizing<String> {
+        let mut edit = Edit::new(self);
+        for (index, (at, _)) in self.hook_lines().enumerate() {
+            let line = self.lines()[at];
+            match changed.get(&index) {
+                None => {}
+                Some(Some(command)) => edit.replace(line.value(), Zeroizing::new(command.clone())),
+                Some(None) if line.comment().is_empty() => edit.remove(at),
+                Some(None) => edit.replace(line.name().start..line.comment().start, Zeroizing::new(String::new())),
+            }
+        }
+        edit.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_change_and_go_and_all_else_stays() {
+        let text = "[Interface]\r\n# why\r\nPostUp=a; b # c\r\n  postup = d\r\nPreDown =\r\nPostDown = e\r\n[Peer]\r\nPostUp = f\r\n";
+        let document = Document::parse(text);
+        let commands: Vec<String> = document.hooks().into_iter().map(|hook| hook.command).collect();
+        assert_eq!(commands.len(), 4);
+        assert_eq!(commands[1..], ["d", "", "e"]);
+        assert_eq!(*document.with_hooks(&BTreeMap::new()), text);
+        let changed = [(1, None), (3, Some("g".to_owned()))].into();
+        assert_eq!(*document.with_hooks(&changed), text.replace("  postup = d\r\n", "").replace("= e", "= g"));
+    }
+}
