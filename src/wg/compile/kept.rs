@@ -77,6 +77,8 @@ fn keep_interface(node: &Node, interface: &Interface, kept: &Kept, config: &mut 
     if !kept.firewall {
         config.firewall = None;
         config.sysctls.clear();
+        config.routes.clear();
+        config.rules.clear();
     }
     if kept.peers.is_empty() {
         return;
