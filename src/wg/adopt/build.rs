@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{
     Access, Cidr, Custody, Endpoint, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, LinkId, Network, Node,
-    NodeId, Origin, PresharedKey, PrivateKey, Role, Secrets, Topology,
+    NodeId, Origin, PresharedKey, PrivateKey, PublicKey, Role, Secrets, Topology,
 };
 use crate::wg::compile::links;
 
@@ -316,11 +316,20 @@ fn find(facts: &Facts<'_, '_>, topology: &Topology, rights: &[Option<Rights>], f
             _ => continue,
         };
         let (a, first, b, second) = one_sided;
-        findings.push(Finding::OneSided {
-            node: name(graph.node_of[a]),
-            other: name(graph.node_of[b]),
-            view: first.view.source.clone(),
-            other_view: second.view.source.clone(),
+        let (view, other_view) = (first.view.source.clone(), second.view.source.clone());
+        findings.push(match stands_in(graph, b) {
+            Some(key) => Finding::OtherKey { node: name(graph.node_of[a]), key, view: other_view, own_view: view },
+            None => {
+                let (node, other) = (name(graph.node_of[a]), name(graph.node_of[b]));
+                Finding::OneSided { node, other, view, other_view }
+            }
         });
     }
+}
+
+/// Returns the key of an interface's only peer, if nobody else knows anything of that.
+fn stands_in(graph: &Graph<'_>, at: usize) -> Option<PublicKey> {
+    let [only] = graph.entries(at) else { return None };
+    let unknown = graph.seen[only.far].is_none() && graph.said_of(only.far).count() == 1;
+    unknown.then_some(only.peer.public_key)
 }

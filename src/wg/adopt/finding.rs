@@ -202,6 +202,17 @@ pub enum Finding {
         /// The view without.
         other_view: String,
     },
+    /// A peer that stands under another key than its own: the key was changed on one side only.
+    OtherKey {
+        /// Who is meant.
+        node: Name,
+        /// The key that it stands under.
+        key: PublicKey,
+        /// The view with that key.
+        view: String,
+        /// The node's own view, which has the other as a peer.
+        own_view: String,
+    },
     /// A node that isn't a peer of the server.
     NotAtServer {
         /// Who.
@@ -261,7 +272,8 @@ impl Finding {
     /// Returns how much it matters.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::AddressTaken { .. } | Self::AddressNotAccepted { .. } | Self::OneSided { .. } => Severity::Warning,
+            Self::AddressTaken { .. } | Self::AddressNotAccepted { .. } => Severity::Warning,
+            Self::OneSided { .. } | Self::OtherKey { .. } => Severity::Warning,
             Self::SharedPrefix { .. } | Self::NoEndpoint { .. } | Self::NotALan { .. } => Severity::Warning,
             Self::OtherPort { .. } | Self::OtherEndpoint { .. } | Self::NotAtServer { .. } => Severity::Info,
             Self::NameTaken { .. } | Self::SameTwice { .. } | Self::ExitUnknown { .. } => Severity::Info,
@@ -293,6 +305,11 @@ impl fmt::Display for Finding {
             Self::OneSided { node, other, view, other_view } => write!(
                 f,
                 "`{view}` has `{other}` as a peer, but `{other_view}` doesn't have `{node}`: they can't talk, and are kept so"
+            ),
+            Self::OtherKey { node, key, view, own_view } => write!(
+                f,
+                "`{view}` has the key {key} at a peer that seems to be `{node}`, which has another in `{own_view}`: they \
+                 can't talk until both have the same"
             ),
             Self::NotAtServer { node, server } => {
                 write!(f, "`{node}` isn't a peer of the server `{server}`: it reaches those whom it is linked to")

@@ -50,7 +50,7 @@ fn guess(graph: &Graph<'_>, server: usize, node: usize, plan: &Plan) -> (Role, S
     if seen.duties.forwards {
         return (Role::Router, "it forwards".to_owned());
     }
-    let only_by_it = |other: usize| graph.neighbours[other].len() == 1;
+    let only_by_it = |other: usize| graph.neighbours[other].len() == 1 && graph.dials(graph.main(other), main);
     if graph.neighbours[node].iter().any(|&other| other != server && only_by_it(other)) {
         return (Role::Router, "others are linked to it alone".to_owned());
     }

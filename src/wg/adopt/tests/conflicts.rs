@@ -170,6 +170,21 @@ fn a_file_from_before_a_change_of_keys_takes_no_address_from_the_key_that_the_se
     remote peer-APRKYKDb [10.0.0.2/32] full provisional
     remote phone [] vpn_only
     warning: 10.0.0.2 is `peer-APRKYKDb`'s, and `phone.conf` gives it to `phone` too: packets reach one of them only
-    warning: `phone.conf` has `server` as a peer, but `wg0.conf` doesn't have `phone`: they can't talk, and are kept so
+    warning: `wg0.conf` has the key APRKYKDbfDO1ZB7M9KA8IB8335dDI+R1jisxVmdojWo= at a peer that seems to be `phone`, which has another in `phone.conf`: they can't talk until both have the same
+    ");
+}
+
+#[test]
+fn a_client_with_the_servers_former_key_is_told_of_it() {
+    let phone = client(|text| text.replace("public:server", "public:former"));
+    insta::assert_snapshot!(shown(&joined(&[conf("wg0.conf", SERVER), phone])), @"
+    network 10.0.0.0/24 port 51820 mtu 1420
+    server server [10.0.0.1/32]
+    remote peer-K7Ejpw0t [] at vpn.example.com:51820 full provisional
+    remote phone [10.0.0.2/32] full
+    link phone peer-K7Ejpw0t
+    warning: `phone.conf` has the key K7Ejpw0tu8bc8oM/GxGSA9ogx+qDB7Gr7+T4jctkFwI= at a peer that seems to be `server`, which has another in `wg0.conf`: they can't talk until both have the same
+    warning: no source says where `server` is dialled: tell it by `wg-friend set server endpoint=HOST` before you add clients
+    info: `peer-K7Ejpw0t` isn't a peer of the server `server`: it reaches those whom it is linked to
     ");
 }

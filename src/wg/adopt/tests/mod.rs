@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{Conflict, Defaults, Joined, View, join};
 use crate::model::*;
-use crate::wg::config::{Document, Mode};
+use crate::wg::compile::compile;
+use crate::wg::config::{Document, Keys, Mode, bring};
 
 /// Returns the private key that stands for a word.
 fn private(word: &str) -> PrivateKey {
@@ -59,8 +60,29 @@ fn conf(source: &str, text: &str) -> View {
     view
 }
 
+/// Joins what can be joined. Whatever it is, each file then stays as it is.
 fn joined(views: &[View]) -> Joined {
-    join(views, &defaults()).unwrap_or_else(|conflicts| panic!("{conflicts:#?}"))
+    let joined = join(views, &defaults()).unwrap_or_else(|conflicts| panic!("{conflicts:#?}"));
+    let nodes = compile(&joined.topology).unwrap();
+    let interfaces = joined.topology.nodes.iter().flat_map(|node| &node.interfaces);
+    let copied = |key: &PrivateKey| key.expose_base64().parse().unwrap();
+    let shared = |key: &PresharedKey| key.expose_base64().parse().unwrap();
+    let secrets = Secrets {
+        private: joined.secrets.private.iter().map(|(id, key)| (*id, copied(key))).collect(),
+        preshared: joined.secrets.preshared.iter().map(|(id, key)| (*id, shared(key))).collect(),
+        owners: interfaces.map(|interface| (interface.public_key, interface.id)).collect(),
+        ..Secrets::default()
+    };
+    // What is switched off disappears from the files of others.
+    for node in nodes.iter().filter(|_| joined.topology.nodes.iter().all(|node| node.enabled)) {
+        for interface in &node.interfaces {
+            let Some(view) = joined.documents.get(&interface.id).map(|place| &views[*place]) else { continue };
+            if let Some(text) = &view.text {
+                assert_eq!(*bring(text, node, interface, Keys::Shown(&secrets)), **text, "{}", view.source);
+            }
+        }
+    }
+    joined
 }
 
 fn refused(views: &[View]) -> String {
