@@ -16,6 +16,8 @@ const ERRORS: &[&str] = &[
     "src/fleet/error.rs",
     "src/ops/deploy/error.rs",
     "src/ops/error.rs",
+    "src/ops/import/foreign/error.rs",
+    "src/ops/import/foreign/mod.rs",
     "src/settings.rs",
     "src/wg/adopt/finding.rs",
     "src/wg/compile/refusal.rs",

@@ -6,6 +6,7 @@ mod document;
 mod hosts;
 mod import;
 mod model;
+mod other_tools;
 mod surface;
 mod vault;
 mod wizard;
