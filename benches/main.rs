@@ -7,6 +7,7 @@ mod compile;
 mod live;
 mod network;
 mod store;
+mod wgquick;
 
 /// Counts what is allocated.
 #[global_allocator]

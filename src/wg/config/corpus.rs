@@ -306,3 +306,11 @@ fn wg_agrees_about_every_file() {
     let files: Vec<_> = files().into_iter().zip(0..).map(|((_, text), at)| (format!("c{at}.conf"), text)).collect();
     super::agreement::compare(&files);
 }
+
+#[test]
+fn every_code_is_explained() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/wg-quick.md");
+    let page = fs::read_to_string(page).unwrap();
+    let missing = super::FaultKind::ALL.iter().filter(|kind| !page.contains(&format!("| `{}` |", kind.code())));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&super::FaultKind>::new());
+}
