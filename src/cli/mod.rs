@@ -10,6 +10,7 @@ mod enable;
 mod export;
 mod generate;
 mod help;
+mod hooks;
 mod host;
 mod import;
 mod init;
@@ -151,6 +152,7 @@ enum Command {
     Status(status::Args),
     Log(log::Args),
     Network(network::Args),
+    Hooks(hooks::Args),
     Host(host::Args),
     Unlock(unlock::UnlockArgs),
     Lock(unlock::LockArgs),
@@ -184,6 +186,7 @@ impl Command {
             Self::Log(args) => log::run(&args, context),
             Self::Host(args) => host::run(args, context),
             Self::Network(args) => network::run(args, context),
+            Self::Hooks(args) => hooks::run(&args, context),
             Self::Unlock(args) => unlock::unlock(&args, context),
             Self::Lock(args) => unlock::lock(&args, context),
             Self::Vault(args) => vault::run(args, context),

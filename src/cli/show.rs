@@ -16,9 +16,15 @@ pub(super) struct Args {
     /// The node: its name or the beginning of its guid
     #[arg(value_name = "NAME")]
     node: String,
+    /// Show what runs when its interfaces go up and down instead, as `hooks list` does
+    #[arg(long)]
+    hooks: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    if args.hooks {
+        return super::hooks::list(&args.node, context);
+    }
     let details = view::show(&context.open()?, &args.node)?;
     context.out.show(&details, render)?;
     Ok(Exit::Done)

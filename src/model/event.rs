@@ -102,6 +102,10 @@ words! {
         PrivateKeyForgotten = "private_key_forgotten",
         /// Preshared keys were made, replaced or removed.
         PresharedKeyChanged = "preshared_key_changed",
+        /// What a node's hooks did was handed to wg-friend's own firewall.
+        HooksAdopted = "hooks_adopted",
+        /// A node got its own hooks back.
+        HooksKept = "hooks_kept",
         /// A machine was added.
         HostAdded = "host_added",
         /// A machine changed.
@@ -144,6 +148,8 @@ impl Action {
             | A::PeerAdded
             | A::PeerRemoved
             | A::PeerUpdated
+            | A::HooksAdopted
+            | A::HooksKept
             | A::HostAdded
             | A::HostUpdated
             | A::HostRemoved

@@ -20,20 +20,8 @@ use super::rule::family;
 use super::split::{Part, Redirect, Separator, Word};
 
 /// What a hook may run, as listed in messages.
-pub const PROGRAMS: [&str; 12] = [
-    "ip",
-    "iptables",
-    "ip6tables",
-    "nft",
-    "sysctl",
-    "wg",
-    "tc",
-    "resolvectl",
-    "ufw",
-    "firewall-cmd",
-    "logger",
-    "true",
-];
+pub const PROGRAMS: [&str; 12] =
+    ["ip", "iptables", "ip6tables", "nft", "sysctl", "wg", "tc", "resolvectl", "ufw", "firewall-cmd", "logger", "true"];
 
 /// Where programs are looked for when their directory is written.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
@@ -54,7 +42,10 @@ impl Offence {
     /// Says what can be done.
     pub fn remedy(&self, host: Option<&str>) -> String {
         let host = host.unwrap_or("NAME");
-        format!("write it with plain commands of {}, or answer for it: allow_unsafe of the host `{host}`", PROGRAMS.join(", "))
+        format!(
+            "write it with plain commands of {}, or answer for it: allow_unsafe of the host `{host}`",
+            PROGRAMS.join(", ")
+        )
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Understood {
     pub text: String,
     /// The pattern that it is a part of, as an index into [`Understanding::patterns`]; `None` when it isn't recognised.
     pub pattern: Option<usize>,
+    /// Whether it only lets packets pass the host's own `FORWARD` chain, or takes that back.
+    pub opens: bool,
 }
 
 /// What the hooks of an interface do.
@@ -81,11 +83,13 @@ pub fn understand(hooks: &[Hook], interface: &InterfaceName) -> Understanding {
         let read = line::read(&hook.command, interface);
         let mut commands = Vec::new();
         for (command, step) in read.steps().enumerate() {
-            if let Some(act) = normalise::read(&step.command) {
+            let act = normalise::read(&step.command);
+            let opens = act.as_ref().is_some_and(|act| opens(&act.thing));
+            if let Some(act) = act {
                 acts.push((Place { hook: index, command }, hook.phase.is_up(), act));
             }
             let text = hook.command[step.span.clone()].to_owned();
-            commands.push(Understood { span: step.span.clone(), text, pattern: None });
+            commands.push(Understood { span: step.span.clone(), text, pattern: None, opens });
         }
         lines.push(Line { hook: index, phase: hook.phase, commands });
     }
@@ -98,9 +102,7 @@ pub fn understand(hooks: &[Hook], interface: &InterfaceName) -> Understanding {
     }
     let has = |wanted: fn(&Thing) -> bool| items.iter().any(|item| !item.up.is_empty() && wanted(&item.thing));
     let roles = Roles {
-        forwards: has(
-            |thing| matches!(thing, Thing::Rule(rule) if rule.target == "ACCEPT" && rule.stands_in("filter", "FORWARD")),
-        ),
+        forwards: has(opens),
         translates: items.iter().any(|item| match &item.thing {
             Thing::Rule(rule) => {
                 let inwards = rule.is("out-interface") == Some(interface.as_str());
@@ -112,6 +114,11 @@ pub fn understand(hooks: &[Hook], interface: &InterfaceName) -> Understanding {
         addresses: has(|thing| matches!(thing, Thing::Address { .. })),
     };
     Understanding { lines, patterns, roles }
+}
+
+/// Whether it is a rule that lets packets pass through the host.
+fn opens(thing: &Thing) -> bool {
+    matches!(thing, Thing::Rule(rule) if rule.target == "ACCEPT" && rule.stands_in("filter", "FORWARD"))
 }
 
 /// A command couldn't be cut out of its line: what runs before or after it depends on whether it fails.
