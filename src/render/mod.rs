@@ -1,6 +1,7 @@
 //! Fills the texts of `templates/`, which are compiled in. No template decides anything: it loops, and leaves out what
 //! isn't there.
 
+pub mod guide;
 pub mod qr;
 
 use std::sync::LazyLock;
@@ -11,11 +12,19 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 /// The texts, by their paths under `templates/`.
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("firewall/table.nft", include_str!("../../templates/firewall/table.nft")),
     ("firewall/server.nft", include_str!("../../templates/firewall/server.nft")),
     ("firewall/router.nft", include_str!("../../templates/firewall/router.nft")),
     ("firewall/exit.nft", include_str!("../../templates/firewall/exit.nft")),
+    ("guide/head.md", include_str!("../../templates/guide/head.md")),
+    ("guide/windows.md", include_str!("../../templates/guide/windows.md")),
+    ("guide/macos.md", include_str!("../../templates/guide/macos.md")),
+    ("guide/linux.md", include_str!("../../templates/guide/linux.md")),
+    ("guide/android.md", include_str!("../../templates/guide/android.md")),
+    ("guide/ios.md", include_str!("../../templates/guide/ios.md")),
+    ("guide/tail.md", include_str!("../../templates/guide/tail.md")),
+    ("guide/page.html", include_str!("../../templates/guide/page.html")),
 ];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -47,7 +56,7 @@ mod tests {
     fn every_template_parses_and_none_is_forgotten() {
         let known: Vec<&str> = super::ENVIRONMENT.templates().map(|(name, _)| name).collect();
         assert_eq!(known.len(), super::TEMPLATES.len());
-        for folder in ["firewall"] {
+        for folder in ["firewall", "guide"] {
             let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap());

@@ -32,7 +32,9 @@ if [ -n "${OPNSENSE_SECRET_FILE:-}" ]; then
 	OPNSENSE_KEY=$(sed -n 's/^key=//p' "$OPNSENSE_SECRET_FILE" | tr -d '\r')
 	OPNSENSE_SECRET=$(sed -n 's/^secret=//p' "$OPNSENSE_SECRET_FILE" | tr -d '\r')
 fi
-[ -n "${OPNSENSE_KEY:-}" ] && [ -n "${OPNSENSE_SECRET:-}" ] || die "give OPNSENSE_SECRET_FILE, or OPNSENSE_KEY and OPNSENSE_SECRET"
+if [ -z "${OPNSENSE_KEY:-}" ] || [ -z "${OPNSENSE_SECRET:-}" ]; then
+	die "give OPNSENSE_SECRET_FILE, or OPNSENSE_KEY and OPNSENSE_SECRET"
+fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -4,6 +4,7 @@ mod architecture;
 mod cli;
 mod docs;
 mod env;
+mod export;
 mod fuzz;
 mod hooks;
 mod lab;

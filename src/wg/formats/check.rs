@@ -25,7 +25,7 @@ impl<'a> Check<'a> {
             self.left_out.push(LeftOut { feature, what });
             return;
         }
-        let instead = format!("{instead}, or leave it out with `--without {feature}`");
+        let instead = instead.to_owned();
         self.missing.push(Inexpressible { format: self.format, feature: Some(feature), what, instead });
     }
 

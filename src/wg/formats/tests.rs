@@ -298,10 +298,10 @@ fn an_error_names_the_thing_and_the_ways_out() {
     tunnel.unknown.clear();
     let wrong = write(Format::Apple, &subject("alice-phone"), &tunnel).unwrap_err();
     insta::assert_snapshot!(explain(&wrong), @"
-    the WireGuard app on iOS and macOS can't express 1 hook (PostUp): nothing runs commands there, or leave it out with `--without hooks`
-    the WireGuard app on iOS and macOS can't express Table = vpn: routes follow from AllowedIPs: give each peer what is to be routed, or leave it out with `--without table`
-    the WireGuard app on iOS and macOS can't express FwMark = 0x77: the app keeps its own packets out of the tunnel, or leave it out with `--without fwmark`
-    the WireGuard app on iOS and macOS can't express SaveConfig: only wg-quick overwrites its own file, and what it overwrites is lost, or leave it out with `--without save-config`
+    the WireGuard app on iOS and macOS can't express 1 hook (PostUp): nothing runs commands there
+    the WireGuard app on iOS and macOS can't express Table = vpn: routes follow from AllowedIPs: give each peer what is to be routed
+    the WireGuard app on iOS and macOS can't express FwMark = 0x77: the app keeps its own packets out of the tunnel
+    the WireGuard app on iOS and macOS can't express SaveConfig: only wg-quick overwrites its own file, and what it overwrites is lost
     ");
 }
 
