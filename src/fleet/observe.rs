@@ -221,8 +221,28 @@ pub(super) fn fingerprint(answer: &Answer) -> Result<Fingerprint, AnswerError> {
 
 /// Reads how the host lists its nftables tables from an answer that has them.
 pub fn tables_of(answer: &Answer) -> BTreeMap<String, String> {
-    let text = |body: &[u8]| String::from_utf8_lossy(body).trim_end().to_owned();
+    let text = |body: &[u8]| in_order(String::from_utf8_lossy(body).trim_end());
     answer.all("table").filter_map(|(words, body)| Some((words.first()?.clone(), text(body)))).collect()
+}
+
+/// Brings the sets, maps and chains of a listed table into the order of their names. nft lists them as they came: what a
+/// deploy adds stands last until the next boot, and then where the file has it. It makes no difference to any packet.
+fn in_order(listing: &str) -> String {
+    let Some((head, body)) = listing.split_once('\n').filter(|(head, _)| head.ends_with('{')) else {
+        return listing.to_owned();
+    };
+    let Some(body) = body.strip_suffix('}') else { return listing.to_owned() };
+    let (mut blocks, mut block) = (Vec::new(), String::new());
+    for line in body.lines().filter(|line| !line.is_empty()) {
+        block.push_str(line);
+        block.push('\n');
+        if line == "\t}" {
+            blocks.push(std::mem::take(&mut block));
+        }
+    }
+    blocks.extend((!block.is_empty()).then_some(block));
+    blocks.sort_unstable();
+    format!("{head}\n{}}}", blocks.join("\n"))
 }
 
 fn named<'a>(
@@ -357,6 +377,19 @@ mod tests {
         let text = "0:\tfrom all lookup local\n7769:\tfrom all fwmark 0x77660003 lookup 7766003\n32764:\tfrom all fwmark 0xca6c lookup 51820\n32766:\tfrom all lookup main\n";
         let rule = Rule { ipv4: true, priority: 7769, mark: 0x7766_0003, table: 7_766_003 };
         assert_eq!(rules(text, true), BTreeSet::from([rule]));
+    }
+
+    #[test]
+    fn a_table_reads_the_same_in_whatever_order_it_is_listed() {
+        let set = |name: &str| format!("\tset {name} {{\n\t\ttype ifname\n\t\telements = {{ \"wg0\" }}\n\t}}\n");
+        let table = |blocks: &[String]| format!("table inet wgf_wg0 {{\n{}}}", blocks.join("\n"));
+        let (one, two) = (set("a"), set("b"));
+        assert_eq!(in_order(&table(&[two.clone(), one.clone()])), table(&[one.clone(), two.clone()]));
+        assert_eq!(in_order(&table(&[one.clone(), two.clone()])), table(&[one.clone(), two]));
+        assert_ne!(in_order(&table(&[one.clone(), set("c")])), in_order(&table(&[one.clone(), set("b")])));
+        for odd in ["", "table inet t {", "nonsense", "table inet t {\n}", &table(&[one])] {
+            assert_eq!(in_order(odd), odd);
+        }
     }
 
     #[test]

@@ -51,22 +51,40 @@ w_down() {
 	[ "$W_INIT" != systemd ] || systemctl daemon-reload
 }
 
-# The sets, maps and chains of a table on stdin, without what is in them.
+# The sets, maps and chains of a table on stdin, one a line with what can't be changed in place, without what is in them.
 w_frame() {
 	awk '
-		$1 ~ /^(set|map|chain)$/ && $3 == "{" { name = $1 " " $2; print name }
-		name != "" && $1 ~ /^(type|flags)$/ { $1 = $1; print name, $0 }' | sort
+		$1 ~ /^(set|map|chain)$/ && $3 == "{" { name = $1 " " $2; frame[name] = "" }
+		name != "" && $1 ~ /^(type|flags)$/ { $1 = $1; frame[name] = frame[name] " " $0 }
+		END { for (name in frame) print name frame[name] }' | sort
 }
 
-# Puts the table in file $1 into the place of table $2. While the kernel exchanges a deleted table for a new one it drops
-# a packet now and then (8 in 100 times, at a thousand a second), so a table whose sets and chains stay is emptied and
-# filled again in one step instead: measured over 800 times, that drops none.
+# Lines of frame $1 as commands: verb $2 for each set, map and chain of table $3 that $4 names by what it is in frame $5:
+# `same`, `other`, `gone`.
+w_each() {
+	printf '%s\n' "$1" | W_OTHER=$5 awk -v verb="$2" -v table="$3" -v pick="$4" '
+		BEGIN {
+			count = split(ENVIRON["W_OTHER"], lines, "\n")
+			for (i = 1; i <= count; i++) { split(lines[i], word, " "); known[word[1] " " word[2]] = lines[i] }
+		}
+		NF > 1 {
+			found = known[$1 " " $2]
+			is = found == "" ? "gone" : found == $0 ? "same" : "other"
+			if (index(pick, is) && !(verb == "flush" && $1 == "chain")) print ($1 == "chain"), verb, $1, "inet", table, $2
+		}' | sort | cut -d ' ' -f 2- # sets and maps before the chains that maps refer to
+}
+
+# Puts the table in file $1 into the place of table $2 in one step and without a packet lost. While the kernel exchanges a
+# deleted table for a new one it drops a packet now and then (8 in 100 times, at a thousand a second). So the table stays:
+# all of it is emptied and filled again, and what the new one lacks goes. Measured over 1100 times, that drops none.
 w_load_table() {
+	w_old=$(nft list table inet "$2" 2>/dev/null | w_frame)
 	w_new=$(w_frame < "$1")
 	{
-		if [ "$w_new" = "$(nft list table inet "$2" 2>/dev/null | w_frame)" ]; then
+		if [ -n "$w_old" ]; then
 			printf 'flush table inet %s\n' "$2"
-			awk -v table="$2" '$1 ~ /^(set|map)$/ && $3 == "{" { print "flush", $1, "inet", table, $2 }' "$1"
+			w_each "$w_old" flush "$2" same "$w_new"
+			w_each "$w_old" delete "$2" 'other gone' "$w_new"
 		else
 			printf 'table inet %s\ndelete table inet %s\n' "$2" "$2"
 		fi
@@ -80,7 +98,10 @@ w_return_ra() { while read -r w_f; do [ ! -e "$w_f" ] || echo 1 > "$w_f"; done <
 
 w_restore_table() {
 	if [ -s "$D/old/$1.nft" ]; then
-		w_load_table "$D/old/$1.nft" "$1"
+		w_load_table "$D/old/$1.nft" "$1" || return 1
+		# What had gone came back as the last: for the table to be as before, it has to be exchanged after all.
+		nft list table inet "$1" | cmp -s - "$D/old/$1.nft" ||
+			{ printf 'delete table inet %s\n' "$1"; cat "$D/old/$1.nft"; } | nft -f -
 	else
 		nft delete table inet "$1"
 	fi

@@ -71,3 +71,46 @@ fn a_hundred_pings_a_second_lose_none_while_twenty_peers_a_route_an_address_and_
     }
     Ok(())
 }
+
+/// How the host's script exchanges a table, without the rest of it.
+fn exchange() -> &'static str {
+    let script = include_str!("../../../templates/host/deploy.sh");
+    let begin = script.find("# The sets, maps and chains of a table").expect("it has a heading");
+    let end = script.find("# Lets the interfaces that listened").expect("so has what comes next");
+    &script[begin..end]
+}
+
+#[test]
+fn a_firewall_whose_sets_and_chains_come_and_go_loses_no_packet_either() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let admin = Admin::new(&lab);
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "remote", "b"]);
+    admin.ok(&["add", "remote", "ctl"]);
+    admin.deploy();
+    for remote in ["b", "ctl"] {
+        admin.hand_out(remote, str::to_owned)?;
+    }
+    let host = lab.host("a");
+    let one = host.sh("nft list table inet wgf_wg0")?;
+    // Another version of the rules: sets that the rules look into have other names, and there is a chain more.
+    let chain = "\tchain further {\n\t\ttype filter hook forward priority 7; policy accept;\n\t}\n}";
+    let two = one.replace("network4", "members4").replace("network6", "members6");
+    let two = format!("{}\n{chain}\n", two.trim_end().strip_suffix('}').expect("a table ends"));
+    assert!(two.contains("@members4"), "the rules look into the set:\n{two}");
+    host.write("/root/one.nft", format!("{}\n", one.trim_end()))?;
+    host.write("/root/two.nft", two)?;
+    host.write("/root/exchange.sh", exchange())?;
+
+    let to_peer = admin.addresses("ctl")[0].to_string();
+    let stream = lab.ping_stream("b", &to_peer, 500)?;
+    host.sh("set -e; . /root/exchange.sh\n\
+             for n in $(seq 60); do w_load_table /root/two.nft wgf_wg0; w_load_table /root/one.nft wgf_wg0; done")?;
+    let report = stream.stop()?;
+    assert!(report.sent > 500, "{report:?}");
+    assert_eq!(report.lost, 0, "{report:?}");
+    let lines = |text: &str| -> std::collections::BTreeSet<String> { text.lines().map(str::to_owned).collect() };
+    assert_eq!(lines(&host.sh("nft list table inet wgf_wg0")?), lines(&one), "nothing is left over");
+    Ok(())
+}
