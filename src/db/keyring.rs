@@ -17,7 +17,14 @@ fn description(id: &str) -> String {
 }
 
 fn keyring() -> Result<KeyRing, linux_keyutils::KeyError> {
-    KeyRing::from_special_id(KeyRingIdentifier::User, true)
+    let ring = KeyRing::from_special_id(KeyRingIdentifier::User, true)?;
+    // A login's session leads to its user's keyring. That of somebody who came by sudo or su leads to another's, and
+    // then the kernel lets nobody set a timeout in ours: so the process itself leads to it. Should that fail, what
+    // needs it says so.
+    if let Ok(own) = KeyRing::from_special_id(KeyRingIdentifier::Process, true) {
+        let _ = own.link_keyring(ring);
+    }
+    Ok(ring)
 }
 
 /// Puts a key into the user's keyring; the kernel drops it after `duration`, rounded up to seconds.
