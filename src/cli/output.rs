@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::UnicodeWidthStr;
 
 use super::width;
 
@@ -210,10 +210,20 @@ impl Table {
         (0..self.header.len()).map(of).collect()
     }
 
+    /// The longest word of each column.
+    fn words(&self) -> Vec<usize> {
+        let longest = |text: &str| text.split(' ').map(UnicodeWidthStr::width).max().unwrap_or(0);
+        let of = |at: usize| {
+            let cells = self.rows.iter().map(|row| longest(&row[at].text)).max().unwrap_or(0);
+            cells.max(longest(self.header[at]))
+        };
+        (0..self.header.len()).map(of).collect()
+    }
+
     fn render_in(&self, room: Option<usize>) -> String {
         let mut widths = self.widths();
         if let Some(room) = room {
-            narrow(&mut widths, room.saturating_sub(self.gaps()), &self.header);
+            narrow(&mut widths, &self.words(), room.saturating_sub(self.gaps()));
         }
         let header: Vec<Cell> = self.header.iter().map(|title| Cell::new(title, style::DIM)).collect();
         let mut text = String::new();
@@ -242,15 +252,18 @@ impl Table {
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// Takes from the widest columns until all fit, or nothing more can be taken.
-fn narrow(widths: &mut [usize], room: usize, header: &[&str]) {
+/// Takes from the widest columns until all fit, or nothing more can be taken. `words`: each column's longest word. Words
+/// are broken only when breaking lines at blanks isn't enough.
+fn narrow(widths: &mut [usize], words: &[usize], room: usize) {
     /// What a column keeps at least, if it has as much.
     const LEAST: usize = 8;
-    while widths.iter().sum::<usize>() > room {
-        let shrinks = |(at, width): &(usize, &usize)| **width > LEAST.max(header[*at].width());
-        let widest = widths.iter().enumerate().filter(shrinks).max_by_key(|(at, width)| (**width, *at));
-        let Some((at, _)) = widest else { return };
-        widths[at] -= 1;
+    for least in [words.to_vec(), vec![LEAST; words.len()]] {
+        while widths.iter().sum::<usize>() > room {
+            let shrinks = |(at, width): &(usize, &usize)| **width > least[*at];
+            let widest = widths.iter().enumerate().filter(shrinks).max_by_key(|(at, width)| (**width, *at));
+            let Some((at, _)) = widest else { break };
+            widths[at] -= 1;
+        }
     }
 }
 
@@ -314,11 +327,11 @@ mod tests {
         table.row(["hub".into(), "10.66.0.1 fd66::1".into(), "".into()]);
         table.row(["a-very-long-name-it-is".into(), "10.66.0.2".into(), "192.168.1.0/24 (office), 10.0.0.0/8".into()]);
         insta::assert_snapshot!(plain(&table.render_in(Some(48))), @r"
-        NAME             ADDRESS          LANS
-        hub              10.66.0.1
-                         fd66::1
-        a-very-long-nam  10.66.0.2        192.168.1.0/24
-        e-it-is                           (office),
+        NAME                   ADDRESS    LANS
+        hub                    10.66.0.1
+                               fd66::1
+        a-very-long-name-it-i  10.66.0.2  192.168.1.0/24
+        s                                 (office),
                                           10.0.0.0/8
         ");
         assert!(table.render_in(Some(10)).lines().count() > 3, "what can't fit is still shown");

@@ -14,6 +14,7 @@ mod scripts;
 
 pub use answer::{Answer, AnswerError};
 pub use error::Error;
+pub(crate) use observe::in_order;
 pub use observe::{
     Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, read_observation, tables_of,
 };

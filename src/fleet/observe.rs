@@ -227,7 +227,7 @@ pub fn tables_of(answer: &Answer) -> BTreeMap<String, String> {
 
 /// Brings the sets, maps and chains of a listed table into the order of their names. nft lists them as they came: what a
 /// deploy adds stands last until the next boot, and then where the file has it. It makes no difference to any packet.
-fn in_order(listing: &str) -> String {
+pub(crate) fn in_order(listing: &str) -> String {
     let Some((head, body)) = listing.split_once('\n').filter(|(head, _)| head.ends_with('{')) else {
         return listing.to_owned();
     };

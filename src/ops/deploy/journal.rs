@@ -140,9 +140,10 @@ pub(super) fn deployed(store: &Store, host: &Name) -> db::Result<Option<Deployed
     let Some((id, content)) = store.deployed(host)? else { return Ok(None) };
     let unreadable = |column: &str| db::Error::Value { table: "deployments", column: column.to_owned() };
     let version: Version = serde_json::from_slice(&content).map_err(|_| unreadable("sealed_content"))?;
-    let confirmation = match store.observed(id)? {
+    let mut confirmation = match store.observed(id)? {
         Some(text) => serde_json::from_str(&text).map_err(|_| unreadable("sealed_observed"))?,
         None => Confirmation::default(),
     };
+    confirmation.tables.values_mut().for_each(|table| *table = fleet::in_order(table)); // as those of a host are read
     Ok(Some(Deployed { version, tables: confirmation.tables }))
 }
