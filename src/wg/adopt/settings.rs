@@ -92,8 +92,11 @@ pub(super) fn of_network(
     let dialled = endpoints[server].as_ref().map(|endpoint| endpoint.port);
     let port: Option<Port> = of_server.and_then(|view| view.tunnel.listen_port).or(dialled);
     network.port = port.unwrap_or(network.port);
-    let mtus = views().filter_map(|(_, view)| view.tunnel.mtu).filter_map(|mtu| Mtu::try_from(mtu).ok());
-    network.mtu = common(mtus).unwrap_or(network.mtu);
+    // One that few have is their own affair; the others leave it to wg-quick.
+    let all = views().count();
+    let mtus = || views().filter_map(|(_, view)| view.tunnel.mtu).filter_map(|mtu| Mtu::try_from(mtu).ok());
+    let usual = common(mtus()).filter(|usual| 2 * mtus().filter(|mtu| mtu == usual).count() >= all);
+    network.mtu = usual.unwrap_or(network.mtu);
     let remotes = views().filter(|(node, _)| roles[*node] == Role::Remote);
     let dns = remotes
         .map(|(_, view)| view.tunnel.dns.clone())
