@@ -3,6 +3,7 @@
 mod audit;
 mod custody;
 mod document;
+mod hooks;
 mod hosts;
 mod import;
 mod model;
