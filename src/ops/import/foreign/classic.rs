@@ -28,8 +28,18 @@ const KEEPALIVE: u16 = 25;
 const MTU: u16 = 1280;
 /// Tables that are read, and such as mean nothing elsewhere.
 const KNOWN: &[&str] = &[
-    "coordination_server", "subnet_router", "exit_node", "remote", "advertised_network", "command_pair",
-    "command_singleton", "cs_peer_order", "comment", "encryption_metadata", "import_session", "entity_provenance",
+    "coordination_server",
+    "subnet_router",
+    "exit_node",
+    "remote",
+    "advertised_network",
+    "command_pair",
+    "command_singleton",
+    "cs_peer_order",
+    "comment",
+    "encryption_metadata",
+    "import_session",
+    "entity_provenance",
 ];
 
 /// Whether it is wg-friend 1's.
@@ -119,7 +129,8 @@ impl Network<'_> {
         {
             for entity in entities {
                 let mut peer = entity.as_peer(entity.hosts().into_iter().chain(entity.lans.iter().copied()).collect());
-                peer.endpoint = entity.endpoint.clone().filter(|endpoint| Some(endpoint) != self.server.endpoint.as_ref());
+                peer.endpoint =
+                    entity.endpoint.clone().filter(|endpoint| Some(endpoint) != self.server.endpoint.as_ref());
                 peer.keepalive = if kind == "exit_node" { Some(KEEPALIVE) } else { entity.keepalive };
                 let place = order.get(&(kind.to_owned(), entity.id)).copied().unwrap_or(usize::MAX);
                 peers.push((place, peer));
@@ -184,10 +195,7 @@ fn unique(peers: impl Iterator<Item = TunnelPeer>) -> Vec<TunnelPeer> {
 
 /// The hooks that it wrote into every exit's file.
 fn exit_hooks(wan: &str) -> Vec<Hook> {
-    let up = [
-        "sysctl -w net.ipv4.ip_forward=1".to_owned(),
-        "sysctl -w net.ipv6.conf.all.forwarding=1".to_owned(),
-    ];
+    let up = ["sysctl -w net.ipv4.ip_forward=1".to_owned(), "sysctl -w net.ipv6.conf.all.forwarding=1".to_owned()];
     let rules = |action: char| {
         ["iptables", "ip6tables"].into_iter().flat_map(move |program| {
             [

@@ -151,12 +151,13 @@ pub fn recognise(path: &Path, bytes: &[u8]) -> Option<Format> {
         // The log doesn't matter here, and the file need not be on this machine.
         let around = Memory::default().with(path, bytes);
         let database = Database::read(path, "a database", &around).ok()?;
-        let kinds: [(Format, fn(&Database) -> bool); 3] = [
-            (Format::WgEasy, wg_easy::is),
-            (Format::Classic, classic::is),
-            (Format::WgDashboard, wgdashboard::is),
-        ];
-        return kinds.into_iter().find(|(_, is)| is(&database)).map(|(format, _)| format);
+        return if wg_easy::is(&database) {
+            Some(Format::WgEasy)
+        } else if classic::is(&database) {
+            Some(Format::Classic)
+        } else {
+            wgdashboard::is(&database).then_some(Format::WgDashboard)
+        };
     }
     let text = std::str::from_utf8(bytes).ok()?;
     if let Some(format) = platforms::recognise(path, text) {
@@ -222,9 +223,7 @@ pub fn read(format: Format, path: &Path, around: &dyn Around, options: &Options)
         }
         Format::WireguardUi => wireguard_ui::read(wireguard_ui::folder_of(path).unwrap_or(path), around),
         Format::PiVpn => pivpn::read(path, around),
-        Format::Classic => {
-            classic::read(path, &Database::read(path, "wg-friend 1's database", around)?, options)
-        }
+        Format::Classic => classic::read(path, &Database::read(path, "wg-friend 1's database", around)?, options),
         Format::System(format) => platforms::read(format, path, around),
     }?;
     for view in &mut foreign.views {

@@ -115,12 +115,10 @@ fn server(
         hidden.push_str(line);
         hidden.push('\n');
     }
-    for peer in quick::read(file, &hidden, &mut Foreign::default())?.peers {
-        off.insert(peer.public_key);
-        if tunnel.peers.iter().all(|other| other.public_key != peer.public_key) {
-            tunnel.peers.push(peer);
-        }
-    }
+    let on: BTreeSet<PublicKey> = tunnel.peers.iter().map(|peer| peer.public_key).collect();
+    let hidden = quick::read(file, &hidden, &mut Foreign::default())?.peers;
+    off.extend(hidden.iter().map(|peer| peer.public_key).filter(|key| !on.contains(key)));
+    tunnel.peers.extend(hidden.into_iter().filter(|peer| !on.contains(&peer.public_key)));
     let named = |peer: &mut TunnelPeer| {
         if let Some(name) = names.get(&peer.public_key) {
             peer.name = Some(name.clone());

@@ -23,6 +23,8 @@ const JOURNAL: &[u8] = &[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 const SIZE: usize = 64 << 20;
 /// No table that matters has more rows.
 const ROWS: usize = 100_000;
+/// No table has more text, in bytes: rows of a forged database may share theirs.
+const TEXT: usize = 128 << 20;
 /// No value is larger, in bytes.
 const VALUE: i32 = 1 << 20;
 /// Steps of SQLite's machine after which a query is given up: some seconds.
@@ -164,20 +166,28 @@ impl Database {
     /// All rows of a table; none when there is no such table.
     ///
     /// # Errors
-    /// There are more than 100,000, or the table is damaged.
+    /// There are more than 100,000, or more text than 128 MiB, or the table is damaged.
     pub(super) fn rows(&self, table: &str) -> Result<Rows<'_>, ForeignError> {
-        let mut rows = Vec::new();
+        let (mut rows, mut text) = (Vec::new(), 0);
         if self.has(table) {
-            self.each(table, |row| rows.push(row)).map_err(|error| self.damaged(&error))?;
+            text = self.each(table, |row| rows.push(row)).map_err(|error| self.damaged(&error))?;
+        }
+        let too_large = |what, found: usize, limit: usize| {
+            let (file, found, limit) = (self.path.clone(), found as u64, limit as u64);
+            Err(ForeignError::TooLarge { file, what, found, limit })
+        };
+        if text > TEXT {
+            return too_large("bytes in a table", text, TEXT);
         }
         if rows.len() > ROWS {
-            let (file, found) = (self.path.clone(), rows.len() as u64);
-            return Err(ForeignError::TooLarge { file, what: "rows in a table", found, limit: ROWS as u64 });
+            return too_large("rows in a table", rows.len(), ROWS);
         }
         Ok(Rows { path: &self.path, table: table.to_owned(), rows })
     }
 
-    fn each(&self, table: &str, mut take: impl FnMut(Wiped)) -> rusqlite::Result<()> {
+    /// Hands over each row and returns how many bytes of text were in them; stops where that is too many.
+    fn each(&self, table: &str, mut take: impl FnMut(Wiped)) -> rusqlite::Result<usize> {
+        let mut text = 0;
         let names = self.names(table)?;
         let columns: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         let sql = format!("SELECT {} FROM {} LIMIT {}", columns.join(", "), quoted(table), ROWS + 1);
@@ -186,11 +196,16 @@ impl Database {
         while let Some(row) = rows.next()? {
             let mut fields = Map::new();
             for (at, name) in names.iter().enumerate() {
-                fields.insert(name.clone(), json(row.get_ref(at)?));
+                let value = json(row.get_ref(at)?);
+                text += value.as_str().map_or(0, str::len);
+                fields.insert(name.clone(), value);
             }
             take(Wiped(Value::Object(fields)));
+            if text > TEXT {
+                break;
+            }
         }
-        Ok(())
+        Ok(text)
     }
 
     /// One value as bytes: the first row's.

@@ -19,6 +19,8 @@ use super::{Around, Foreign, ForeignError};
 
 /// What the keys are until wg-easy is set up.
 const UNSET: &str = "---default---";
+/// It has one interface; more than one may come with a later release.
+const INTERFACES: usize = 100;
 /// Tables that are read, and such as mean nothing elsewhere.
 const KNOWN: &[&str] = &[
     "interfaces_table",
@@ -40,6 +42,10 @@ pub(super) fn read(path: &Path, database: &Database, around: &dyn Around) -> Res
     let mut foreign = Foreign::default();
     let (hooks_table, defaults) = (database.rows("hooks_table")?, database.rows("user_configs_table")?);
     let (interfaces, clients) = (database.rows("interfaces_table")?, database.rows("clients_table")?);
+    if interfaces.len() > INTERFACES {
+        let (file, found) = (path.to_owned(), interfaces.len() as u64);
+        return Err(ForeignError::TooLarge { file, what: "interfaces", found, limit: INTERFACES as u64 });
+    }
     for record in interfaces.records() {
         let interface = Interface::read(&record, find(&defaults, &record)?)?;
         let mut view = interface.view(path, &record, find(&hooks_table, &record)?.as_ref())?;

@@ -1,5 +1,6 @@
 //! The tables, row by row.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::model::{Cidr, Endpoint, InterfaceAddr, Port, PresharedKey, PrivateKey, PublicKey};
@@ -181,7 +182,7 @@ pub(super) fn entities(
     server: &Server,
     keys: &Keys,
 ) -> Result<Vec<Entity>, ForeignError> {
-    let (lans, comments) = (database.rows("advertised_network")?, database.rows("comment")?);
+    let (mut lans, mut comments) = (lans(database)?, comments(database)?);
     let mut entities = Vec::new();
     for record in database.rows(table)?.records() {
         if record.number::<i64>("cs_id", "a whole number")?.is_some_and(|of| of != server.own.id) {
@@ -189,22 +190,38 @@ pub(super) fn entities(
         }
         let mut entity = Entity::read(&record, keys)?;
         if table == "subnet_router" {
-            for lan in lans.records() {
-                if lan.number::<i64>("subnet_router_id", "a whole number")? == Some(entity.id) {
-                    entity.lans.extend(lan.prefixes("network_cidr")?.into_iter().flatten());
-                }
-            }
+            entity.lans = lans.remove(&entity.id).unwrap_or_default();
         }
-        let guid = record.text("permanent_guid")?;
-        for comment in comments.records() {
-            let own_words = matches!(comment.text("category")?, Some("custom" | "unclassified" | "rationale"));
-            if own_words && comment.text("entity_permanent_guid")? == guid {
-                entity.comments.extend(comment.text("text")?.map(str::to_owned));
-            }
+        if let Some(guid) = record.text("permanent_guid")? {
+            entity.comments = comments.remove(guid).unwrap_or_default();
         }
         entities.push(entity);
     }
     Ok(entities)
+}
+
+/// Reads the networks behind routers, by the routers' ids.
+fn lans(database: &Database) -> Result<BTreeMap<i64, Vec<Cidr>>, ForeignError> {
+    let mut lans: BTreeMap<i64, Vec<Cidr>> = BTreeMap::new();
+    for record in database.rows("advertised_network")?.records() {
+        if let Some(router) = record.number("subnet_router_id", "a whole number")? {
+            lans.entry(router).or_default().extend(record.prefixes("network_cidr")?.into_iter().flatten());
+        }
+    }
+    Ok(lans)
+}
+
+/// Reads comments in people's own words, by the first keys of those whom they are about.
+fn comments(database: &Database) -> Result<BTreeMap<String, Vec<String>>, ForeignError> {
+    let mut comments: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for record in database.rows("comment")?.records() {
+        let own_words = matches!(record.text("category")?, Some("custom" | "unclassified" | "rationale"));
+        if let (true, Some(guid), Some(text)) = (own_words, record.text("entity_permanent_guid")?, record.text("text")?)
+        {
+            comments.entry(guid.to_owned()).or_default().push(text.to_owned());
+        }
+    }
+    Ok(comments)
 }
 
 /// Reads the hooks of a node, in the order in which they were written: what has no counterpart first, then what comes up,
