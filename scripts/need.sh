@@ -55,6 +55,14 @@ need_lab() {
 		tcpdump=tcpdump iperf3=iperf3 zbarimg=zbar-tools
 }
 
+# Other systems' own readers, which judge what is exported for them. NetworkManager's library only, not the service: that
+# would take over the machine's network.
+need_readers() {
+	need shellcheck=shellcheck jq=jq unzip=unzip nix-instantiate=nix-bin
+	/usr/bin/python3 -c "import gi; gi.require_version('NM', '1.0')" 2>/dev/null ||
+		need gir1.2-nm-1.0=gir1.2-nm-1.0 python3-gi=python3-gi
+}
+
 # What the second tier of the lab is made of: a virtual machine, for ./test --long.
 need_vm() {
 	need qemu-system-x86_64=qemu-system-x86 debootstrap=debootstrap busybox=busybox-static cpio=cpio depmod=kmod mke2fs=e2fsprogs

@@ -6,6 +6,8 @@ use super::output::{Cell, Table, paint, style};
 use super::{Context, Exit};
 use crate::ops::Error;
 use crate::ops::network::generate::{self, Made, Report, Request, State};
+use crate::ops::network::guide;
+use crate::render::guide::Platform;
 
 /// Make the config files of nodes, to be put on their machines by hand
 ///
@@ -14,7 +16,7 @@ use crate::ops::network::generate::{self, Made, Report, Request, State};
 /// they are named; their files then say where the key goes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend generate --dir configs         every node\n  wg-friend generate alice-laptop          to the terminal\n  wg-friend generate hub --diff            what changed since it was last generated"
+    after_help = "Examples:\n  wg-friend generate --dir configs         every node\n  wg-friend generate alice-laptop          to the terminal\n  wg-friend generate hub --diff            what changed since it was last generated\n  wg-friend generate alice-phone --guide android --dir handout"
 )]
 pub(super) struct Args {
     /// The nodes: names or beginnings of guids; none means all
@@ -26,9 +28,16 @@ pub(super) struct Args {
     /// Show what differs from the files generated last, keys hidden; without --dir nothing is generated
     #[arg(long)]
     diff: bool,
+    /// A step-by-step guide for the owner of a remote, with its config and code: windows, macos, linux, android or ios
+    /// [default: those that such a device may have]
+    #[arg(long, value_name = "PLATFORM", num_args = 0..=1, conflicts_with = "diff")]
+    guide: Option<Option<Platform>>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
+    if let Some(platform) = args.guide {
+        return write_guide(args.nodes, args.dir, platform, context);
+    }
     let looks = args.diff || context.dry_run;
     if args.nodes.is_empty() && args.dir.is_none() && !looks {
         return Err(Error::Value {
@@ -55,6 +64,48 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     }
     if !context.out.is_json() {
         remarks(context, &report, request.directory.as_ref());
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes the guide for one remote; without a directory its Markdown is printed.
+fn write_guide(
+    nodes: Vec<String>,
+    directory: Option<PathBuf>,
+    platform: Option<Platform>,
+    context: &Context,
+) -> Result<Exit, Error> {
+    let [node] = <[String; 1]>::try_from(nodes).map_err(|_| Error::Value {
+        what: "--guide".into(),
+        reason: "a guide is for one remote".into(),
+        hint: Some("name it: `wg-friend generate alice-phone --guide --dir handout`".into()),
+    })?;
+    let to_stdout = directory.is_none() && !context.dry_run;
+    if context.out.is_json() && to_stdout {
+        return Err(Error::Value {
+            what: "--json".into(),
+            reason: "a report holds no keys, so the guide has to go somewhere".into(),
+            hint: Some("give --dir DIR, or leave --json away to print it".into()),
+        });
+    }
+    let mut store = context.store()?;
+    let request = guide::Request { node, platform, directory, preview: context.dry_run };
+    let report = guide::write(&mut store, &context.clock, &context.actor(), &request)?;
+    if to_stdout {
+        context.out.raw(report.files[0].content.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    context.out.show(&report, |report| {
+        let place = |file: &guide::Made| {
+            file.path.as_ref().map_or_else(|| file.file.clone(), |path| path.display().to_string())
+        };
+        report.files.iter().map(|file| format!("{}\n", place(file))).collect()
+    })?;
+    if !context.out.is_json() {
+        context.out.note(match report.saved {
+            true => "for the owner of the device, and nobody else: the key is in each of them".to_owned(),
+            false => paint(style::WARN, "dry run: nothing was written"),
+        });
     }
     Ok(Exit::Done)
 }

@@ -21,6 +21,7 @@ const ERRORS: &[&str] = &[
     "src/settings.rs",
     "src/wg/adopt/finding.rs",
     "src/wg/compile/refusal.rs",
+    "src/wg/formats/error.rs",
 ];
 
 fn root() -> &'static Path {

@@ -256,7 +256,7 @@ fn same_name(config: &NodeConfig, interface: &InterfaceConfig, tunnel: &Tunnel, 
 /// Returns what an interface's file means, and the files that its hooks load.
 ///
 /// The file itself is read, so that an adopted interface's own hooks and keys are part of it.
-fn tunnel(
+pub(super) fn tunnel(
     config: &NodeConfig,
     interface: &InterfaceConfig,
     secrets: &Secrets,

@@ -10,6 +10,7 @@ pub mod edit;
 pub mod export;
 pub mod find;
 pub mod generate;
+pub mod guide;
 pub mod hooks;
 pub mod init;
 mod place;

@@ -278,5 +278,44 @@ fn what_a_system_cannot_express_is_refused_until_it_is_named() {
      hint: `wg-friend export --format list` shows what each is for
     [exit 2]
     ");
-    insta::assert_snapshot!(env.refused(&["export", "alice-phone", "--format", "apple", "--without", "keys"]), @"");
+    insta::assert_snapshot!(env.refused(&["export", "alice-phone", "--format", "apple", "--without", "keys"]), @"
+    --- stderr ---
+    error: invalid value 'keys' for '--without <THINGS>': `keys` can't be left out: expected one of hooks, table, default-route, routes, fwmark, save-config, dns, search-domains, mtu, vendor-keys, private-key
+
+    For more information, try '--help'.
+    [exit 2]
+    ");
+}
+
+#[test]
+fn a_guide_for_an_owner_comes_with_the_config_and_the_code() {
+    let env = TestEnv::with_nodes();
+    let to = env.path().join("handout");
+    let report = env.json(&["generate", "alice-phone", "--guide", "android", "--dir", to.to_str().unwrap()]);
+    assert_eq!((&report["qr"], &report["platforms"]), (&true.into(), &serde_json::json!(["android"])));
+    for file in ["alice-phone-guide.md", "alice-phone-guide.html", "alice-phone.conf"] {
+        assert_eq!(fs::metadata(to.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    let config = fs::read_to_string(to.join("alice-phone.conf")).unwrap();
+    let markdown = fs::read_to_string(to.join("alice-phone-guide.md")).unwrap();
+    assert!(markdown.contains(&config) && markdown.contains("Scan from QR code") && !markdown.contains("Windows"));
+    let html = fs::read_to_string(to.join("alice-phone-guide.html")).unwrap();
+    assert!(html.contains("<svg") && html.contains("data:application/octet-stream;base64,"));
+    // The page is well-formed enough for a strict reader, apart from the tags that HTML leaves open.
+    if has("python3", &["--version"], "python3") {
+        let check = "import sys, html.parser\n\
+            class P(html.parser.HTMLParser):\n\
+            \x20   def __init__(s): super().__init__(); s.open = []\n\
+            \x20   def handle_starttag(s, t, a):\n\
+            \x20       if t not in ('meta', 'rect', 'path'): s.open.append(t)\n\
+            \x20   def handle_endtag(s, t):\n\
+            \x20       assert t in ('rect', 'path') or s.open.pop() == t, (t, s.getpos())\n\
+            p = P(); p.feed(open(sys.argv[1]).read()); assert p.open == [], p.open";
+        run("python3", &["-c", check, to.join("alice-phone-guide.html").to_str().unwrap()]);
+    }
+    let printed = env.ok(&["generate", "alice-laptop", "--guide"]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains("## On Windows") && printed.contains("## On an iPhone"), "{printed}");
+    let text = env.refused(&["generate", "hub", "--guide"]);
+    assert!(text.contains("is a server, not a remote"), "{text}");
 }
