@@ -129,8 +129,9 @@ impl<'a> Edit<'a> {
         let text = self.document.text();
         let all: Vec<Vec<Range<usize>>> =
             entries.iter().map(|entry| items(text, entry.value.clone(), entry.field)).collect();
-        let separators = all.iter().flat_map(|items| items.windows(2)).map(|pair| &text[pair[0].end..pair[1].start]);
-        let usual = separators.last().map(str::to_owned);
+        let mut separators =
+            all.iter().flat_map(|items| items.windows(2)).map(|pair| &text[pair[0].end..pair[1].start]);
+        let usual = separators.next_back().map(str::to_owned);
         let mut number = 0;
         for (at, (entry, items)) in entries.iter().zip(&all).enumerate() {
             let is_kept = |(offset, item): (usize, &Range<usize>)| keep(number + offset, &text[item.clone()]);

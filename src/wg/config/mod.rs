@@ -20,6 +20,8 @@ mod syntax;
 mod values;
 mod writer;
 #[cfg(test)]
+mod adopted;
+#[cfg(test)]
 mod agreement;
 #[cfg(test)]
 mod changing;
