@@ -73,17 +73,12 @@ fn table(outcomes: &[HostOutcome], steps: bool) -> String {
     let width = outcomes.iter().map(|o| o.host.as_str().len()).max().unwrap_or(0);
     let mut text = String::new();
     let states: Vec<_> = outcomes.iter().map(|outcome| words(&outcome.outcome)).collect();
-    let most = outcomes.iter().map(|outcome| outcome.changes).max().unwrap_or(0);
-    let counts = if most == 0 { 0 } else { most.to_string().len() + " changes".len() };
+    let counts = outcomes.iter().map(|outcome| count(outcome.changes).len()).max().unwrap_or(0);
     let room = states.iter().map(|(state, ..)| width::of(state)).max().unwrap_or(0);
     for (outcome, (state, why, hint)) in outcomes.iter().zip(states) {
         let blanks = room - width::of(&state);
         let name = paint(style::STRONG, format_args!("{:width$}", outcome.host));
-        let count = match outcome.changes {
-            0 => String::new(),
-            1 => "1 change".to_owned(),
-            n => format!("{n} changes"),
-        };
+        let count = count(outcome.changes);
         let count = if counts == 0 { String::new() } else { format!("  {:blanks$}{count:counts$}", "") };
         let seconds = paint(style::DIM, format_args!("{:.1} s", outcome.seconds));
         text.push_str(&format!("{name}  {state}{count}  {seconds}\n"));
@@ -103,6 +98,14 @@ fn table(outcomes: &[HostOutcome], steps: bool) -> String {
         }
     }
     text
+}
+
+fn count(changes: usize) -> String {
+    match changes {
+        0 => String::new(),
+        1 => "1 change".to_owned(),
+        n => format!("{n} changes"),
+    }
 }
 
 fn words(outcome: &Outcome) -> (String, Option<String>, Option<String>) {
