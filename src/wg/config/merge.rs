@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::drafts::effective;
 use super::edit::{Edit, Entry};
 use super::fields::{Field, bare, items};
 use super::mask::mask;
-use super::read::effective;
 use super::syntax::{Document, LineKind, SectionKind, squeezed};
 use super::values::{self, Step};
 use super::writer::peer_section;

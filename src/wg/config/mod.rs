@@ -6,6 +6,7 @@
 //! half-way.
 
 mod comments;
+mod drafts;
 mod edit;
 mod fault;
 mod fields;
@@ -43,7 +44,8 @@ pub use fault::{Fault, FaultKind};
 pub(in crate::wg) use hooks::KEEP_ROUTER_ADVERTISEMENTS;
 pub use mask::mask;
 pub use merge::bring;
-pub use read::{Mode, Reading, effective_allowed_ips};
+pub use drafts::effective_allowed_ips;
+pub use read::{Mode, Reading};
 pub use syntax::{Document, TokenKind};
 pub use writer::{minimal, write};
 

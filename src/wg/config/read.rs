@@ -5,14 +5,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::comments;
+use super::drafts::Draft;
 use super::fault::{Fault, FaultKind};
 use super::fields::{Bare, Field, Reader, bare, items};
 use super::mask::looks_like_key;
 use super::syntax::{Document, Line, LineKind, SectionKind, is_blank, squeezed};
 use super::values::{self, Step, Wrong};
-use crate::model::{Cidr, Endpoint, PresharedKey, PublicKey};
-use crate::wg::{Hook, Table, Tunnel, TunnelPeer};
+use crate::wg::{Hook, Table, Tunnel};
 
 /// How much is tolerated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,29 +35,6 @@ pub struct Reading {
     pub warnings: Vec<Fault>,
 }
 
-/// Returns what each peer gets of the AllowedIPs, in order: of two peers that name the same prefix, the last has it.
-pub fn effective_allowed_ips(peers: &[TunnelPeer]) -> Vec<Vec<Cidr>> {
-    let lists: Vec<&[Cidr]> = peers.iter().map(|peer| peer.allowed_ips.as_slice()).collect();
-    effective(&lists)
-}
-
-/// The same for the lists alone. A prefix that one peer names twice counts once.
-pub(super) fn effective(lists: &[&[Cidr]]) -> Vec<Vec<Cidr>> {
-    let mut owners: HashMap<Cidr, usize> = HashMap::new();
-    for (index, list) in lists.iter().enumerate() {
-        owners.extend(list.iter().map(|cidr| (*cidr, index)));
-    }
-    let own = |(index, list): (usize, &&[Cidr])| {
-        dedup(list.iter().filter(|cidr| owners.get(cidr) == Some(&index)).copied().collect())
-    };
-    lists.iter().enumerate().map(own).collect()
-}
-
-fn dedup(list: Vec<Cidr>) -> Vec<Cidr> {
-    let mut seen = std::collections::HashSet::new();
-    list.into_iter().filter(|cidr| seen.insert(*cidr)).collect()
-}
-
 impl Document {
     /// Reads what it means.
     ///
@@ -69,21 +45,6 @@ impl Document {
         reading.lines();
         reading.finish()
     }
-}
-
-/// A peer as far as it is read.
-struct Draft {
-    section: usize,
-    header: usize,
-    key: Option<(PublicKey, usize)>,
-    preshared: Option<Option<PresharedKey>>,
-    /// With the line of each.
-    allowed: Vec<(Cidr, usize)>,
-    endpoint: Option<Endpoint>,
-    keepalive: Option<Option<u16>>,
-    unknown: Vec<(String, String)>,
-    /// Whether there is a line for its key, which was told about if it can't be read.
-    told: bool,
 }
 
 const SEMICOLON: &str = "wg refuses it: begin the comment with `#`";
@@ -97,18 +58,19 @@ enum Place {
     Unknown,
 }
 
-struct Pass<'a> {
-    document: &'a Document,
-    mode: Mode,
+/// One reading, under way.
+pub(super) struct Pass<'a> {
+    pub(super) document: &'a Document,
+    pub(super) mode: Mode,
     place: Place,
-    tunnel: Tunnel,
-    peers: Vec<Draft>,
+    pub(super) tunnel: Tunnel,
+    pub(super) peers: Vec<Draft>,
     /// In which line the interface, or the present peer, has a key that counts once.
     seen_interface: HashMap<Field, usize>,
     seen_peer: HashMap<Field, usize>,
-    interface_line: Option<usize>,
-    errors: Vec<Fault>,
-    warnings: Vec<Fault>,
+    pub(super) interface_line: Option<usize>,
+    pub(super) errors: Vec<Fault>,
+    pub(super) warnings: Vec<Fault>,
 }
 
 impl<'a> Pass<'a> {
@@ -135,11 +97,11 @@ impl<'a> Pass<'a> {
         Fault { kind, line: line + 1, column, width, found, expected, remedy }
     }
 
-    fn warn(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
+    pub(super) fn warn(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
         self.warnings.push(self.fault(line, range, wrong));
     }
 
-    fn error(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
+    pub(super) fn error(&mut self, line: usize, range: Range<usize>, wrong: Wrong) {
         self.errors.push(self.fault(line, range, wrong));
     }
 
@@ -152,7 +114,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Refused, unless asked to be lenient. Whether it is tolerated.
-    fn if_lenient(&mut self, line: usize, range: Range<usize>, wrong: Wrong) -> bool {
+    pub(super) fn if_lenient(&mut self, line: usize, range: Range<usize>, wrong: Wrong) -> bool {
         match self.mode {
             Mode::Lenient => self.warn(line, range, wrong),
             Mode::Keep | Mode::Strict => self.error(line, range, wrong),
@@ -433,7 +395,7 @@ impl<'a> Pass<'a> {
                 self.hook_cut(index, line);
                 self.tunnel.hooks.push(Hook { phase, command: text.to_owned() });
             }
-            _ => unreachable!("a key of a peer"),
+            Field::PublicKey | Field::PresharedKey | Field::AllowedIps | Field::Endpoint | Field::Keepalive => {}
         }
     }
 
@@ -508,115 +470,6 @@ impl<'a> Pass<'a> {
             }
         }
     }
-
-    fn finish(mut self) -> Result<Reading, Vec<Fault>> {
-        if self.peers.is_empty() && self.interface_line.is_none() && self.errors.is_empty() {
-            let remedy = "`wg setconf` takes it, and so takes everything away from the interface";
-            let wrong = Wrong::new(FaultKind::Empty, "there is no configuration in this file", "[Interface]", remedy);
-            self.error(0, 0..0, wrong);
-        } else if self.interface_line.is_none() {
-            let header = self.peers.first().map_or(0, |peer| peer.header);
-            let range = self.document.lines().get(header).map_or(0..0, Line::name);
-            let remedy = "wg takes it; the interface then has no key";
-            self.warn(header, range, Wrong::new(FaultKind::NoInterface, "peers without an [Interface]", "", remedy));
-        }
-        let names = comments::names(self.document);
-        let drafts = std::mem::take(&mut self.peers);
-        let drafts = self.keyed(drafts);
-        self.shared(&drafts, &names);
-        for draft in drafts {
-            let name = names.get(&draft.section).cloned();
-            let (key, _) = draft.key.expect("those without one are left out");
-            self.tunnel.peers.push(TunnelPeer {
-                name,
-                public_key: key,
-                preshared: draft.preshared.flatten(),
-                allowed_ips: dedup(draft.allowed.into_iter().map(|(cidr, _)| cidr).collect()),
-                endpoint: draft.endpoint,
-                keepalive: draft.keepalive.flatten(),
-                unknown: draft.unknown,
-            });
-        }
-        self.errors.sort_by_key(|fault| (fault.line, fault.column));
-        self.warnings.sort_by_key(|fault| (fault.line, fault.column));
-        if self.errors.is_empty() {
-            Ok(Reading { tunnel: self.tunnel, warnings: self.warnings })
-        } else {
-            Err(self.errors)
-        }
-    }
-
-    /// Returns the peers that have keys, each key once.
-    fn keyed(&mut self, drafts: Vec<Draft>) -> Vec<Draft> {
-        let own = self.tunnel.private_key.as_ref().map(|key| key.public());
-        let mut kept: Vec<Draft> = Vec::with_capacity(drafts.len());
-        let mut by_key: HashMap<PublicKey, usize> = HashMap::new();
-        for draft in drafts {
-            let Some((key, line)) = draft.key else {
-                if !draft.told {
-                    let range = self.document.lines()[draft.header].name();
-                    let wrong =
-                        Wrong::new(FaultKind::NoPublicKey, "this peer has no public key", "PublicKey = ...", "");
-                    self.error(draft.header, range, wrong);
-                }
-                continue;
-            };
-            let range = self.document.lines()[line].value();
-            if own == Some(key) {
-                let remedy = "WireGuard passes over such a peer: this may be the file of the other end";
-                let wrong = Wrong::new(FaultKind::OwnKey, "a peer with the interface's own key", "another key", remedy);
-                self.if_lenient(line, range, wrong);
-                continue;
-            }
-            match by_key.get(&key) {
-                None => {
-                    by_key.insert(key, kept.len());
-                    kept.push(draft);
-                }
-                Some(&first) => {
-                    let at = kept[first].key.map_or(0, |(_, line)| line + 1);
-                    let found = format!("the peer {}... a second time; the first is in line {at}", key.short());
-                    let remedy = "wg takes both for one, and the AllowedIPs of the last only: join the two";
-                    self.if_lenient(line, range, Wrong::new(FaultKind::SamePeer, found, "", remedy));
-                    merge(&mut kept[first], draft);
-                }
-            }
-        }
-        kept
-    }
-
-    /// Warns of prefixes that two peers have.
-    fn shared(&mut self, drafts: &[Draft], names: &HashMap<usize, String>) {
-        let called = |draft: &Draft| match (names.get(&draft.section), draft.key) {
-            (Some(name), _) => name.clone(),
-            (None, Some((key, _))) => format!("{}...", key.short()),
-            (None, None) => "a peer".to_owned(),
-        };
-        let mut owners: HashMap<Cidr, (usize, usize)> = HashMap::new();
-        for (index, draft) in drafts.iter().enumerate() {
-            for (cidr, line) in &draft.allowed {
-                let Some((other, before)) = owners.insert(*cidr, (index, *line)) else { continue };
-                if other == index {
-                    continue;
-                }
-                let (one, two) = (called(&drafts[other]), called(draft));
-                let found =
-                    format!("{cidr} is at two peers: {one} (line {}) and {two} (line {})", before + 1, line + 1);
-                let remedy = format!("wg gives it to the last, {two}, without a word");
-                let range = self.document.lines()[*line].value();
-                self.warn(*line, range, Wrong::new(FaultKind::SharedAllowedIp, found, "", remedy));
-            }
-        }
-    }
-}
-
-/// What WireGuard makes of a peer that is given twice.
-fn merge(first: &mut Draft, second: Draft) {
-    first.allowed = second.allowed;
-    first.preshared = second.preshared.or(first.preshared.take());
-    first.endpoint = second.endpoint.or(first.endpoint.take());
-    first.keepalive = second.keepalive.or(first.keepalive);
-    first.unknown.extend(second.unknown);
 }
 
 /// Whether the end of a text is inside quotes of a shell.
