@@ -208,6 +208,7 @@ impl Error {
                 "{resting} of them were given up less than 30 days ago and are kept back: ask for one with --address"
             )),
             Self::NetworkFull { .. } => Some("remove nodes, or start a network with a larger prefix".into()),
+            Self::WrongRole { .. } => Some("`wg-friend list` shows the role of each node".into()),
             Self::RefusedWithRemedy { hint, .. } => Some(hint.clone()),
             Self::DatabaseExists(_) => Some("choose another place with --db PATH, or move that file away".into()),
             Self::Locked => Some(

@@ -108,7 +108,9 @@ impl HostError {
                 Some(format!("it is over in {} s at the latest; try again then", seconds.max(&1)))
             }
             Self::Changed { .. } => Some("look at the new plan and deploy again".to_owned()),
-            Self::Rejected { .. } => None,
+            Self::Rejected { host, .. } => {
+                Some(format!("see to it there, then deploy again; `wg-friend log {host}` has what was done"))
+            }
         }
     }
 }

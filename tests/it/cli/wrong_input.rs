@@ -144,6 +144,7 @@ fn what_contradicts_the_network_names_both_sides() {
     assert_snapshot!(env.refused(&["add", "remote", "x", "--exit", "branch"]), @"
     --- stderr ---
     error: `branch` is a router, not an exit or the server
+     hint: `wg-friend list` shows the role of each node
     [exit 1]
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--access", "exit-only"]), @"
