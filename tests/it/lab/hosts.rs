@@ -168,7 +168,7 @@ fn a_change_made_by_hand_is_found_named_and_mended() -> Result {
         ("echo '# mine' >> /etc/wireguard/wg0.conf".to_owned(), "~ file wg0.conf"),
         ("chmod 644 /etc/wireguard/wg0.conf".to_owned(), "~ file wg0.conf mode 644"),
         ("wg-quick down wg0".to_owned(), "+ interface"),
-        ("sed -i /wg-friend/d /etc/rc.local".to_owned(), "+ boot"),
+        ("sed -i /wg-friend/d /etc/rc.local".to_owned(), "+ start at boot"),
     ];
     for (command, expected) in cases {
         host.sh(&command)?;
