@@ -11,6 +11,7 @@ pub mod hooks;
 mod interface;
 #[cfg(test)]
 mod namespace;
+pub mod reach;
 pub mod runtime;
 mod tunnel;
 

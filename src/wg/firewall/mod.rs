@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Access, Cidr, InterfaceName, PortRange, Protocol};
 
 pub use ruleset::ruleset;
+pub(in crate::wg) use ruleset::{PRIVATE4, PRIVATE6};
 
 /// A node's nftables table. It comes and goes with the main interface and covers the uplinks too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::{Duty, Firewall, Granted, ServerRules};
 
 /// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
 /// loopback, link-local (RFC 3927), multicast and reserved.
-const PRIVATE4: [&str; 8] = [
+pub(in crate::wg) const PRIVATE4: [&str; 8] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
@@ -23,7 +23,7 @@ const PRIVATE4: [&str; 8] = [
 ];
 
 /// What is not the internet: unspecified, loopback, unique local (RFC 4193), link-local and multicast.
-const PRIVATE6: [&str; 5] = ["::/128", "::1/128", "fc00::/7", "fe80::/10", "ff00::/8"];
+pub(in crate::wg) const PRIVATE6: [&str; 5] = ["::/128", "::1/128", "fc00::/7", "fe80::/10", "ff00::/8"];
 
 /// A named set or map, as the template writes it.
 #[derive(Serialize)]

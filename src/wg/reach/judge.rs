@@ -1,0 +1,309 @@
+//! What a firewall does with a packet: the rules of `templates/firewall/` read as the kernel would, from the same data.
+//!
+//! A test in a network namespace holds this reading against the real ruleset.
+
+use std::net::IpAddr;
+
+use crate::model::{Access, Cidr, InterfaceName, Protocol};
+use crate::wg::firewall::{Duty, Firewall, Granted, ServerRules};
+
+use super::walk::Packet;
+use super::world::{World, is_public, judges};
+
+/// What becomes of a packet.
+pub(super) enum Verdict {
+    /// It passes; the rule in words, if one had to permit it.
+    Pass(Option<String>),
+    /// It is dropped; why, in words.
+    Drop(Fault),
+}
+
+/// Why a packet is dropped.
+pub(super) struct Fault {
+    /// In words, to stand after `NODE's firewall: `.
+    pub(super) text: String,
+    /// What would have to change.
+    pub(super) lack: Lack,
+}
+
+/// What is missing for a packet to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// The right of whoever has this address to reach the destination.
+    Right(IpAddr),
+    /// A way to the internet for whoever has this address.
+    Internet(IpAddr),
+    /// Nothing that could be set: this is how such nodes are meant.
+    Nothing,
+}
+
+/// A side of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side<'a> {
+    /// One of its WireGuard interfaces.
+    Tunnel(&'a InterfaceName),
+    /// The interface towards its LANs and the internet.
+    Outer,
+}
+
+impl Side<'_> {
+    fn is(&self, name: &InterfaceName) -> bool {
+        matches!(self, Side::Tunnel(own) if *own == name)
+    }
+}
+
+/// Judges with a firewall and the names of a world.
+pub(super) struct Judge<'w, 'a> {
+    pub(super) world: &'w World<'a>,
+    pub(super) firewall: &'a Firewall,
+}
+
+fn pass(text: impl Into<String>) -> Verdict {
+    Verdict::Pass(Some(text.into()))
+}
+
+fn drop(text: impl Into<String>, lack: Lack) -> Verdict {
+    Verdict::Drop(Fault { text: text.into(), lack })
+}
+
+fn within(prefixes: &[Cidr], address: IpAddr) -> bool {
+    prefixes.iter().any(|prefix| prefix.contains(address))
+}
+
+impl Judge<'_, '_> {
+    /// Judges a packet that passes through the machine.
+    pub(super) fn forward(&self, packet: &Packet, from: Side<'_>, to: Side<'_>) -> Verdict {
+        let judged = |side: Side<'_>| matches!(side, Side::Tunnel(name) if judges(self.firewall, name));
+        if !judged(from) && !judged(to) {
+            return Verdict::Pass(None);
+        }
+        match &self.firewall.duty {
+            Duty::Server(rules) => self.through_server(rules, packet, from, to),
+            Duty::Router { own, .. } if judged(from) => {
+                if to == Side::Outer && within(own, packet.to) {
+                    return pass("the tunnel reaches the router's own LANs");
+                }
+                drop(
+                    format!("from the tunnel it passes only to its own LANs, not to {}", self.place(packet.to)),
+                    Lack::Nothing,
+                )
+            }
+            Duty::Router { own, .. } => {
+                if from == Side::Outer && within(own, packet.source) {
+                    return pass("the router's own LANs reach the tunnel");
+                }
+                drop(format!("{} is not in one of its own LANs", packet.source), Lack::Nothing)
+            }
+            Duty::Exit { .. } if judged(from) => {
+                if to == Side::Outer && self.inside(packet.source) && is_public(packet.to) && !self.inside(packet.to) {
+                    return pass("the tunnel reaches the internet");
+                }
+                drop(
+                    format!("an exit carries packets to the internet only, not to {}", self.place(packet.to)),
+                    Lack::Nothing,
+                )
+            }
+            Duty::Exit { .. } => {
+                if from == Side::Outer && packet.reply {
+                    return pass("answers from the internet come back");
+                }
+                drop("from the internet only answers come in", Lack::Nothing)
+            }
+        }
+    }
+
+    /// Judges a packet to the machine itself.
+    pub(super) fn input(&self, packet: &Packet, from: Side<'_>) -> Verdict {
+        let judged = matches!(from, Side::Tunnel(name) if judges(self.firewall, name));
+        if !judged {
+            return Verdict::Pass(None);
+        }
+        match &self.firewall.duty {
+            Duty::Router { .. } => Verdict::Pass(None),
+            _ if packet.reply => pass("answers come back"),
+            Duty::Exit { direct } => {
+                if within(direct, packet.source) {
+                    return drop(
+                        format!("{} has it as a way to the internet only", self.world.named(packet.source)),
+                        Lack::Right(packet.source),
+                    );
+                }
+                if self.inside(packet.to) {
+                    return pass("what the server has let through reaches the exit");
+                }
+                if is_public(packet.to) {
+                    return Verdict::Pass(None);
+                }
+                drop("its own neighbourhood is no part of the internet", Lack::Nothing)
+            }
+            Duty::Server(rules) => self.to_server(rules, packet, from),
+        }
+    }
+
+    /// Whether a packet that comes out of the tunnel and leaves by the outer interface gets the machine's own address as
+    /// its source.
+    pub(super) fn translates(&self, packet: &Packet, from: Side<'_>) -> bool {
+        if !from.is(&self.firewall.interface) || packet.reply {
+            return false;
+        }
+        match &self.firewall.duty {
+            Duty::Router { own, nat } => *nat && within(own, packet.to),
+            Duty::Exit { .. } => self.inside(packet.source),
+            Duty::Server(rules) => {
+                (rules.nat && within(&rules.own, packet.to))
+                    || (within(&rules.leaving, packet.source) && is_public(packet.to))
+            }
+        }
+    }
+
+    /// Returns the mark that a packet gets as it arrives.
+    pub(super) fn mark(&self, packet: &Packet, from: Side<'_>) -> Option<u32> {
+        let Duty::Server(rules) = &self.firewall.duty else { return None };
+        if !from.is(&self.firewall.interface) || self.inside(packet.to) {
+            return None;
+        }
+        rules.exits.get(&Cidr::host(packet.source)).map(|path| path.mark)
+    }
+
+    fn inside(&self, address: IpAddr) -> bool {
+        within(&self.firewall.network, address) || within(&self.firewall.lans, address)
+    }
+
+    fn through_server(&self, rules: &ServerRules, packet: &Packet, from: Side<'_>, to: Side<'_>) -> Verdict {
+        if !packet.reply && !from.is(&self.firewall.interface) {
+            let own = from == Side::Outer && within(&rules.own, packet.source);
+            if !own {
+                return drop("what doesn't come out of the tunnel or its own LANs may only answer", Lack::Nothing);
+            }
+        }
+        if name_service(rules, packet) {
+            return pass("the network's DNS servers answer everyone");
+        }
+        self.level(rules, packet, from, Some(to))
+    }
+
+    fn to_server(&self, rules: &ServerRules, packet: &Packet, from: Side<'_>) -> Verdict {
+        if !from.is(&self.firewall.interface) {
+            return drop("exits may only answer", Lack::Nothing);
+        }
+        let public = is_public(packet.to) && !self.inside(packet.to);
+        let used = packet.mark.is_some_and(|mark| rules.exits.values().any(|path| path.mark == mark));
+        if public && (used || within(&rules.leaving, packet.source)) {
+            return pass("the server's public address is part of the internet");
+        }
+        if name_service(rules, packet) {
+            return pass("the network's DNS servers answer everyone");
+        }
+        self.level(rules, packet, from, None)
+    }
+
+    /// Judges by the rights of whoever opened the flow.
+    fn level(&self, rules: &ServerRules, packet: &Packet, from: Side<'_>, out: Option<Side<'_>>) -> Verdict {
+        let opener = if packet.reply { packet.to } else { packet.source };
+        let asked = if packet.reply { packet.source } else { packet.to };
+        let wide = || {
+            let lans = rules.sources.iter().filter(|(source, _)| !source.is_host() && source.contains(opener));
+            lans.map(|(_, access)| *access).next()
+        };
+        let Some(access) = rules.sources.get(&Cidr::host(opener)).copied().or_else(wide) else {
+            return drop(format!("{} has no right to open a connection", self.world.named(opener)), Lack::Nothing);
+        };
+        let name = self.holder(opener);
+        let word = access.as_str().replace('_', "-");
+        let place = self.place(asked);
+        let network = within(&self.firewall.network, asked);
+        match access {
+            Access::Full if self.inside(asked) => return pass(format!("access {word} of {name} includes {place}")),
+            Access::VpnOnly | Access::LanOnly if network => {
+                return pass(format!("access {word} of {name} includes {place}"));
+            }
+            Access::LanOnly if rules.selected.iter().any(|(of, lan)| of.contains(opener) && lan.contains(asked)) => {
+                return pass(format!("access {word} of {name} includes {place}"));
+            }
+            Access::VpnOnly | Access::LanOnly | Access::Custom if granted(rules, packet, opener, asked) => {
+                return pass(format!("{name} is granted {} to {asked}", packet.flow));
+            }
+            _ => {}
+        }
+        if let Some(out) = out
+            && let Some(verdict) = self.internet(rules, packet, [from, out], opener, asked)
+        {
+            return verdict;
+        }
+        if !self.inside(asked) {
+            let way = if out.is_some_and(|out| matches!(out, Side::Tunnel(_))) { "that way" } else { "there" };
+            return drop(
+                format!("{name} has no way to the internet {way}, and {asked} is not in the network"),
+                Lack::Internet(opener),
+            );
+        }
+        let text = match access {
+            Access::Custom => {
+                format!("the grants of {name} don't include {} to {}", packet.flow, self.world.named(asked))
+            }
+            _ => format!("access {word} of {name} doesn't include {place}"),
+        };
+        drop(text, Lack::Right(opener))
+    }
+
+    /// Judges what goes to the internet; `None` when nothing permits it.
+    fn internet(
+        &self,
+        rules: &ServerRules,
+        packet: &Packet,
+        [from, out]: [Side<'_>; 2],
+        opener: IpAddr,
+        asked: IpAddr,
+    ) -> Option<Verdict> {
+        if self.inside(packet.to) && self.inside(packet.source) {
+            return None;
+        }
+        let far = if packet.reply { from } else { out };
+        let name = self.holder(opener);
+        if far == Side::Outer && within(&rules.leaving, opener) && is_public(asked) {
+            return Some(pass(format!("the internet traffic of {name} leaves at the server itself")));
+        }
+        let path = rules.exits.get(&Cidr::host(opener)).filter(|path| far.is(&path.uplink))?;
+        Some(pass(format!("the internet traffic of {name} leaves by {}", path.uplink)))
+    }
+
+    /// Whose rights an address has.
+    fn holder(&self, address: IpAddr) -> String {
+        match (self.world.owner(address), self.world.lan(address)) {
+            (Some(node), _) => node.name.to_string(),
+            (None, Some((lan, node))) => format!("{} (LAN {lan})", node.name),
+            (None, None) => address.to_string(),
+        }
+    }
+
+    /// What an address is part of.
+    fn place(&self, address: IpAddr) -> String {
+        match self.world.lan(address) {
+            Some((lan, node)) => format!("LAN {lan} of {}", node.name),
+            None => match self.firewall.network.iter().find(|prefix| prefix.contains(address)) {
+                Some(prefix) => format!("the network {prefix}"),
+                None => address.to_string(),
+            },
+        }
+    }
+}
+
+fn name_service(rules: &ServerRules, packet: &Packet) -> bool {
+    let asked = if packet.reply { packet.source } else { packet.to };
+    let dns = packet.flow.port.is_some_and(|port| port.get() == 53);
+    dns && matches!(packet.flow.protocol, Protocol::Tcp | Protocol::Udp) && within(&rules.dns, asked)
+}
+
+fn granted(rules: &ServerRules, packet: &Packet, opener: IpAddr, asked: IpAddr) -> bool {
+    let fits = |grant: &Granted| {
+        let port = || match (grant.ports, packet.flow.port) {
+            (None, _) => true,
+            (Some(range), Some(port)) => (range.first()..=range.last()).contains(&port),
+            (Some(_), None) => false,
+        };
+        grant.source.contains(opener)
+            && grant.destination.contains(asked)
+            && (grant.protocol == Protocol::Any || (grant.protocol == packet.flow.protocol && port()))
+    };
+    rules.granted.iter().any(fits)
+}

@@ -1,0 +1,1 @@
+//! Who reaches whom in made-up networks.
