@@ -295,9 +295,12 @@ fn a_damaged_database_ends_with_6() {
 fn a_database_of_a_newer_version_is_left_alone() {
     let env = TestEnv::with_network();
     rusqlite::Connection::open(env.database()).unwrap().pragma_update(None, "user_version", 999).unwrap();
-    assert_snapshot!(env.run(&["list"]), @"
+    let text = env.run(&["list"]);
+    let (before, after) = text.split_once("this one knows ").expect("it says what it knows");
+    let text = format!("{before}this one knows [N]{}", after.trim_start_matches(|c: char| c.is_ascii_digit()));
+    assert_snapshot!(text, @"
     --- stderr ---
-    error: [DIR]/data/wg-friend/default.db was written by a newer wg-friend (schema 999; this one knows 3)
+    error: [DIR]/data/wg-friend/default.db was written by a newer wg-friend (schema 999; this one knows [N])
      hint: upgrade wg-friend
     [exit 1]
     ");
