@@ -11,6 +11,7 @@ use wg_friend::model::{
 };
 use wg_friend::ops::import::foreign;
 use wg_friend::wg::config::{Document, Keys, Mode, bring, effective_allowed_ips, mask};
+use wg_friend::wg::formats::{self, Feature, Format, Subject};
 use wg_friend::wg::{Hook, InterfaceConfig, NodeConfig, PeerConfig, Phase, Tunnel, dump, hooks};
 use wg_friend_crypt::{DataKey, PREFIX, open, seal};
 
@@ -68,6 +69,30 @@ pub fn hooks(input: &[u8]) {
     match hooks::allow::judge(line, &interface) {
         Err(offence) => assert!(offence.at <= line.len() && offence.to_string().is_ascii()),
         Ok(()) => assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')), "{line:?} passes"),
+    }
+}
+
+/// Other systems' configurations. The first byte says which; a record separator stands between files.
+pub fn formats(input: &[u8]) {
+    let Some((which, rest)) = input.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(rest) else { return };
+    let format = Format::ALL[usize::from(*which) % Format::ALL.len()];
+    let _ = formats::recognise("file", text);
+    let names = ["wg0.netdev", "wg0.network", "wg0.key"];
+    let files: Vec<(&str, &str)> = names.into_iter().zip(text.split('\u{1e}')).collect();
+    let Ok(found) = formats::read(format, &files) else { return };
+    for one in found {
+        // What was read can be written again, unless there is something that can't be said; then it is read.
+        let without = Feature::ALL.iter().copied().collect();
+        let (name, node) = ("wg0".to_owned(), "node".to_owned());
+        let subject = Subject { name, node, without, halve_default: false };
+        let Ok(export) = formats::write(format, &subject, &one.tunnel) else { continue };
+        let files: Vec<_> = export.files.iter().map(|file| (file.name.as_str(), file.content.as_str())).collect();
+        let again = formats::read(format, &files).unwrap_or_else(|error| panic!("{format}: {error}"));
+        let allowed =
+            |tunnel: &Tunnel| -> Vec<_> { tunnel.peers.iter().map(|peer| peer.allowed_ips.clone()).collect() };
+        assert_eq!(again.len(), 1, "{format}");
+        assert_eq!(allowed(&again[0].tunnel), allowed(&one.tunnel), "{format}");
     }
 }
 

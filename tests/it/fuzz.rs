@@ -126,6 +126,11 @@ fn what_other_tools_keep_is_read_or_refused() {
 }
 
 #[test]
+fn what_is_read_of_other_systems_can_be_written_and_read_again() {
+    sample("formats", targets::formats);
+}
+
+#[test]
 fn any_value_that_is_read_is_written_and_read_the_same() {
     sample("values", targets::values);
 }

@@ -83,7 +83,7 @@ pub(super) fn write(subject: &Subject, tunnel: &Tunnel) -> (Vec<OutFile>, Vec<St
     let mut text = Text::new();
     serde_json::to_writer_pretty(&mut text, &document).expect("strings, numbers and lists serialise into memory");
     text.line("");
-    let name = format!("{}.json", subject.name);
+    let name = format!("{}.json", subject.name.replace(['/', '\0'], "-"));
     let file = OutFile { name, content: text.finish(), secret: true, place: String::new(), mode: 0o600, owner: "" };
     (vec![file], Vec::new())
 }

@@ -76,7 +76,7 @@ fn notes(subject: &Subject, tunnel: &Tunnel) -> Vec<String> {
             "copy the files to {DIRECTORY}; the key files belong to root:systemd-network with mode 0640, or networkd can't read them and others can"
         ),
         format!(
-            "`networkctl reload`, then `networkctl reconfigure {name}`; before version 258 a changed peer needs `networkctl delete {name}` first"
+            "`networkctl reload`, then `networkctl reconfigure {name}`; older versions take up a changed peer only after `networkctl delete {name}`"
         ),
     ];
     if tunnel.private_key.is_none() {

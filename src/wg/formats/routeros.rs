@@ -30,8 +30,10 @@ pub(super) fn write(subject: &Subject, tunnel: &Tunnel, check: &mut Check<'_>) -
     if let Some((a, b)) = overlap(tunnel) {
         check.refuses(format!("allowed addresses that overlap: {a} and {b}"), "they must not on one interface: give the smaller network its own interface, or cut it out of the larger one");
     }
-    if subject.name.is_empty() || subject.name.len() > 15 {
-        check.refuses(format!("the name `{}`", subject.name), "give one of 1 to 15 characters with `--name`");
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '=' | '+' | '.' | '-');
+    if !(1..=15).contains(&subject.name.len()) || !subject.name.chars().all(word) {
+        let instead = "give one of 1 to 15 letters, digits and `_=+.-` with `--name`";
+        check.refuses(format!("the name `{}`", subject.name), instead);
     }
     let name = format!("{}.rsc", subject.name);
     let content = script(subject, tunnel).finish();
