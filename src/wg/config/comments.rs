@@ -66,6 +66,7 @@ impl Document {
         let keys: Vec<Option<PublicKey>> = (0..self.sections().len()).map(|section| self.key_of(section)).collect();
         let comment = |place: Place| {
             let raw = self.comment_of(place.line);
+            let text = self.shown(place.line);
             let owner = match (place.hook, place.section.and_then(|section| keys[section])) {
                 (Some(hook), _) => Owner::Hook(hook + 1),
                 (None, Some(key)) => Owner::Peer(key),
@@ -74,11 +75,22 @@ impl Document {
             let category = if named.contains_key(&place.line) {
                 Category::Hostname
             } else {
-                category(raw, place.section.is_some(), place.hook.is_some())
+                category(&text, is_commented_out(raw), place.section.is_some(), place.hook.is_some())
             };
-            Comment { owner, category, text: shown(said(raw)), line: place.line + 1 }
+            Comment { owner, category, text, line: place.line + 1 }
         };
         self.places().into_iter().map(comment).collect()
+    }
+
+    /// Returns what the comment of a line says, without what may be secret in it. A key is shown where it can be told to
+    /// be a public one: said to be, or alone in its line.
+    fn shown(&self, line: usize) -> String {
+        let text = said(self.comment_of(line));
+        let lower = text.to_lowercase();
+        let alone = self.lines()[line].kind == LineKind::Comment && text.parse::<PublicKey>().is_ok();
+        let public = alone || ["guid", "public"].iter().any(|word| lower.contains(word));
+        let secret = ["private", "preshared", "psk", "secret"].iter().any(|word| lower.contains(word));
+        if public && !secret { text.to_owned() } else { mask::line(text).text.into_owned() }
     }
 
     /// Returns the name that a comment gives to the interface.
@@ -168,20 +180,11 @@ pub(super) fn names(document: &Document) -> HashMap<usize, String> {
 
 /// Whether a comment says something that may begin with a name.
 fn tells(text: &str) -> bool {
-    text.chars().any(char::is_alphanumeric) && !is_role(text) && public_key_in(text).is_none()
+    text.chars().any(char::is_alphanumeric) && !is_role(text) && mask::line(text).hidden_from.is_none()
 }
 
-/// Returns what a comment says without what may be secret in it. A key is shown if it is said to be a public one.
-fn shown(text: &str) -> String {
-    let lower = text.to_lowercase();
-    let public = ["guid", "public"].iter().any(|word| lower.contains(word)) || text.parse::<PublicKey>().is_ok();
-    let secret = ["private", "preshared", "psk", "secret"].iter().any(|word| lower.contains(word));
-    if public && !secret { text.to_owned() } else { mask::line(text).text.into_owned() }
-}
-
-fn category(comment: &str, attached: bool, hook: bool) -> Category {
-    let text = said(comment);
-    if is_commented_out(comment) || !text.chars().any(char::is_alphanumeric) {
+fn category(text: &str, commented_out: bool, attached: bool, hook: bool) -> Category {
+    if commented_out || !text.chars().any(char::is_alphanumeric) {
         Category::Unclassified
     } else if hook {
         Category::Rationale
