@@ -175,11 +175,21 @@ pub fn apply(staging: &Staging<'_>) -> Script {
     let mut text = Zeroizing::new(String::new());
     for file in staging.files.iter().chain([&deploy_file]) {
         let path = quote(&file.path);
-        let _ = writeln!(stage, "cat > \"$D\"/{path} <<'{end}' &&");
-        text.push_str(&stage);
-        stage.clear();
-        text.push_str(&file.content);
-        let _ = writeln!(stage, "{end}");
+        if file.content.is_empty() || file.content.ends_with('\n') {
+            let _ = writeln!(stage, "cat > \"$D\"/{path} <<'{end}' &&");
+            text.push_str(&stage);
+            text.push_str(&file.content);
+            let _ = writeln!(text, "{end}");
+            stage.clear();
+        } else {
+            // The document has to end with a line end, which the substitution takes away again.
+            let _ = writeln!(stage, "w_text=$(cat <<'{end}'");
+            text.push_str(&stage);
+            text.push_str(&file.content);
+            let _ = writeln!(text, "\n{end}");
+            stage.clear();
+            let _ = writeln!(stage, ") && printf %s \"$w_text\" > \"$D\"/{path} &&");
+        }
     }
     text.push_str(&stage);
     text.push_str(":\n}\n");
