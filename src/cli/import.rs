@@ -13,7 +13,7 @@ use crate::model::{Become, Host, HostAddress, Name, PublicKey, Role, Severity};
 use crate::ops::Error;
 use crate::ops::import::foreign::{self, Format};
 use crate::ops::import::prepare::{Prepared, Request, prepare};
-use crate::ops::import::read::Words;
+use crate::ops::import::read::{Refused, Words};
 use crate::ops::import::review::{Review, State};
 use crate::ops::import::save::{Saved, save};
 use crate::ops::import::{live, sources};
@@ -237,7 +237,7 @@ fn render(review: &Review, all: bool) -> String {
     section(&mut text, "what to know about it", &told);
     let remarks: Vec<String> = review.remarks.iter().map(|r| with_source(&r.about, &r.text)).collect();
     section(&mut text, "remarks", &remarks);
-    let refused: Vec<String> = review.refused.iter().map(|r| with_source(&r.source, &r.reason)).collect();
+    let refused: Vec<String> = review.refused.iter().map(Refused::in_words).collect();
     section(&mut text, &paint(style::BAD, "not imported"), &refused);
     text.push('\n');
     text

@@ -147,6 +147,9 @@ pub struct Kept {
     pub by_hooks: ByHooks,
     /// Whether its private key is loaded by a hook and not written in its file.
     pub key_by_hook: bool,
+    /// Whether its key isn't known, and the one it goes by is a stand-in: no other node has it as a peer then.
+    #[serde(default)]
+    pub key_unknown: bool,
     /// Whether wg-friend's own firewall and forwarding are in force. Until then its hooks do that, and access levels are
     /// not enforced here.
     pub firewall: bool,

@@ -11,3 +11,4 @@ pub mod read;
 pub mod review;
 pub mod save;
 pub mod sources;
+mod stand_in;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::live::{self, Surveyed};
 use super::read::{self, Origin, Read, Refused, Remark, Words};
 use super::sources::Source;
+use super::stand_in;
 use crate::db::Store;
 use crate::model::{Interface, Name, Network, Node, NodeId, PskPolicy, PublicKey, Role, Run, Topology};
 use crate::ops::Error;
@@ -39,6 +40,10 @@ pub struct Prepared {
     pub(super) before: Option<Joined>,
     /// The views that were joined; those before `first_new` are what the database knows.
     pub(super) views: Vec<View>,
+    /// The nodes of the views that the database knows, in their order.
+    pub(super) nodes: Vec<NodeId>,
+    /// The places of the views that go by a stand-in, since nobody knows their keys.
+    pub(super) stand_ins: Vec<usize>,
     /// The place of the first view that is new.
     pub(super) first_new: usize,
     /// Where each new view is from.
@@ -65,14 +70,15 @@ pub fn prepare(store: Option<&Store>, request: Request, now: DateTime<Utc>) -> R
         return Err(nothing(&refused));
     }
     let known = store.map(Known::of).transpose()?;
-    let network = match &known {
-        Some(known) => known.topology.network.clone(),
-        None => bare(request.network.unwrap_or_else(|| name_of(&new))),
-    };
+    // Always the same defaults: with those of the database, what came first would count for more.
+    let network = bare(match &known {
+        Some(known) => known.topology.network.name.clone(),
+        None => request.network.unwrap_or_else(|| name_of(&new)),
+    });
     let defaults = Defaults { network, created: now };
-    let (mut views, before) = match known {
+    let (mut views, mut nodes, before) = match known {
         Some(known) => known.views(&defaults)?,
-        None => (Vec::new(), None),
+        None => (Vec::new(), Vec::new(), None),
     };
     let mut fresh: Vec<View> = Vec::new();
     let mut kept_origins = Vec::new();
@@ -84,17 +90,21 @@ pub fn prepare(store: Option<&Store>, request: Request, now: DateTime<Utc>) -> R
                 continue;
             }
             views.remove(at);
+            nodes.remove(at);
         }
         fresh.push(view);
         kept_origins.push(origin);
     }
     let first_new = views.len();
     views.append(&mut fresh);
-    let joined = join(&views, &defaults).map_err(conflicts)?;
+    let known: Vec<PublicKey> = nodes.iter().map(|(_, key)| *key).collect();
+    let (joined, stand_ins) = stand_in::join_all(&mut views, &known, &defaults)?;
+    let nodes = nodes.into_iter().map(|(id, _)| id).collect();
+    remarks.extend(stand_ins.iter().filter(|at| **at >= first_new).map(|at| stand_in::remark(&views[*at])));
     remarks.sort();
     remarks.dedup();
     let (origins, hosts) = (kept_origins, request.hosts);
-    Ok(Prepared { joined, before, views, first_new, origins, hosts, refused, remarks })
+    Ok(Prepared { joined, before, views, nodes, stand_ins, first_new, origins, hosts, refused, remarks })
 }
 
 /// Returns the key by which a view's own interface is known.
@@ -103,7 +113,7 @@ pub(super) fn key_of(view: &View) -> Option<PublicKey> {
 }
 
 fn nothing(refused: &[Refused]) -> Error {
-    let reasons: Vec<String> = refused.iter().map(|r| format!("{}: {}", r.source, r.reason)).collect();
+    let reasons: Vec<String> = refused.iter().map(Refused::in_words).collect();
     if reasons.is_empty() {
         return Error::Value {
             what: "import".to_owned(),
@@ -184,7 +194,9 @@ impl Known {
             }
             let source = store.provenance(node.id)?.into_iter().find(|from| from.lines.is_none());
             let mut view = View::new(source.as_ref().map_or(node.name.as_str(), |from| &from.source), tunnel);
-            view.public_key = Some(main.public_key);
+            // One that goes by a stand-in may be recognised now.
+            let unknown = node.main().kept.as_ref().is_some_and(|kept| kept.key_unknown);
+            view.public_key = Some(main.public_key).filter(|_| !unknown);
             view.name = match &source {
                 Some(from) if from.host.is_none() => stem(&from.source),
                 _ => Some(node.name.to_string()),
@@ -197,19 +209,26 @@ impl Known {
 
     /// Returns the views and what they join to. A node that the operator has given another role than its sources suggest
     /// keeps it.
-    fn views(self, defaults: &Defaults) -> Result<(Vec<View>, Option<Joined>), Error> {
+    fn views(self, defaults: &Defaults) -> Result<(Vec<View>, Vec<(NodeId, PublicKey)>, Option<Joined>), Error> {
         let Self { topology, nodes } = self;
         if nodes.is_empty() {
-            return Ok((Vec::new(), None));
+            return Ok((Vec::new(), Vec::new(), None));
         }
+        let (ids, mut views): (Vec<NodeId>, Vec<View>) = nodes.into_iter().unzip();
+        let mut stand_ins = Vec::new();
         let roles: BTreeMap<PublicKey, Role> = topology.nodes.iter().map(|n| (n.main().public_key, n.role)).collect();
-        let mut views: Vec<View> = nodes.into_iter().map(|(_, view)| view).collect();
-        let joined = join(&views, defaults);
+        let key = |id: &NodeId| topology.node(*id).map(|node| (*id, node.main().public_key));
+        let nodes: Vec<(NodeId, PublicKey)> = ids.iter().filter_map(key).collect();
+        let keys: Vec<PublicKey> = nodes.iter().map(|(_, key)| *key).collect();
+        let joined = stand_in::join_all(&mut views, &keys, defaults);
         let differs = |joined: &Joined| {
             joined.topology.nodes.iter().any(|n| roles.get(&n.main().public_key).is_some_and(|role| *role != n.role))
         };
         let joined = match joined {
-            Ok(joined) if !differs(&joined) => joined,
+            Ok((joined, placed)) if !differs(&joined) => {
+                stand_ins = placed;
+                joined
+            }
             _ => {
                 for view in &mut views {
                     view.role = view.public_key.and_then(|key| roles.get(&key)).copied();
@@ -217,7 +236,10 @@ impl Known {
                 join(&views, defaults).map_err(conflicts)?
             }
         };
-        Ok((views, Some(joined)))
+        for at in stand_ins {
+            views[at].public_key = None; // with the new sources it may be recognised
+        }
+        Ok((views, nodes, Some(joined)))
     }
 }
 

@@ -56,6 +56,17 @@ pub struct Refused {
     pub reason: String,
 }
 
+impl Refused {
+    /// Returns the reason with the source's name, which some reasons begin with anyway.
+    pub fn in_words(&self) -> String {
+        if self.reason.starts_with(&self.source) {
+            self.reason.clone()
+        } else {
+            format!("{}: {}", self.source, self.reason)
+        }
+    }
+}
+
 /// Something about a source that the operator should know.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Remark {

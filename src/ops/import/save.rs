@@ -71,7 +71,16 @@ impl<'a> Save<'a> {
         let owners = tx.key_owners()?;
         let nodes: BTreeMap<InterfaceId, NodeId> =
             topology.nodes.iter().flat_map(|node| node.interfaces.iter().map(|i| (i.id, node.id))).collect();
-        let ids = owners.into_iter().filter_map(|(key, i)| Some((key, (*nodes.get(&i)?, i)))).collect();
+        let mut ids: Ids = owners.into_iter().filter_map(|(key, i)| Some((key, (*nodes.get(&i)?, i)))).collect();
+        // Who went by a stand-in is known by his view.
+        for node in &prepared.joined.topology.nodes {
+            let key = node.main().public_key;
+            let view = prepared.joined.documents.get(&node.main().id);
+            let known = view.and_then(|at| prepared.nodes.get(*at)).and_then(|id| topology.node(*id));
+            if let Some(known) = known.filter(|_| !ids.contains_key(&key)) {
+                ids.insert(key, (known.id, known.main().id));
+            }
+        }
         let (saved, events) = Default::default();
         Ok(Self { tx, prepared, now, topology, ids, saved, events })
     }
@@ -83,6 +92,7 @@ impl<'a> Save<'a> {
         let (before, after) = (self.prepared.before.as_ref().map(|j| &j.topology), &self.prepared.joined.topology);
         let before = before.map(|topology| translate(topology, &self.ids));
         let after = translate(after, &self.ids);
+        self.keys_known_now()?;
         self.update(before.as_ref(), &after)?;
         self.links(before.as_ref(), &after)?;
         self.keys()?;
@@ -176,6 +186,28 @@ impl<'a> Save<'a> {
         candidates.into_iter().find(|name| !taken(name)).expect("numbers don't end")
     }
 
+    /// Puts the real key in the place of each stand-in that isn't needed any more.
+    fn keys_known_now(&mut self) -> Result<(), Error> {
+        for node in &self.prepared.joined.topology.nodes {
+            let key = node.main().public_key;
+            let Some((id, interface)) = self.ids.get(&key).copied() else { continue };
+            let Some(known) = self.topology.node(id).filter(|known| known.main().public_key != key) else { continue };
+            if known.main().kept.as_ref().is_some_and(|kept| kept.key_unknown) {
+                self.tx.replace_key(interface, key, None, "a stand-in, until the key was known", self.now)?;
+                let mut known = known.clone();
+                known.interfaces[0].kept.iter_mut().for_each(|kept| kept.key_unknown = false);
+                self.tx.update_node(&known, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a node goes by a stand-in.
+    fn is_stand_in(&self, key: PublicKey) -> bool {
+        let view = |at: &usize| super::prepare::key_of(&self.prepared.views[*at]) == Some(key);
+        self.prepared.stand_ins.iter().any(view)
+    }
+
     /// Brings every node to what is known of it now.
     fn update(&mut self, before: Option<&Topology>, after: &Topology) -> Result<(), Error> {
         let old: BTreeMap<NodeId, &Node> = before.into_iter().flat_map(|t| &t.nodes).map(|n| (n.id, n)).collect();
@@ -189,6 +221,8 @@ impl<'a> Save<'a> {
             if is_new {
                 node.exit = new.exit;
                 node.interfaces[0].kept.clone_from(&new.main().kept);
+                let unknown = self.is_stand_in(new.main().public_key);
+                node.interfaces[0].kept.iter_mut().for_each(|kept| kept.key_unknown = unknown);
             } else if seen || node.provisional || node.main().kept.is_some() {
                 let kept = merge(&mut node, old.get(&new.id).copied(), new, seen);
                 self.stays(node.name.as_str(), &kept);
@@ -334,9 +368,10 @@ fn merge(node: &mut Node, old: Option<&Node>, new: &Node, seen: bool) -> Vec<&'s
         let firewall = main.kept.as_ref().is_some_and(|kept| kept.firewall);
         let before = was.map(|i| &i.kept);
         if before != Some(&is.kept) || main.kept.is_none() {
+            let unknown = main.kept.as_ref().is_some_and(|kept| kept.key_unknown);
             main.kept.clone_from(&is.kept);
             if let Some(kept) = &mut main.kept {
-                kept.firewall = firewall;
+                (kept.firewall, kept.key_unknown) = (firewall, unknown);
             }
         }
     }

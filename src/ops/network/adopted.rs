@@ -69,6 +69,13 @@ pub(super) fn follow_model(scope: &Scope<'_>, node: &mut Node) -> Result<(), Err
     Ok(())
 }
 
+/// Notes that a node's key has become known.
+pub(super) fn key_is_known(node: &mut Node) {
+    if let Some(kept) = kept_mut(node) {
+        kept.key_unknown = false;
+    }
+}
+
 /// Returns how much a node keeps of its own configuration, in words: what `set` shows and compares.
 pub(super) fn in_words(node: &Node) -> String {
     let Some(kept) = node.main().kept.as_ref() else { return "nothing".to_owned() };
@@ -82,6 +89,9 @@ pub(super) fn in_words(node: &Node) -> String {
     }
     if kept.mtu_auto {
         parts.push("no MTU".to_owned());
+    }
+    if kept.key_unknown {
+        parts.push(format!("a stand-in for its key (`wg-friend rotate {} --public-key KEY` tells it)", node.name));
     }
     parts.push("comments and hooks".to_owned());
     parts.join(", ")

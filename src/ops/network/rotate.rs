@@ -1,7 +1,7 @@
 //! Giving a node a new key.
 
 use super::change::{Done, Mode, Outcome, carry_out, new_private_key};
-use super::find;
+use super::{adopted, find};
 use crate::db::Store;
 use crate::model::{Action, Actor, Custody, Event, InterfaceKind, Node, PublicKey};
 use crate::ops::Error;
@@ -30,8 +30,9 @@ pub fn rotate(
 ) -> Result<Outcome, Error> {
     carry_out(store, clock, actor, "rotated", mode, |scope| {
         let before = find::node(scope.before, &request.node)?;
-        let node = Node { custody: custody(before, request)?, provisional: false, ..before.clone() };
-        if (node.custody, node.provisional) != (before.custody, before.provisional) {
+        let mut node = Node { custody: custody(before, request)?, provisional: false, ..before.clone() };
+        adopted::key_is_known(&mut node);
+        if node != *before {
             scope.tx.update_node(&node, scope.now)?;
         }
         let mut done = Done { nodes: vec![node.id], ..Done::default() };

@@ -2,10 +2,10 @@
 //!
 //! Differences add to what is compiled, so that a later change of the model still has its effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, Topology,
+    Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology,
 };
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig};
 
@@ -47,6 +47,7 @@ fn interface_of<'a>(
 
 /// Brings adopted interfaces to what they keep.
 pub(super) fn keep(topology: &Topology, nodes: &mut [NodeConfig]) {
+    leave_out_unknown_keys(topology, nodes);
     for node in topology.enabled() {
         for interface in &node.interfaces {
             if let Some(kept) = &interface.kept
@@ -54,6 +55,18 @@ pub(super) fn keep(topology: &Topology, nodes: &mut [NodeConfig]) {
             {
                 keep_interface(node, interface, kept, config);
             }
+        }
+    }
+}
+
+/// Takes the peers away of which nobody knows the key.
+fn leave_out_unknown_keys(topology: &Topology, nodes: &mut [NodeConfig]) {
+    let unknown = |interface: &&Interface| interface.kept.as_ref().is_some_and(|kept| kept.key_unknown);
+    let unknown: BTreeSet<PublicKey> =
+        topology.enabled().flat_map(|n| &n.interfaces).filter(unknown).map(|i| i.public_key).collect();
+    if !unknown.is_empty() {
+        for config in nodes.iter_mut().flat_map(|node| &mut node.interfaces) {
+            config.peers.retain(|peer| !unknown.contains(&peer.public_key));
         }
     }
 }

@@ -283,3 +283,38 @@ fn every_format_that_can_be_read_is_listed() {
     let said = env.run(&["import", "--format", "excel", "x"]);
     assert!(said.contains("no format that can be imported") && said.contains("[exit 2]"), "{said}");
 }
+
+#[test]
+fn a_file_without_its_key_comes_in_and_gets_it_when_it_is_known() {
+    let files = tempfile::tempdir().unwrap();
+    let [server, _, phone] = write_files(files.path());
+    let text = fs::read_to_string(&phone).unwrap();
+    let key = text.lines().find(|line| line.starts_with("PrivateKey")).unwrap().to_owned();
+    let template = text.replace(&key, "PrivateKey = <put it here>").replace("10.20.0.30", "10.20.0.99");
+    fs::write(&phone, &template).unwrap();
+
+    // By command: the device says its key.
+    let env = TestEnv::new();
+    let said = env.run(&["import", "--name", "farm", "--yes", &server, &phone]);
+    assert!(said.contains("it goes by a stand-in"), "{said}");
+    assert_eq!(generated(&env, "anna"), template);
+    assert!(!generated(&env, "hub").contains("anna\n"), "nobody can have a stand-in as a peer");
+    let public = wg_friend::model::PrivateKey::from_random([2; 32]).public().to_string();
+    let other = wg_friend::model::PrivateKey::from_random([7; 32]).public().to_string();
+    assert!(env.run(&["rotate", "anna", "--public-key", &public]).contains("in use already"));
+    env.ok(&["rotate", "anna", "--public-key", &other]);
+    env.ok(&["set", "anna", "kept=none"]);
+    assert!(generated(&env, "hub").contains(&other));
+
+    // By another source: its server knows it by its address.
+    let known = template.replace("10.20.0.99", "10.20.0.30");
+    fs::write(&phone, &known).unwrap();
+    let env = TestEnv::new();
+    env.ok(&["import", "--name", "farm", "--yes", &phone]);
+    env.ok(&["import", "--yes", &server]);
+    let node = env.json(&["show", "anna-phone"]);
+    assert_eq!(node["public_key"].as_str(), Some(public.as_str()));
+    assert_eq!(generated(&env, "anna-phone"), known);
+    assert_eq!(generated(&env, "hub"), fs::read_to_string(&server).unwrap());
+    assert_eq!(env.json(&["list"])["nodes"].as_array().unwrap().len(), 4);
+}
