@@ -5,7 +5,7 @@ use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
 use super::office::Admin;
 
 /// A company of six by hand: a server, two routers, three clients that are hosts too.
-fn spec() -> Spec {
+pub(super) fn spec() -> Spec {
     "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
      network lan-a 192.168.11.0/24\n\
      network lan-b 192.168.12.0/24\n\
@@ -23,7 +23,7 @@ fn spec() -> Spec {
         .unwrap()
 }
 
-const NAMES: [&str; 6] = ["hub", "office", "depot", "alice", "bob", "carol"];
+pub(super) const NAMES: [&str; 6] = ["hub", "office", "depot", "alice", "bob", "carol"];
 
 /// What each file looks like; `{key:NAME}` is the private key of a host, `{pub:NAME}` its public half, `{psk}` a key that
 /// two share.
@@ -151,7 +151,7 @@ fn files() -> [(&'static str, &'static str); 6] {
 }
 
 /// Makes the network as its admin did, and returns each host's file.
-fn by_hand(lab: &Lab) -> Result<Vec<(&'static str, String)>> {
+pub(super) fn by_hand(lab: &Lab) -> Result<Vec<(&'static str, String)>> {
     let psk = lab.host("ctl").sh("wg genpsk")?.trim().to_owned();
     let mut keys = Vec::new();
     for name in NAMES {
