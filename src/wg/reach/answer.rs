@@ -84,8 +84,9 @@ pub struct Hop {
     pub node: Name,
     /// How it goes on.
     pub way: Way,
-    /// The interface it goes out by; for packets that come from outside, the one they come in by.
-    pub interface: InterfaceName,
+    /// The interface it goes out by; for packets that come from outside, the one they come in by. `None` for a connection
+    /// that the model knows nothing of.
+    pub interface: Option<InterfaceName>,
     /// In a tunnel, the node at the other end.
     pub peer: Option<Name>,
     /// In a tunnel, the AllowedIP of the sending end that holds the destination: the longest of the interface.

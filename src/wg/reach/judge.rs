@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Access, Cidr, InterfaceName, Protocol};
+use crate::model::{Access, Cidr, InterfaceName, Protocol, Role};
 use crate::wg::firewall::{Duty, Firewall, Granted, ServerRules};
 
 use super::walk::Packet;
@@ -98,10 +98,9 @@ impl Judge<'_, '_> {
                 if to == Side::Outer && self.inside(packet.source) && is_public(packet.to) && !self.inside(packet.to) {
                     return pass("the tunnel reaches the internet");
                 }
-                drop(
-                    format!("an exit carries packets to the internet only, not to {}", self.place(packet.to)),
-                    Lack::Nothing,
-                )
+                let direct = matches!(&self.firewall.duty, Duty::Exit { direct } if within(direct, packet.source));
+                let lack = if direct { Lack::Right(packet.source) } else { Lack::Nothing };
+                drop(format!("an exit carries packets to the internet only, not to {}", self.place(packet.to)), lack)
             }
             Duty::Exit { .. } => {
                 if from == Side::Outer && packet.reply {
@@ -264,7 +263,15 @@ impl Judge<'_, '_> {
             return Some(pass(format!("the internet traffic of {name} leaves at the server itself")));
         }
         let path = rules.exits.get(&Cidr::host(opener)).filter(|path| far.is(&path.uplink))?;
-        Some(pass(format!("the internet traffic of {name} leaves by {}", path.uplink)))
+        Some(pass(format!("the internet traffic of {name} leaves by {}", self.exit_behind(&path.uplink))))
+    }
+
+    /// Returns an uplink in words: the exit at its other end, and its name.
+    fn exit_behind(&self, uplink: &InterfaceName) -> String {
+        let servers = self.world.machines.iter().filter(|machine| machine.node.role == Role::Server);
+        let mut interfaces = servers.flat_map(|machine| &machine.config.interfaces);
+        let peer = interfaces.find(|interface| interface.name == *uplink).and_then(|interface| interface.peers.first());
+        peer.map_or_else(|| uplink.to_string(), |peer| format!("{} ({uplink})", peer.name))
     }
 
     /// Whose rights an address has.

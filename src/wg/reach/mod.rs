@@ -130,6 +130,7 @@ impl<'a> World<'a> {
         let source = match exit {
             Exit::Tunnel(number) => machine.source(Some(number), to),
             Exit::Here => return Ok((Came::Here, Some(to))),
+            Exit::Outside if self.is_inside(to) => machine.source(None, to),
             Exit::Lan(_) | Exit::Outside => return Ok((Came::Here, None)),
         };
         match source {

@@ -102,6 +102,11 @@ impl<'a> World<'a> {
             if exit == Exit::Here {
                 let rule = self.received(&packet, at, came, before)?;
                 trail.rules.extend(rule.map(|rule| (at, rule)));
+                if machine.has_own_rules() && matches!(came, Came::Tunnel(_)) {
+                    trail
+                        .provided
+                        .push(format!("{} lets it in: its own rules decide, not wg-friend's", machine.node.name));
+                }
                 let by_tunnel = matches!(came, Came::Tunnel(_));
                 return Ok(Arrival { machine: at, place: Place::Machine, translated: false, by_tunnel });
             }
@@ -250,7 +255,7 @@ impl<'a> World<'a> {
         let hop = Hop {
             node: machine.node.name.clone(),
             way: Way::Tunnel,
-            interface: interface.name.clone(),
+            interface: Some(interface.name.clone()),
             peer: Some(other.node.name.clone()),
             allowed_ip: Some(allowed_ip),
             accepted_by: Some(accepted_by),
@@ -307,7 +312,7 @@ pub(super) fn outside_hop(
     Hop {
         node: machine.node.name.clone(),
         way,
-        interface: machine.outer(),
+        interface: (way != Way::OwnConnection).then(|| machine.outer()),
         peer: None,
         allowed_ip: None,
         accepted_by: None,

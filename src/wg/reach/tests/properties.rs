@@ -1,0 +1,116 @@
+//! What holds in every network.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::{Flow, tcp};
+use crate::model::{Access, Node, Role, Topology};
+use crate::wg::compile::compile;
+use crate::wg::compile::properties::topology;
+use crate::wg::reach::{Party, World};
+
+/// An address of each enabled node, and one in each LAN, with the node that has it or is before it.
+fn places(topology: &Topology) -> Vec<(&Node, IpAddr)> {
+    let own = topology.enabled().flat_map(|node| node.addresses().map(move |cidr| (node, cidr.net().addr())));
+    let lans = topology.enabled().flat_map(|node| node.lans.iter().map(move |lan| (node, lan)));
+    own.chain(lans.map(|(node, lan)| (node, lan.cidr.net().hosts().nth(4).unwrap()))).collect()
+}
+
+/// Who may open a connection to whom, said from the descriptions alone: what a person reads in the documentation.
+fn may(topology: &Topology, (from, source): (&Node, IpAddr), (to, target): (&Node, IpAddr), flow: Flow) -> bool {
+    let lan = |node: &Node, address: IpAddr| node.lans.iter().map(|lan| lan.cidr).find(|lan| lan.contains(address));
+    let linked = |node: &Node| node.access != Access::ExitOnly || node.role != Role::Remote;
+    if from.id == to.id {
+        return true;
+    }
+    match (from.role, linked(to), linked(from)) {
+        // An exit only answers, but its direct peers hear it.
+        (Role::Exit, false, _) => return to.exit == Some(from.id),
+        (Role::Exit, ..) | (_, false, _) | (_, _, false) => return false,
+        (Role::Server, ..) if lan(from, source).is_none() => return true,
+        _ => {}
+    }
+    if flow.port.is_some_and(|port| port.get() == 53) && topology.network.dns.contains(&target.to_string()) {
+        return true;
+    }
+    let in_network = topology.network.prefixes().any(|prefix| prefix.contains(target));
+    match from.access {
+        Access::Full => true,
+        Access::VpnOnly => in_network,
+        Access::LanOnly => in_network || lan(to, target).is_some_and(|lan| from.lan_selection.contains(&lan)),
+        Access::Custom => from.grants.iter().any(|grant| {
+            let protocol = grant.protocol == crate::model::Protocol::Any || grant.protocol == flow.protocol;
+            let fits = |range: &crate::model::PortRange| {
+                flow.port.is_some_and(|port| (range.first()..=range.last()).contains(&port))
+            };
+            grant.destination.contains(target) && protocol && (grant.ports.is_empty() || grant.ports.iter().any(fits))
+        }),
+        Access::ExitOnly => false,
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_enforced_is_what_the_descriptions_say(fixture in topology(), port in 1..220u16) {
+        let nodes = compile(&fixture.topology).unwrap();
+        let world = World::of(&fixture.topology, &nodes).with_edited_remotes(true);
+        let places = places(&fixture.topology);
+        for &(from, source) in &places {
+            for &(to, target) in places.iter().filter(|(_, to)| to.is_ipv4() == source.is_ipv4() && *to != source) {
+                for flow in [Flow::PING, tcp(port)] {
+                    let answer = world.reach(&Party { node: from.id, address: Some(source) }, target, flow);
+                    let expected = may(&fixture.topology, (from, source), (to, target), flow);
+                    prop_assert_eq!(answer.reaches, expected, "{} -> {} {}: {:#?}", source, target, flow, answer);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_own_file_takes_rights_away_and_never_adds_one(fixture in topology(), port in 1..220u16) {
+        let nodes = compile(&fixture.topology).unwrap();
+        let handed_out = World::of(&fixture.topology, &nodes);
+        let edited = World::of(&fixture.topology, &nodes).with_edited_remotes(true);
+        for &(from, source) in &places(&fixture.topology) {
+            for &(_, target) in places(&fixture.topology).iter().filter(|(_, to)| to.is_ipv4() == source.is_ipv4()) {
+                let party = Party { node: from.id, address: Some(source) };
+                let [asked, enforced] = [&handed_out, &edited].map(|world| world.reach(&party, target, tcp(port)));
+                prop_assert!(!asked.reaches || enforced.reaches, "{asked:#?}\n{enforced:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_answer_says_what_decides_and_a_yes_has_its_way_back(fixture in topology()) {
+        let nodes = compile(&fixture.topology).unwrap();
+        let world = World::of(&fixture.topology, &nodes);
+        let places = places(&fixture.topology);
+        for &(from, _) in &places {
+            for to in places.iter().map(|(_, to)| *to).chain(["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]) {
+                let answer = world.reach(&Party::node(from.id), to, Flow::PING);
+                prop_assert!(answer.decided_by.text.starts_with(answer.decided_by.node.as_str()), "{answer:#?}");
+                let crossed = |hops: &[crate::wg::reach::Hop]| hops.iter().filter(|hop| hop.peer.is_some()).count();
+                if answer.reaches && answer.through_tunnel {
+                    prop_assert_eq!(crossed(&answer.out), crossed(&answer.back), "{:#?}", answer);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn internet_is_reached_by_the_exit_that_is_assigned(fixture in topology()) {
+        let nodes = compile(&fixture.topology).unwrap();
+        let world = World::of(&fixture.topology, &nodes);
+        for node in fixture.topology.with_role(Role::Remote) {
+            for to in ["192.0.2.1", "2001:db8::1"].map(|to| to.parse::<IpAddr>().unwrap()) {
+                let answer = world.reach(&Party::node(node.id), to, Flow::PING);
+                let has_family = node.addresses().any(|own| own.is_ipv4() == to.is_ipv4());
+                let exit = node.exit.filter(|_| has_family).and_then(|id| fixture.topology.node(id));
+                prop_assert!(answer.reaches, "{answer:#?}");
+                prop_assert_eq!(answer.through_tunnel, exit.is_some());
+                prop_assert!(exit.is_none_or(|exit| answer.out.last().is_some_and(|hop| hop.node == exit.name && hop.translated)));
+            }
+        }
+    }
+}
