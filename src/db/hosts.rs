@@ -27,13 +27,24 @@ fn read(row: &Row<'_>) -> Result<Host> {
 
 /// Reads all hosts, ordered by name.
 pub(super) fn load(conn: &Connection) -> Result<Vec<Host>> {
-    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM hosts ORDER BY name"))?;
+    Ok(load_with_rows(conn)?.into_iter().map(|(_, host)| host).collect())
+}
+
+/// Reads all hosts with their rows, ordered by name.
+pub(super) fn load_with_rows(conn: &Connection) -> Result<Vec<(i64, Host)>> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS}, id FROM hosts ORDER BY name"))?;
     let mut rows = statement.query([])?;
     let mut hosts = Vec::new();
     while let Some(row) = rows.next()? {
-        hosts.push(read(row)?);
+        hosts.push((Cells { table: "hosts", row }.get(7)?, read(row)?));
     }
     Ok(hosts)
+}
+
+/// Reads the rows of all hosts.
+pub(super) fn load_rows(conn: &Connection) -> Result<Vec<i64>> {
+    let mut statement = conn.prepare_cached("SELECT id FROM hosts ORDER BY id")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Returns the row of a host, or `None` when there is none of that name (any more).
@@ -70,7 +81,15 @@ impl Tx<'_> {
         let sql =
             "UPDATE hosts SET name = ?1, destination = ?2, user = ?3, port = ?4, jump = ?5, identity = ?6, become = ?7
                    WHERE name = ?8";
-        if self.save(sql, host, Some(name))? == 1 { Ok(()) } else { Err(unknown(name)) }
+        if self.save(sql, host, Some(name.as_str()))? == 1 { Ok(()) } else { Err(unknown(name)) }
+    }
+
+    /// Replaces every field of the host in a row.
+    pub(super) fn overwrite_host(&self, row: i64, host: &Host) -> Result<()> {
+        let sql =
+            "UPDATE hosts SET name = ?1, destination = ?2, user = ?3, port = ?4, jump = ?5, identity = ?6, become = ?7
+                   WHERE id = CAST(?8 AS INTEGER)";
+        self.save(sql, host, Some(&row.to_string())).map(|_| ())
     }
 
     /// Removes a host. Its history stays under its name.
@@ -82,7 +101,7 @@ impl Tx<'_> {
         if deleted == 1 { Ok(()) } else { Err(unknown(name)) }
     }
 
-    fn save(&self, sql: &str, host: &Host, replaced: Option<&Name>) -> Result<usize> {
+    fn save(&self, sql: &str, host: &Host, replaced: Option<&str>) -> Result<usize> {
         let none = (None, None, None, None, None);
         let (destination, user, port, jump, identity) = match &host.address {
             HostAddress::Local => none,
@@ -93,9 +112,9 @@ impl Tx<'_> {
         let (name, becoming) = (host.name.as_str(), host.becoming.as_str());
         Ok(match replaced {
             None => self.transaction.execute(sql, params![name, destination, user, port, jump, identity, becoming])?,
-            Some(old) => self
-                .transaction
-                .execute(sql, params![name, destination, user, port, jump, identity, becoming, old.as_str()])?,
+            Some(old) => {
+                self.transaction.execute(sql, params![name, destination, user, port, jump, identity, becoming, old])?
+            }
         })
     }
 }

@@ -123,6 +123,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Returns since when a link has the preshared key that it has, in microseconds since 1970.
+    pub(super) fn preshared_since(&self, link: LinkId) -> Result<Option<i64>> {
+        let (low, high) = link.ends();
+        let sql = "SELECT created FROM preshared_keys WHERE low_id = ?1 AND high_id = ?2";
+        Ok(self.transaction.prepare_cached(sql)?.query_row([low.0, high.0], |row| row.get(0)).optional()?)
+    }
+
     fn seal_private(&self, public: PublicKey, private: Option<&PrivateKey>) -> Result<Option<String>> {
         let Some(private) = private else { return Ok(None) };
         if private.public() != public {
@@ -173,6 +180,9 @@ impl Tx<'_> {
 
     /// Wipes the private halves of an interface's keys, old ones included. Whether there were any.
     pub fn forget_private_key(&self, interface: InterfaceId) -> Result<bool> {
+        let sql = "UPDATE removed_keys SET sealed_private = NULL
+                   WHERE public_key IN (SELECT public_key FROM keys WHERE interface_id = ?1)";
+        self.transaction.execute(sql, [interface.0])?;
         let sql = "UPDATE keys SET sealed_private = NULL WHERE interface_id = ?1 AND sealed_private IS NOT NULL";
         Ok(self.transaction.execute(sql, [interface.0])? > 0)
     }

@@ -20,6 +20,7 @@ mod nodes;
 mod open;
 mod rekey;
 mod row;
+mod states;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -38,6 +39,7 @@ pub use deployments::{Deployment, DeploymentId};
 pub use error::{Error, Kind, Result};
 pub use generated::{Generated, Handout};
 pub use keys::KeyRecord;
+pub use states::{About, Model, Returned, State, StateFilter};
 pub use tx::Tx;
 pub use vault::{Passphrase, RecoveryKey, Rekeyed, Slot};
 pub use wg_friend_crypt::KdfParams;

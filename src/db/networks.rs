@@ -36,25 +36,32 @@ pub(super) fn insert(conn: &Connection, network: &Network) -> Result<()> {
 /// The network that everything belongs to: a database has one so far.
 pub(super) const NETWORK: &str = "(SELECT min(id) FROM networks)";
 
+/// Reads the network and its row.
+pub(super) fn load(conn: &Connection) -> Result<Option<(i64, Network)>> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS}, id FROM networks ORDER BY id LIMIT 1"))?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let cells = Cells { table: "networks", row };
+    let network = Network {
+        name: cells.parse(0)?,
+        interface: cells.parse(1)?,
+        cidr4: cells.parse_some(2)?,
+        cidr6: cells.parse_some(3)?,
+        port: cells.convert(4)?,
+        dns: cells.list_some(5)?.unwrap_or_default(),
+        mtu: cells.convert(6)?,
+        keepalive: cells.get(7)?,
+        psk: cells.parse(8)?,
+    };
+    Ok(Some((cells.get(9)?, network)))
+}
+
 impl Database {
     /// Reads the network.
     pub fn network(&self) -> Result<Network> {
-        let sql = format!("SELECT {COLUMNS} FROM networks ORDER BY id LIMIT 1");
-        let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut rows = statement.query([])?;
-        let row = rows.next()?.ok_or_else(|| Error::Damaged { what: "there is no network in it".into() })?;
-        let cells = Cells { table: "networks", row };
-        Ok(Network {
-            name: cells.parse(0)?,
-            interface: cells.parse(1)?,
-            cidr4: cells.parse_some(2)?,
-            cidr6: cells.parse_some(3)?,
-            port: cells.convert(4)?,
-            dns: cells.list_some(5)?.unwrap_or_default(),
-            mtu: cells.convert(6)?,
-            keepalive: cells.get(7)?,
-            psk: cells.parse(8)?,
-        })
+        let found = load(&self.conn)?;
+        let (_, network) = found.ok_or_else(|| Error::Damaged { what: "there is no network in it".into() })?;
+        Ok(network)
     }
 
     /// Reads the whole network as of one moment: one query per table.

@@ -14,23 +14,53 @@ use crate::model::{
     Grant, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey, PublicKey,
 };
 
-/// Reads all nodes, ordered by id: one query per table, merged in order, so that time and memory grow with the nodes
-/// alone.
+/// Which nodes to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All of them.
+    All,
+    /// Those that the transaction under way has touched.
+    Touched,
+}
+
+impl Which {
+    /// Returns the condition in SQL, for the column with a node's id.
+    fn condition(self, column: &str) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Touched => format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = 'node')"),
+        }
+    }
+}
+
+/// Reads all nodes, ordered by id.
 pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
+    load_some(conn, Which::All)
+}
+
+/// Reads nodes, ordered by id: one query per table, merged in order, so that time and memory grow with the nodes alone.
+pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
-    let sql = "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
+    let sql = format!(
+        "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
                       n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
                       n.origin, n.created
-               FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id ORDER BY n.id";
-    let mut statement = conn.prepare_cached(sql)?;
+               FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
+        which.condition("n.id")
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         nodes.push(read(row)?);
     }
 
-    let sql = "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key, i.kept
-               FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active' ORDER BY i.node_id, i.id";
-    merge(conn, &mut nodes, "interfaces", sql, |node, cells| {
+    let sql = format!(
+        "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key, i.kept
+         FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active' {}
+         ORDER BY i.node_id, i.id",
+        which.condition("i.node_id")
+    );
+    merge(conn, &mut nodes, "interfaces", &sql, |node, cells| {
         let kind = cells.get::<Option<i64>>(3)?.map_or(InterfaceKind::Main, |exit| InterfaceKind::Uplink(NodeId(exit)));
         node.interfaces.push(Interface {
             id: InterfaceId(cells.get(1)?),
@@ -42,18 +72,20 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
         });
         Ok(())
     })?;
-    let sql = "SELECT node_id, cidr, description FROM lans ORDER BY node_id, position";
-    merge(conn, &mut nodes, "lans", sql, |node, cells| {
+    let condition = which.condition("node_id");
+    let sql = format!("SELECT node_id, cidr, description FROM lans {condition} ORDER BY node_id, position");
+    merge(conn, &mut nodes, "lans", &sql, |node, cells| {
         node.lans.push(Lan { cidr: cells.parse(1)?, description: cells.get(2)? });
         Ok(())
     })?;
-    let sql = "SELECT node_id, cidr FROM lan_selection ORDER BY node_id";
-    merge(conn, &mut nodes, "lan_selection", sql, |node, cells| {
+    let sql = format!("SELECT node_id, cidr FROM lan_selection {condition} ORDER BY node_id");
+    merge(conn, &mut nodes, "lan_selection", &sql, |node, cells| {
         node.lan_selection.insert(cells.parse(1)?);
         Ok(())
     })?;
-    let sql = "SELECT node_id, destination, protocol, ports FROM grants ORDER BY node_id, position";
-    merge(conn, &mut nodes, "grants", sql, |node, cells| {
+    let sql =
+        format!("SELECT node_id, destination, protocol, ports FROM grants {condition} ORDER BY node_id, position");
+    merge(conn, &mut nodes, "grants", &sql, |node, cells| {
         let wrong = |_| Error::Value { table: "grants", column: "ports".into() };
         let ports: String = cells.get(3)?;
         let ports =
@@ -194,7 +226,7 @@ impl Tx<'_> {
         node.interfaces.iter().try_for_each(|interface| self.save_interface(node.id, interface))
     }
 
-    fn save_interface(&self, node: NodeId, interface: &Interface) -> Result<()> {
+    pub(super) fn save_interface(&self, node: NodeId, interface: &Interface) -> Result<()> {
         let sql = "UPDATE interfaces SET name = ?1, listen_port = ?2, kept = ?3 WHERE id = ?4 AND node_id = ?5";
         let (name, port) = (interface.name.as_str(), interface.listen_port.map(Port::get));
         let kept = documents::kept(interface.kept.as_ref());
@@ -204,7 +236,8 @@ impl Tx<'_> {
         }
     }
 
-    /// Removes a node with its interfaces and keys. Its addresses count as released at `now`.
+    /// Removes a node with its interfaces. Its keys are kept apart, sealed, for a return to an earlier state. Its
+    /// addresses count as released at `now`.
     ///
     /// # Errors
     /// [`Error::InUse`] while other nodes use it as their exit or have an uplink to it.
@@ -212,6 +245,7 @@ impl Tx<'_> {
         for address in self.addresses(id)?.ok_or_else(|| unknown(id))?.into_iter().flatten() {
             self.release(address, now)?;
         }
+        self.keep_of_node(id)?;
         self.transaction.execute("DELETE FROM nodes WHERE id = ?1", [id.0])?;
         Ok(())
     }
@@ -233,11 +267,12 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    /// Removes an uplink with its keys and preshared keys.
+    /// Removes an uplink. Its keys and preshared keys are kept apart, sealed, for a return to an earlier state.
     ///
     /// # Errors
     /// [`Error::NotFound`], also for a main interface, which goes only with its node.
     pub fn delete_interface(&self, id: InterfaceId) -> Result<()> {
+        self.keep_of_interface(id)?;
         let sql = "DELETE FROM interfaces WHERE id = ?1 AND exit_id IS NOT NULL";
         match self.transaction.execute(sql, [id.0])? {
             1 => Ok(()),
@@ -258,7 +293,7 @@ impl Tx<'_> {
         Ok(InterfaceId(self.transaction.last_insert_rowid()))
     }
 
-    fn save_fields(&self, node: &Node) -> Result<()> {
+    pub(super) fn save_fields(&self, node: &Node) -> Result<()> {
         let host = node.host.as_ref().map(|name: &Name| hosts::known_row_id(&self.transaction, name)).transpose()?;
         let sql = "UPDATE nodes SET name = ?2, role = ?3, device = ?4, enabled = ?5, custody = ?6, provisional = ?7,
                      address4 = ?8, address6 = ?9, endpoint = ?10, keepalive = ?11, mtu = ?12, dns = ?13,
@@ -293,7 +328,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn save_lists(&self, node: &Node) -> Result<()> {
+    pub(super) fn save_lists(&self, node: &Node) -> Result<()> {
         let tx = &self.transaction;
         let id = node.id.0;
         for table in ["lans", "lan_selection", "grants"] {
@@ -326,7 +361,7 @@ impl Tx<'_> {
         statement.query_row([id.0], read).optional()?.transpose()
     }
 
-    fn release(&self, address: IpAddr, now: DateTime<Utc>) -> Result<()> {
+    pub(super) fn release(&self, address: IpAddr, now: DateTime<Utc>) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO released_addresses (address, released) VALUES (?1, ?2)";
         self.transaction.prepare_cached(sql)?.execute(params![address.to_string(), micros(now)])?;
         Ok(())

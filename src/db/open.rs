@@ -11,7 +11,7 @@ use wg_friend_crypt::{DataKey, KdfParams};
 
 use super::error::{Error, Result};
 use super::vault::{self, Passphrase, RecoveryKey};
-use super::{Database, Store, audit, migrate, networks};
+use super::{Database, Store, audit, migrate, networks, states};
 use crate::model::{Action, Actor, Event, Network};
 
 /// Marks a SQLite file as ours ("wgfr").
@@ -145,6 +145,7 @@ impl Database {
             configure(&conn)?;
             conn.pragma_update(None, "application_id", APPLICATION_ID)?;
             migrate::create(&mut conn)?;
+            states::touched::watch(&conn)?;
             let tx = conn.transaction()?;
             vault::initialise(&tx, &key, &slots, now)?;
             networks::insert(&tx, network)?;
@@ -152,6 +153,7 @@ impl Database {
                 .with("log_n", params.log_n())
                 .with("prefixes", network.prefixes().map(|p| p.to_string()).collect::<Vec<_>>());
             audit::append(&tx, &key, now, actor, &created)?;
+            states::begin(&tx, &key, now, actor, &created)?;
             tx.commit()?;
             conn.close().map_err(|(_, e)| e)?;
         }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Transaction, TransactionBehavior};
 
 use super::error::{Error, Result};
-use super::{Database, Store, audit};
+use super::{Database, Store, audit, states};
 use crate::model::{Actor, Event};
 
 /// A change under way. Reads what a [`Store`] reads, its own changes included; dropped, it leaves no trace.
@@ -27,6 +27,7 @@ impl Deref for Tx<'_> {
 
 impl<'s> Tx<'s> {
     fn begin(store: &'s Store) -> Result<Self> {
+        states::touched::watch(&store.database.conn)?;
         let transaction = Transaction::new_unchecked(&store.database.conn, TransactionBehavior::Immediate)?;
         // Somebody may have rekeyed the database since this store was unlocked.
         if store.fits(&store.key)? { Ok(Self { store, transaction }) } else { Err(Error::Locked) }
@@ -53,7 +54,7 @@ impl Store {
     }
 
     /// Changes the database like [`Store::write`], with several events in order: for work on several nodes that is done as
-    /// a whole or not at all.
+    /// a whole or not at all. What it changes of the model becomes one state of the history.
     ///
     /// # Errors
     /// [`Error::Refused`] when the work returns no event.
@@ -64,10 +65,12 @@ impl Store {
         work: impl FnOnce(&Tx<'_>) -> Result<(T, Vec<Event>), E>,
     ) -> Result<T, E> {
         let tx = Tx::begin(self)?;
+        states::begin_if_none(&tx.transaction, &self.key, now)?;
         let (value, events) = work(&tx)?;
         if events.is_empty() {
             return Err(Error::Refused("a change without an audit entry").into());
         }
+        states::append(&tx.transaction, &self.key, now, actor, &events)?;
         events.iter().try_for_each(|event| tx.record(now, actor, event))?;
         tx.transaction.commit().map_err(Error::from)?;
         Ok(value)

@@ -131,11 +131,31 @@ pub(super) const GENERATED: Sealed =
 pub(super) const ORIGINAL: Sealed = Sealed { table: "documents", column: "sealed_original", row: "interface_id" };
 pub(super) const DOCUMENT: Sealed = Sealed { table: "documents", column: "sealed_text", row: "interface_id" };
 pub(super) const DEPLOYED: Sealed = Sealed { table: "deployments", column: "sealed_content", row: "token" };
+pub(super) const STATE_ORIGINAL: Sealed =
+    Sealed { table: "state_documents", column: "sealed_original", row: "interface_id || '/' || state" };
+pub(super) const STATE_DOCUMENT: Sealed =
+    Sealed { table: "state_documents", column: "sealed_text", row: "interface_id || '/' || state" };
+pub(super) const REMOVED_KEY: Sealed = Sealed { table: "removed_keys", column: "sealed_private", row: "public_key" };
+pub(super) const REMOVED_PRESHARED_KEY: Sealed =
+    Sealed { table: "removed_preshared_keys", column: "sealed_key", row: "low_id || '-' || high_id" };
 pub(super) const OBSERVED: Sealed = Sealed { table: "deployments", column: "sealed_observed", row: "token" };
 
 /// Every column that rekeying has to seal anew. A test compares it with the schema.
-pub(super) const SEALED: &[&Sealed] =
-    &[&CANARY, &AUDIT_TAIL, &PRIVATE_KEY, &PRESHARED_KEY, &GENERATED, &ORIGINAL, &DOCUMENT, &DEPLOYED, &OBSERVED];
+pub(super) const SEALED: &[&Sealed] = &[
+    &CANARY,
+    &AUDIT_TAIL,
+    &PRIVATE_KEY,
+    &PRESHARED_KEY,
+    &GENERATED,
+    &ORIGINAL,
+    &DOCUMENT,
+    &STATE_ORIGINAL,
+    &STATE_DOCUMENT,
+    &REMOVED_KEY,
+    &REMOVED_PRESHARED_KEY,
+    &DEPLOYED,
+    &OBSERVED,
+];
 
 impl Sealed {
     fn associated(&self, row: &str) -> Vec<u8> {

@@ -124,6 +124,8 @@ words! {
         DeployFailed = "deploy_failed",
         /// An earlier version was deployed again.
         ConfigRolledBack = "config_rolled_back",
+        /// The model was brought back to an earlier state.
+        ModelRolledBack = "model_rolled_back",
     }
 }
 
@@ -158,7 +160,8 @@ impl Action {
             | A::DeployStarted
             | A::ConfigDeployed
             | A::DeployFailed
-            | A::ConfigRolledBack => Category::Configuration,
+            | A::ConfigRolledBack
+            | A::ModelRolledBack => Category::Configuration,
         }
     }
 
@@ -173,7 +176,8 @@ impl Action {
             | A::SecretRevealed
             | A::PeerRemoved
             | A::HostRemoved
-            | A::DeployFailed => Severity::Warning,
+            | A::DeployFailed
+            | A::ModelRolledBack => Severity::Warning,
             _ => Severity::Info,
         }
     }

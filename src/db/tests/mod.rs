@@ -4,6 +4,7 @@ mod audit;
 mod files;
 mod history;
 mod model;
+mod states;
 mod vault;
 
 use std::path::PathBuf;

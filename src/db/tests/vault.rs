@@ -155,7 +155,7 @@ fn a_new_recovery_key_replaces_the_old_one() {
 /// A database with something in every sealed column. Returns the secrets that must be found nowhere.
 fn filled() -> (Lab, Vec<String>) {
     let mut lab = lab();
-    let private = [random_key(), random_key(), random_key()];
+    let private = [random_key(), random_key(), random_key(), random_key()];
     let shared = PresharedKey::from_random([42; 32]);
     let secrets = private.iter().map(|k| k.expose_base64().to_string()).collect::<Vec<_>>();
     let mut secrets = [secrets, vec![shared.expose_base64().to_string(), PASSPHRASE.to_owned()]].concat();
@@ -170,7 +170,10 @@ fn filled() -> (Lab, Vec<String>) {
         tx.save_generated(one, "wg0.conf", format!("PrivateKey = {}\n", secrets[2]).as_bytes(), at(2))?;
         let id = tx.begin_deployment(&name("hub"), "t0k3n", "kim", at(2), secrets[0].as_bytes())?;
         tx.finish_deployment(id, DeploymentState::Confirmed, at(3), None, None)?;
-        tx.save_observed(id, &format!("seen {}", secrets[1]))
+        tx.save_observed(id, &format!("seen {}", secrets[1]))?;
+        let gone = tx.insert_node(node_with("gone", 9, private[3].public()), Some(&private[3]))?;
+        tx.set_psk(LinkId::between(one, gone.main().id), &shared, at(2))?;
+        tx.delete_node(gone.id, at(3)) // its keys stay, sealed
     })
     .unwrap();
     secrets.push(lab.recovery.expose().to_string());

@@ -57,7 +57,7 @@ pub(super) fn change(
         }
         (Custody::Held, Custody::ShownOnce | Custody::NeverSeen, _) => {
             let key = scope.tx.secrets()?.private.remove(&interface);
-            scope.tx.forget_everywhere(interface, key.as_ref())?;
+            scope.tx.forget_everywhere(interface)?;
             done.events.push(Event::node(Action::PrivateKeyForgotten, node));
             done.remarks.push(format!(
                 "the private key of `{0}` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate {0}`",

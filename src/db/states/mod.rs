@@ -1,0 +1,488 @@
+//! The history of the model: every change of it makes a numbered state.
+//!
+//! A state holds, for each entity that it changed, the value from then on; what an entity was at a state is its newest value
+//! up to it. So a change costs rows in proportion to what it changes, whatever the size of the network. Which entities a
+//! transaction touches is noted by triggers ([`touched`]); at its end their values are compared with the history and the
+//! differing ones recorded, in the same transaction.
+//!
+//! Secrets aren't part of it: of a preshared key only the time at which it was made is recorded, of a private key the public
+//! half. What the configurations of adopted interfaces say is recorded sealed; so are the keys of what is removed
+//! ([`removed`]), that it may come back.
+
+mod line;
+mod record;
+mod removed;
+mod restore;
+pub(super) mod touched;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
+use serde_json::Value;
+use wg_friend_crypt::DataKey;
+
+pub use restore::Returned;
+
+use super::error::{Error, Result};
+use super::row::Cells;
+use super::vault::{DOCUMENT, ORIGINAL, STATE_DOCUMENT, STATE_ORIGINAL};
+use super::{Database, documents, hosts, micros, networks, nodes};
+use crate::model::{Actor, Event, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology};
+
+/// What kind of entity a value belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Network,
+    Node,
+    Host,
+    Link,
+    PresharedKey,
+    Document,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [Self::Network, Self::Node, Self::Host, Self::Link, Self::PresharedKey, Self::Document];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Node => "node",
+            Self::Host => "host",
+            Self::Link => "link",
+            Self::PresharedKey => "preshared_key",
+            Self::Document => "document",
+        }
+    }
+
+    fn read(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| Error::Value { table: "state_values", column: "kind".into() })
+    }
+}
+
+/// An entity of the model by its rows: a pair of interfaces has two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entity {
+    kind: Kind,
+    id: i64,
+    other: i64,
+}
+
+impl Entity {
+    fn link(self) -> LinkId {
+        LinkId::between(InterfaceId(self.id), InterfaceId(self.other))
+    }
+}
+
+/// One state of the model: when, by whom, what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct State {
+    /// Counts up from 1.
+    pub number: i64,
+    /// Since when the model was like that.
+    pub time: DateTime<Utc>,
+    /// Who made it so; `None` for what was there when the history began.
+    pub operator: Option<String>,
+    /// Where that person sat, when that was another machine.
+    pub address: Option<String>,
+    /// Through which face.
+    pub source: Option<Source>,
+    /// The first entry of the audit log about it.
+    pub audit_entry: Option<i64>,
+    /// What was changed, in a line.
+    pub description: String,
+}
+
+/// Which states to list.
+#[derive(Clone, Debug, Default)]
+pub struct StateFilter {
+    /// Only those made at or after this time.
+    pub since: Option<DateTime<Utc>>,
+    /// Only the newest so many.
+    pub limit: Option<u32>,
+    /// Only those that changed one of these.
+    pub about: Option<About>,
+}
+
+/// What the history is asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Nodes.
+    pub nodes: BTreeSet<NodeId>,
+    /// Hosts, by their rows.
+    pub hosts: BTreeSet<i64>,
+}
+
+/// The whole model at one state, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The network.
+    pub topology: Topology,
+    /// The hosts again, by their rows: a renamed host is still the same.
+    pub hosts: BTreeMap<i64, Host>,
+    /// The links that have a preshared key, and when it was made.
+    pub preshared: BTreeMap<LinkId, DateTime<Utc>>,
+    /// The adopted interfaces, and the state at which their configuration got the content it has.
+    pub adopted: BTreeMap<InterfaceId, i64>,
+}
+
+impl Database {
+    /// Lists states, the newest first.
+    pub fn states(&self, filter: &StateFilter) -> Result<Vec<State>> {
+        let about = match &filter.about {
+            None => "1",
+            Some(_) => {
+                "id IN (SELECT state FROM state_values v JOIN json_each(?3) e ON v.entity = e.value WHERE v.kind = 'node'
+                        UNION SELECT state FROM state_values v JOIN json_each(?4) e ON v.entity = e.value
+                              WHERE v.kind = 'host'
+                        UNION SELECT state FROM state_values v JOIN json_each(?5) e ON v.entity = e.value
+                              WHERE v.kind IN ('link', 'preshared_key', 'document')
+                        UNION SELECT state FROM state_values v JOIN json_each(?5) e ON v.other = e.value
+                              WHERE v.kind IN ('link', 'preshared_key'))"
+            }
+        };
+        let sql = format!(
+            "SELECT id, time, operator, address, source, audit_id, description FROM states
+             WHERE time >= ?1 AND {about} ORDER BY id DESC LIMIT ?2"
+        );
+        let since = filter.since.map_or(i64::MIN, micros);
+        let limit = filter.limit.map_or(-1, i64::from);
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = match &filter.about {
+            None => statement.query(params![since, limit])?,
+            Some(About { nodes, hosts }) => {
+                let interfaces = self.interfaces_ever(nodes)?;
+                let list = |ids: &mut dyn Iterator<Item = i64>| Value::from(ids.collect::<Vec<_>>()).to_string();
+                let (nodes, hosts) = (list(&mut nodes.iter().map(|id| id.0)), list(&mut hosts.iter().copied()));
+                statement.query(params![since, limit, nodes, hosts, list(&mut interfaces.into_iter())])?
+            }
+        };
+        let mut states = Vec::new();
+        while let Some(row) = rows.next()? {
+            states.push(read_state(&Cells { table: "states", row })?);
+        }
+        Ok(states)
+    }
+
+    /// Reads one state.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn state(&self, number: i64) -> Result<State> {
+        let sql = "SELECT id, time, operator, address, source, audit_id, description FROM states WHERE id = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([number])?;
+        let row = rows.next()?.ok_or_else(|| Error::NotFound { what: "state", name: number.to_string() })?;
+        read_state(&Cells { table: "states", row })
+    }
+
+    /// Returns the number of the newest state; `None` before the first change.
+    pub fn newest_state(&self) -> Result<Option<i64>> {
+        newest(&self.conn)
+    }
+
+    /// Rebuilds the model as it was at a state.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a state that there isn't.
+    pub fn model_at(&self, number: i64) -> Result<Model> {
+        let _snapshot = self.snapshot()?;
+        self.state(number)?;
+        Model::read(values_at(&self.conn, number)?)
+    }
+
+    /// Returns the nodes and hosts that have or ever had a name, upper and lower case being the same.
+    pub fn ever_named(&self, name: &str) -> Result<About> {
+        let mut about = About::default();
+        let sql = "SELECT DISTINCT kind, entity FROM state_values
+                   WHERE kind IN ('node', 'host') AND lower(coalesce(value ->> 'name', 'x')) = lower(?1)";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([name])?;
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "state_values", row };
+            let (kind, id): (String, i64) = (cells.get(0)?, cells.get(1)?);
+            match Kind::read(&kind)? {
+                Kind::Host => about.hosts.insert(id),
+                _ => about.nodes.insert(NodeId(id)),
+            };
+        }
+        Ok(about)
+    }
+
+    /// Returns what a node was last, also when it is gone.
+    pub fn last_known(&self, node: NodeId) -> Result<Option<Node>> {
+        let sql = "SELECT value FROM state_values WHERE kind = 'node' AND entity = ?1 AND value IS NOT NULL
+                   ORDER BY state DESC LIMIT 1";
+        let found = self.conn.prepare_cached(sql)?.query_row([node.0], |row| row.get::<_, String>(0)).optional()?;
+        found.map(|text| record::to_node(parse(&text)?)).transpose()
+    }
+
+    /// Returns the rows of every interface that the nodes ever had.
+    fn interfaces_ever(&self, nodes: &BTreeSet<NodeId>) -> Result<BTreeSet<i64>> {
+        let sql = "SELECT DISTINCT i.value ->> 'id' FROM state_values v, json_each(v.value, '$.interfaces') i
+                   WHERE v.kind = 'node' AND v.entity = ?1 AND v.value IS NOT NULL";
+        let mut found = BTreeSet::new();
+        for node in nodes {
+            let mut statement = self.conn.prepare_cached(sql)?;
+            let mut rows = statement.query([node.0])?;
+            while let Some(row) = rows.next()? {
+                found.insert(Cells { table: "state_values", row }.get(0)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn read_state(cells: &Cells<'_>) -> Result<State> {
+    Ok(State {
+        number: cells.get(0)?,
+        time: cells.time(1)?,
+        operator: cells.get(2)?,
+        address: cells.get(3)?,
+        source: cells.parse_some(4)?,
+        audit_entry: cells.get(5)?,
+        description: cells.get(6)?,
+    })
+}
+
+fn newest(conn: &Connection) -> Result<Option<i64>> {
+    Ok(conn.prepare_cached("SELECT max(id) FROM states")?.query_row([], |row| row.get(0))?)
+}
+
+fn parse(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|_| Error::Value { table: "state_values", column: "value".into() })
+}
+
+/// Values by entity, and the state at which each became so.
+type Values = BTreeMap<Entity, (i64, Value)>;
+
+/// Reads the value that each entity had at a state.
+fn values_at(conn: &Connection, number: i64) -> Result<Values> {
+    // With max(), SQLite takes the other columns from the row that has it: https://sqlite.org/lang_select.html#bareagg
+    let sql = "SELECT kind, entity, other, max(state), value FROM state_values WHERE state <= ?1
+               GROUP BY kind, entity, other";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([number])?;
+    let mut values = Values::new();
+    while let Some(row) = rows.next()? {
+        let cells = Cells { table: "state_values", row };
+        let Some(text) = cells.get::<Option<String>>(4)? else { continue };
+        let kind: String = cells.get(0)?;
+        let entity = Entity { kind: Kind::read(&kind)?, id: cells.get(1)?, other: cells.get(2)? };
+        values.insert(entity, (cells.get(3)?, parse(&text)?));
+    }
+    Ok(values)
+}
+
+impl Model {
+    fn read(values: Values) -> Result<Self> {
+        let mut network = None;
+        let (mut nodes, mut links) = (Vec::new(), Vec::new());
+        let (mut hosts, mut preshared, mut adopted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (entity, (since, value)) in values {
+            match entity.kind {
+                Kind::Network => network = Some(record::to_network(value)?),
+                Kind::Node => nodes.push(record::to_node(value)?), // ordered by id, as the entities are
+                Kind::Link => links.push(entity.link()),
+                Kind::Host => {
+                    hosts.insert(entity.id, record::to_host(value)?);
+                }
+                Kind::PresharedKey => {
+                    let created = DateTime::from_timestamp_micros(record::to_preshared(value)?.created);
+                    preshared.insert(entity.link(), created.unwrap_or_default());
+                }
+                Kind::Document => {
+                    adopted.insert(InterfaceId(entity.id), since);
+                }
+            }
+        }
+        let network = network.ok_or_else(|| Error::Damaged { what: "a state of the history has no network".into() })?;
+        let mut by_name: Vec<Host> = hosts.values().cloned().collect();
+        by_name.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { topology: Topology { network, nodes, hosts: by_name, links }, hosts, preshared, adopted })
+    }
+}
+
+/// Begins the history of a new database.
+pub(super) fn begin(conn: &Connection, key: &DataKey, now: DateTime<Utc>, actor: &Actor, event: &Event) -> Result<()> {
+    touched::everything(conn)?;
+    save(conn, key, now, Some(actor), &line::of(std::slice::from_ref(event)), Some(1))
+}
+
+/// Records what is there as the first state, if the database has no history yet.
+pub(super) fn begin_if_none(conn: &Connection, key: &DataKey, now: DateTime<Utc>) -> Result<()> {
+    touched::clear(conn)?;
+    if newest(conn)?.is_some() {
+        return Ok(());
+    }
+    touched::everything(conn)?;
+    save(conn, key, now, None, "what was there when the history began", None)
+}
+
+/// Records what a transaction has changed as the next state; nothing if it changed nothing of the model.
+pub(super) fn append(
+    conn: &Connection,
+    key: &DataKey,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    events: &[Event],
+) -> Result<()> {
+    let any: bool =
+        conn.prepare_cached("SELECT EXISTS (SELECT * FROM temp.touched)")?.query_row([], |row| row.get(0))?;
+    if !any {
+        return Ok(());
+    }
+    let audit = conn.prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM audit")?.query_row([], |row| row.get(0))?;
+    save(conn, key, now, Some(actor), &line::of(events), Some(audit))
+}
+
+/// Compares what was touched with the history and records what differs.
+fn save(
+    conn: &Connection,
+    key: &DataKey,
+    now: DateTime<Utc>,
+    actor: Option<&Actor>,
+    description: &str,
+    audit: Option<i64>,
+) -> Result<()> {
+    let number = newest(conn)?.unwrap_or(0) + 1;
+    let mut changed = Vec::new();
+    for (entity, value) in touched_values(conn)? {
+        if differs(conn, key, entity, value.as_deref())? {
+            changed.push((entity, value));
+        }
+    }
+    touched::clear(conn)?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO states (id, time, operator, address, source, audit_id, description)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let address = actor.and_then(|actor| actor.address.as_deref());
+    let (operator, source) = (actor.map(|actor| &actor.operator), actor.map(|actor| actor.source.as_str()));
+    let values = params![number, micros(now), operator, address, source, audit, description];
+    conn.prepare_cached(sql)?.execute(values)?;
+    let sql = "INSERT INTO state_values (kind, entity, other, state, value) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut insert = conn.prepare_cached(sql)?;
+    for (Entity { kind, id, other }, value) in changed {
+        insert.execute(params![kind.as_str(), id, other, number, value])?;
+        if kind == Kind::Document && value.is_some() {
+            keep_document(conn, key, number, InterfaceId(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the present value of everything that was touched, as it is recorded; `None` for what is gone.
+fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>> {
+    let mut values = BTreeMap::new();
+    let mut statement = conn.prepare_cached("SELECT kind, entity, other FROM temp.touched WHERE entity IS NOT NULL")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let cells = Cells { table: "touched", row };
+        let kind: String = cells.get(0)?;
+        values.insert(Entity { kind: Kind::read(&kind)?, id: cells.get(1)?, other: cells.get(2)? }, None);
+    }
+    let touches = |wanted: Kind| values.keys().any(|entity| entity.kind == wanted);
+    let mut found: Vec<(Entity, Value)> = Vec::new();
+    let row = |kind: Kind, id: i64| Entity { kind, id, other: 0 };
+    let pair = |kind: Kind, link: LinkId| Entity { kind, id: link.ends().0.0, other: link.ends().1.0 };
+    if touches(Kind::Network)
+        && let Some((id, network)) = networks::load(conn)?
+    {
+        found.push((row(Kind::Network, id), record::of_network(&network)));
+    }
+    if touches(Kind::Host) {
+        let hosts = hosts::load_with_rows(conn)?;
+        found.extend(hosts.iter().map(|(id, host)| (row(Kind::Host, *id), record::of_host(host))));
+    }
+    if touches(Kind::Node) {
+        let records = record::Nodes::new();
+        let nodes = nodes::load_some(conn, nodes::Which::Touched)?;
+        found.extend(nodes.iter().map(|node| (row(Kind::Node, node.id.0), records.of(node))));
+    }
+    if touches(Kind::Link) {
+        found.extend(documents::links(conn)?.into_iter().map(|link| (pair(Kind::Link, link), record::present())));
+    }
+    if touches(Kind::PresharedKey) {
+        let sql = "SELECT p.low_id, p.high_id, p.created FROM preshared_keys p JOIN temp.touched t
+                   ON t.kind = 'preshared_key' AND t.entity = p.low_id AND t.other = p.high_id";
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "preshared_keys", row };
+            let entity = Entity { kind: Kind::PresharedKey, id: cells.get(0)?, other: cells.get(1)? };
+            found.push((entity, record::of_preshared(cells.get(2)?)));
+        }
+    }
+    if touches(Kind::Document) {
+        let mut statement = conn.prepare_cached("SELECT interface_id FROM documents")?;
+        let ids = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+        found.extend(ids.into_iter().map(|id| (row(Kind::Document, id), record::present())));
+    }
+    for (entity, value) in found {
+        if let Some(place) = values.get_mut(&entity) {
+            *place = Some(value.to_string());
+        }
+    }
+    Ok(values)
+}
+
+/// Whether an entity isn't what the history says last.
+fn differs(conn: &Connection, key: &DataKey, entity: Entity, value: Option<&str>) -> Result<bool> {
+    let Entity { kind, id, other } = entity;
+    let sql =
+        "SELECT value FROM state_values WHERE kind = ?1 AND entity = ?2 AND other = ?3 ORDER BY state DESC LIMIT 1";
+    let last: Option<Option<String>> =
+        conn.prepare_cached(sql)?.query_row(params![kind.as_str(), id, other], |row| row.get(0)).optional()?;
+    let last = last.flatten();
+    if kind == Kind::Document && value.is_some() && last.is_some() {
+        return documents_differ(conn, key, InterfaceId(id));
+    }
+    Ok(last.as_deref() != value)
+}
+
+/// The two sealed texts of a document, opened.
+type Texts = [zeroize::Zeroizing<Vec<u8>>; 2];
+
+fn document_now(conn: &Connection, key: &DataKey, interface: InterfaceId) -> Result<Option<Texts>> {
+    let sql = "SELECT sealed_original, sealed_text FROM documents WHERE interface_id = ?1";
+    let sealed: Option<(String, String)> =
+        conn.prepare_cached(sql)?.query_row([interface.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((original, text)) = sealed else { return Ok(None) };
+    let row = interface.0.to_string();
+    Ok(Some([ORIGINAL.open(key, &row, &original)?, DOCUMENT.open(key, &row, &text)?]))
+}
+
+/// Opens a document as it was at a state that changed it, or at the newest such state.
+fn document_at(conn: &Connection, key: &DataKey, interface: InterfaceId, state: Option<i64>) -> Result<Option<Texts>> {
+    let sql = "SELECT state, sealed_original, sealed_text FROM state_documents
+               WHERE interface_id = ?1 AND state <= ?2 ORDER BY state DESC LIMIT 1";
+    let read =
+        |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+    let found =
+        conn.prepare_cached(sql)?.query_row(params![interface.0, state.unwrap_or(i64::MAX)], read).optional()?;
+    let Some((state, original, text)) = found else { return Ok(None) };
+    let row = document_row(interface, state);
+    Ok(Some([STATE_ORIGINAL.open(key, &row, &original)?, STATE_DOCUMENT.open(key, &row, &text)?]))
+}
+
+fn documents_differ(conn: &Connection, key: &DataKey, interface: InterfaceId) -> Result<bool> {
+    Ok(document_now(conn, key, interface)? != document_at(conn, key, interface, None)?)
+}
+
+/// Names the row of a document in the history.
+fn document_row(interface: InterfaceId, state: i64) -> String {
+    format!("{}/{state}", interface.0)
+}
+
+fn keep_document(conn: &Connection, key: &DataKey, state: i64, interface: InterfaceId) -> Result<()> {
+    let Some([original, text]) = document_now(conn, key, interface)? else { return Ok(()) };
+    let row = document_row(interface, state);
+    let sql = "INSERT INTO state_documents (state, interface_id, sealed_original, sealed_text) VALUES (?1, ?2, ?3, ?4)";
+    let (original, text) = (STATE_ORIGINAL.seal(key, &row, &original)?, STATE_DOCUMENT.seal(key, &row, &text)?);
+    conn.prepare_cached(sql)?.execute(params![state, interface.0, original, text])?;
+    Ok(())
+}
