@@ -93,8 +93,8 @@ fn dnat(rule: &Rule) -> Option<Part<'_>> {
     let to = ["to-destination", "to-ports"].iter().find_map(|option| rule.how.get(*option))?;
     let (protocol, port, from) = (rule.is("protocol"), port(rule), rule.is("in-interface"));
     // All but some ports, as people write who keep SSH for the host itself.
-    let negated = |name: &&str| PORTS.contains(name) || **name == *"in-interface";
-    let fits = rule.matches.iter().all(|(name, value)| asks.contains(name) && (!value.not || negated(&name)));
+    let negated = |name: &str| PORTS.contains(&name) || name == "in-interface";
+    let fits = rule.matches.iter().all(|(name, value)| asks.contains(name) && (!value.not || negated(name)));
     fits.then_some(Part::Dnat { from, protocol, port, to })
 }
 

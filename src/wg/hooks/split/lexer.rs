@@ -7,6 +7,9 @@ use super::{Beyond, Command, Part, Redirect, Script, Separator, Word};
 /// Bash would refuse the line, or reading on would be guessing.
 struct Unreadable;
 
+/// What bash would put something else for, and where.
+type Find = (Beyond, Range<usize>);
+
 /// What an open compound command waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closer {
@@ -284,10 +287,10 @@ impl<'a> Lexer<'a> {
     }
 
     /// A word, and the first thing in it that bash would put something else for.
-    fn word(&mut self) -> Result<(Word, Option<(Beyond, Range<usize>)>), Unreadable> {
+    fn word(&mut self) -> Result<(Word, Option<Find>), Unreadable> {
         let start = self.at;
         let mut text = String::new();
-        let mut found: Option<(Beyond, Range<usize>)> = None;
+        let mut found: Option<Find> = None;
         while self.at < self.bytes.len() {
             let from = self.at;
             let beyond = match self.peek() {
@@ -363,7 +366,7 @@ impl<'a> Lexer<'a> {
         self.at += self.text[self.at..].chars().next().map_or(0, char::len_utf8);
     }
 
-    fn double_quoted(&mut self, text: &mut String) -> Result<Option<(Beyond, Range<usize>)>, Unreadable> {
+    fn double_quoted(&mut self, text: &mut String) -> Result<Option<Find>, Unreadable> {
         let mut found = None;
         self.at += 1;
         loop {
@@ -517,8 +520,12 @@ impl<'a> Lexer<'a> {
                 let length = self.text[self.at + 1..].find('\'').ok_or(Unreadable)?;
                 self.at += length + 2;
             }
-            b'"' => drop(self.double_quoted(&mut String::new())?),
-            b'$' | b'`' => drop(self.expansion(false)?),
+            b'"' => {
+                self.double_quoted(&mut String::new())?;
+            }
+            b'$' | b'`' => {
+                self.expansion(false)?;
+            }
             _ => self.step(),
         }
         Ok(())
