@@ -9,7 +9,7 @@ use super::output::{Cell, Table, paint, style};
 use super::{Context, Exit, init, list, vault};
 use crate::db::Store;
 use crate::fleet::RealFleet;
-use crate::model::{Become, Host, HostAddress, Name, PublicKey, Role, Severity};
+use crate::model::{Become, Host, HostAddress, InterfaceName, Name, PublicKey, Role, Severity};
 use crate::ops::Error;
 use crate::ops::import::foreign::{self, Format};
 use crate::ops::import::prepare::{Prepared, Request, prepare};
@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// Read a running host: the name of one, or [user@]host[:port], an alias of ssh_config, or `local`
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
+    /// Of running hosts, only interfaces with this name [default: all that have a file]
+    #[arg(long = "interface", value_name = "NAME", requires = "hosts")]
+    interfaces: Vec<InterfaceName>,
     /// How commands become root on hosts that are new: auto, root or sudo
     #[arg(long = "become", value_name = "HOW", default_value = "auto")]
     becoming: Become,
@@ -174,7 +177,8 @@ fn request(args: &Args, store: Option<&Store>, context: &Context) -> Result<Requ
         let found = crate::ops::parallel::each(hosts, context.settings.parallel, |host| live::survey(&fleet, host));
         surveyed = found.into_iter().collect::<Result<_, _>>()?;
     }
-    Ok(Request { sources: sources::collect(&args.paths)?, hosts: surveyed, words, network: args.name.clone() })
+    let (sources, interfaces, network) = (sources::collect(&args.paths)?, args.interfaces.clone(), args.name.clone());
+    Ok(Request { sources, hosts: surveyed, interfaces, words, network })
 }
 
 /// Reads `FILE=VALUE` words.
@@ -244,7 +248,7 @@ fn render(review: &Review, all: bool) -> String {
 }
 
 fn nodes(review: &Review) -> String {
-    let mut table = Table::new(&["", "NAME", "ROLE", "ADDRESS", "ENDPOINT", "LANS", "ACCESS", "EXIT", "FROM"]);
+    let mut table = Table::new(&["", "NAME", "ROLE", "ADDRESS", "ENDPOINT", "LANS", "ACCESS", "EXIT", "", "FROM"]);
     for node in review.nodes.iter().filter(|node| node.state != State::Known) {
         let (mark, look) = match node.state {
             State::New => ("+", style::GOOD),
@@ -264,6 +268,7 @@ fn nodes(review: &Review) -> String {
             text(lans.join(" ")),
             text(access),
             text(node.exit.as_ref().map(ToString::to_string).unwrap_or_default()),
+            Cell::new(if node.disabled { "off" } else { "" }, style::WARN),
             Cell::new(node.source.as_deref().map_or("its peers only", last_part), style::DIM),
         ]);
     }

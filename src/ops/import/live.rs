@@ -43,8 +43,9 @@ pub fn survey(fleet: &dyn Fleet, host: Host) -> Result<Surveyed, Error> {
     })
 }
 
-/// Reads what a host has into views: one for each file in /etc/wireguard that is an interface's.
-pub fn views(surveyed: &Surveyed, mode: Mode, read: &mut Read) {
+/// Reads what a host has into views: one for each file in /etc/wireguard that is an interface's; `only` these unless it is
+/// empty.
+pub fn views(surveyed: &Surveyed, only: &[InterfaceName], mode: Mode, read: &mut Read) {
     let Surveyed { host, observed } = surveyed;
     let mut with_file = BTreeSet::new();
     for (path, file) in &observed.files {
@@ -53,6 +54,9 @@ pub fn views(surveyed: &Surveyed, mode: Mode, read: &mut Read) {
             read.refused.push(Refused { source, reason: "its name is no name of an interface".to_owned() });
             continue;
         };
+        if !only.is_empty() && !only.contains(&name) {
+            continue;
+        }
         with_file.insert(name.clone());
         let view = as_text(&file.content).and_then(|text| view_of_file(&source, text, mode, &mut read.remarks));
         match view {
@@ -64,7 +68,8 @@ pub fn views(surveyed: &Surveyed, mode: Mode, read: &mut Read) {
             Err(reason) => read.refused.push(Refused { source, reason }),
         }
     }
-    for name in observed.interfaces.keys().filter(|name| !with_file.contains(*name)) {
+    let wanted = |name: &&InterfaceName| only.is_empty() || only.contains(name);
+    for name in observed.interfaces.keys().filter(wanted).filter(|name| !with_file.contains(*name)) {
         let text = "it runs, and has no file in /etc/wireguard: something else keeps it (NetworkManager, networkd, a \
                     script); it is left alone";
         read.remarks.push(Remark { about: format!("{}:{name}", host.name), text: text.to_owned() });

@@ -1,6 +1,6 @@
 //! What an import would do: everything that is known, with what the new sources add to it. Nothing is saved here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use super::read::{self, Origin, Read, Refused, Remark, Words};
 use super::sources::Source;
 use super::stand_in;
 use crate::db::Store;
-use crate::model::{Interface, Name, Network, Node, NodeId, PskPolicy, PublicKey, Role, Run, Topology};
+use crate::model::{Interface, InterfaceName, Name, Network, Node, NodeId, PskPolicy, PublicKey, Role, Run, Topology};
 use crate::ops::Error;
 use crate::ops::network::init::DEFAULT_CIDR;
 use crate::wg::adopt::{Conflict, Defaults, Joined, View, join};
@@ -25,6 +25,8 @@ pub struct Request {
     pub sources: Vec<Source>,
     /// Hosts that were asked.
     pub hosts: Vec<Surveyed>,
+    /// Which interfaces of the hosts are imported; none means all.
+    pub interfaces: Vec<InterfaceName>,
     /// What the operator says about the sources.
     pub words: Words,
     /// What a new network is to be called; for one that exists it has a name already.
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub(super) nodes: Vec<NodeId>,
     /// The places of the views that go by a stand-in, since nobody knows their keys.
     pub(super) stand_ins: Vec<usize>,
+    /// Nodes that their sources keep switched off.
+    pub(super) disabled: BTreeSet<PublicKey>,
     /// The place of the first view that is new.
     pub(super) first_new: usize,
     /// Where each new view is from.
@@ -63,7 +67,7 @@ pub struct Prepared {
 pub fn prepare(store: Option<&Store>, request: Request, now: DateTime<Utc>) -> Result<Prepared, Error> {
     let mut read = read::read(request.sources, &request.words);
     for host in &request.hosts {
-        live::views(host, request.words.mode, &mut read);
+        live::views(host, &request.interfaces, request.words.mode, &mut read);
     }
     let Read { views: new, mut origins, refused, mut remarks } = read;
     if new.is_empty() {
@@ -83,7 +87,8 @@ pub fn prepare(store: Option<&Store>, request: Request, now: DateTime<Utc>) -> R
     let mut fresh: Vec<View> = Vec::new();
     let mut kept_origins = Vec::new();
     for (view, origin) in new.into_iter().zip(origins.drain(..)) {
-        if let Some(at) = key_of(&view).and_then(|key| views.iter().position(|known| key_of(known) == Some(key))) {
+        let known = |key| nodes.iter().position(|(_, known)| *known == key);
+        if let Some(at) = key_of(&view).and_then(known) {
             if views[at].text.as_deref() == view.text.as_deref() && view.text.is_some() {
                 let text = "it is in the network already, exactly so".to_owned();
                 remarks.push(Remark { about: view.source, text });
@@ -104,7 +109,8 @@ pub fn prepare(store: Option<&Store>, request: Request, now: DateTime<Utc>) -> R
     remarks.sort();
     remarks.dedup();
     let (origins, hosts) = (kept_origins, request.hosts);
-    Ok(Prepared { joined, before, views, nodes, stand_ins, first_new, origins, hosts, refused, remarks })
+    let disabled = views[first_new..].iter().filter(|view| !view.enabled).filter_map(key_of).collect();
+    Ok(Prepared { joined, disabled, before, views, nodes, stand_ins, first_new, origins, hosts, refused, remarks })
 }
 
 /// Returns the key by which a view's own interface is known.
@@ -131,7 +137,9 @@ pub(super) fn conflicts(conflicts: Vec<Conflict>) -> Error {
     let told: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
     Error::RefusedWithRemedy {
         message: told.join("\n"),
-        hint: "nothing was imported; --as FILE=ROLE and --public-key FILE=KEY say what a file can't".to_owned(),
+        hint: "nothing was imported; --as FILE=ROLE and --public-key FILE=KEY say what a file can't, --interface NAME \
+               takes only some interfaces of a host"
+            .to_owned(),
     }
 }
 

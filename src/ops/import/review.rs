@@ -51,6 +51,8 @@ pub struct Reviewed {
     pub exit: Option<Name>,
     /// Its key.
     pub public_key: PublicKey,
+    /// Whether its source keeps it switched off.
+    pub disabled: bool,
     /// Where its own configuration is from; `None` for one that is known from its peers only.
     pub source: Option<String>,
 }
@@ -126,6 +128,7 @@ impl Prepared {
                 access: node.access,
                 exit: node.exit.and_then(|id| topology.node(id)).map(|exit| exit.name.clone()),
                 public_key: node.main().public_key,
+                disabled: self.is_disabled(node.main().public_key),
                 source: self.joined.documents.get(&node.main().id).map(|at| self.views[*at].source.clone()),
             })
             .collect();
@@ -162,8 +165,7 @@ impl Prepared {
 
     /// Whether the source of the node with this key keeps it switched off.
     pub(super) fn is_disabled(&self, key: PublicKey) -> bool {
-        let theirs = |view: &View| super::prepare::key_of(view) == Some(key) && !view.enabled;
-        self.views[self.first_new..].iter().any(theirs)
+        self.disabled.contains(&key)
     }
 }
 

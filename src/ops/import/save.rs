@@ -1,7 +1,7 @@
 //! Saving an import: what the new sources say beyond what was known, in one transaction. What the operator has changed
 //! since an earlier import stays as he changed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -10,12 +10,13 @@ use super::prepare::Prepared;
 use super::read::Remark;
 use crate::db::{Store, Tx};
 use crate::model::{
-    Action, Actor, Custody, Event, InterfaceId, LinkId, Name, Network, Node, NodeId, Origin, Provenance, PublicKey,
+    Action, Actor, Custody, Event, InterfaceId, InterfaceKind, LinkId, Name, Network, Node, NodeId, Origin, Provenance, PublicKey,
     Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::deploy;
+use crate::ops::network::find;
 use crate::wg::compile::compile;
 use crate::wg::formats;
 
@@ -161,6 +162,7 @@ impl<'a> Save<'a> {
             }
             let mut new = Node { exit: None, origin: Origin::Import, created: self.now, ..node.clone() };
             new.name = self.free_name(&node.name);
+            new.interfaces.truncate(1);
             new.interfaces[0].kept = None;
             let private = joined.secrets.private.get(&node.main().id).filter(|_| node.custody == Custody::Held);
             let new = self.tx.insert_node(new, private)?;
@@ -175,12 +177,32 @@ impl<'a> Save<'a> {
             self.saved.added.push(new.name.clone());
             self.topology.nodes.push(new);
         }
+        self.insert_uplinks()
+    }
+
+    /// Adds the servers' tunnels to exits that are new.
+    fn insert_uplinks(&mut self) -> Result<(), Error> {
+        let joined = &self.prepared.joined;
+        for node in &joined.topology.nodes {
+            for uplink in &node.interfaces[1..] {
+                let InterfaceKind::Uplink(exit) = uplink.kind else { continue };
+                let exit = joined.topology.node(exit).and_then(|exit| self.ids.get(&exit.main().public_key));
+                let (Some((exit, _)), Some((server, _))) = (exit, self.ids.get(&node.main().public_key)) else { continue };
+                if self.ids.contains_key(&uplink.public_key) {
+                    continue;
+                }
+                let private = joined.secrets.private.get(&uplink.id);
+                let (name, port, key, server) = (&uplink.name, uplink.listen_port, uplink.public_key, *server);
+                let id = self.tx.insert_uplink(server, *exit, name, port, key, private, self.now)?;
+                self.ids.insert(key, (server, id));
+            }
+        }
         Ok(())
     }
 
     /// A name that another node has been given since is taken with a number.
     fn free_name(&self, name: &Name) -> Name {
-        let taken = |name: &Name| self.topology.nodes.iter().any(|n| n.name.as_str().eq_ignore_ascii_case(name.as_str()));
+        let taken = |name: &Name| find::check_name(&self.topology, name, None).is_err();
         let numbered = (2..).map(|number| format!("{name}-{number}").parse());
         let candidates = std::iter::once(Ok(name.clone())).chain(numbered).flatten();
         candidates.into_iter().find(|name| !taken(name)).expect("numbers don't end")
@@ -217,12 +239,15 @@ impl<'a> Save<'a> {
             let Some(was) = current.remove(&new.id) else { continue };
             let mut node = was.clone();
             let is_new = self.saved.added.contains(&node.name);
-            let seen = viewed.contains_key(&new.id);
+            let seen = viewed.contains(&new.id);
             if is_new {
                 node.exit = new.exit;
-                node.interfaces[0].kept.clone_from(&new.main().kept);
-                let unknown = self.is_stand_in(new.main().public_key);
-                node.interfaces[0].kept.iter_mut().for_each(|kept| kept.key_unknown = unknown);
+                for interface in &mut node.interfaces {
+                    let theirs = new.interfaces.iter().find(|theirs| theirs.id == interface.id);
+                    interface.kept = theirs.and_then(|theirs| theirs.kept.clone());
+                    let unknown = self.is_stand_in(interface.public_key);
+                    interface.kept.iter_mut().for_each(|kept| kept.key_unknown = unknown);
+                }
             } else if seen || node.provisional || node.main().kept.is_some() {
                 let kept = merge(&mut node, old.get(&new.id).copied(), new, seen);
                 self.stays(node.name.as_str(), &kept);
@@ -244,12 +269,20 @@ impl<'a> Save<'a> {
         Ok(())
     }
 
-    /// Returns the nodes whose own configuration is among the new sources, with the place of its view.
-    fn viewed(&self) -> BTreeMap<NodeId, usize> {
+    /// Returns the nodes whose own configuration is among the new sources.
+    fn viewed(&self) -> BTreeSet<NodeId> {
+        self.new_views().map(|(node, ..)| node).collect()
+    }
+
+    /// Returns the interfaces whose configuration is among the new sources, with their nodes and the places of the views.
+    fn new_views(&self) -> impl Iterator<Item = (NodeId, InterfaceId, usize)> + '_ {
         let joined = &self.prepared.joined;
-        let new = |node: &Node| joined.documents.get(&node.main().id).copied().filter(|at| *at >= self.prepared.first_new);
-        let id = |node: &Node| self.ids.get(&node.main().public_key).map(|(id, _)| *id);
-        joined.topology.nodes.iter().filter_map(|node| Some((id(node)?, new(node)?))).collect()
+        let interfaces = joined.topology.nodes.iter().flat_map(|node| &node.interfaces);
+        interfaces.filter_map(|interface| {
+            let at = joined.documents.get(&interface.id).copied().filter(|at| *at >= self.prepared.first_new)?;
+            let (node, interface) = self.ids.get(&interface.public_key).copied()?;
+            Some((node, interface, at))
+        })
     }
 
     fn links(&mut self, before: Option<&Topology>, after: &Topology) -> Result<(), Error> {
@@ -266,14 +299,13 @@ impl<'a> Save<'a> {
     /// Keeps the private keys of nodes that were known by their public ones, and preshared keys.
     fn keys(&mut self) -> Result<(), Error> {
         let joined = &self.prepared.joined;
-        for (interface, key) in &joined.secrets.private {
-            let _ = interface;
+        for key in joined.secrets.private.values() {
             if let Some((_, interface)) = self.ids.get(&key.public()) {
                 self.tx.hold_private_key(*interface, key)?;
             }
         }
-        let keys: BTreeMap<InterfaceId, PublicKey> =
-            joined.topology.nodes.iter().map(|node| (node.main().id, node.main().public_key)).collect();
+        let interfaces = joined.topology.nodes.iter().flat_map(|node| &node.interfaces);
+        let keys: BTreeMap<InterfaceId, PublicKey> = interfaces.map(|i| (i.id, i.public_key)).collect();
         let known = self.tx.preshared_links()?;
         for (link, preshared) in &joined.secrets.preshared {
             let id = |end: InterfaceId| keys.get(&end).and_then(|key| self.ids.get(key)).map(|(_, id)| *id);
@@ -290,9 +322,7 @@ impl<'a> Save<'a> {
     /// Keeps the configurations themselves, and where each node is known from.
     fn sources(&mut self) -> Result<(), Error> {
         let Prepared { joined, views, first_new, origins, .. } = self.prepared;
-        for (node, at) in self.viewed() {
-            let interface = self.ids.values().find(|(id, _)| *id == node).map(|(_, interface)| *interface);
-            let Some(interface) = interface else { continue };
+        for (_, interface, at) in self.new_views() {
             let view = &views[at];
             match &view.text {
                 Some(text) => self.tx.save_document(interface, text)?,
@@ -382,13 +412,18 @@ fn merge(node: &mut Node, old: Option<&Node>, new: &Node, seen: bool) -> Vec<&'s
 fn translate(topology: &Topology, ids: &Ids) -> Topology {
     let nodes: BTreeMap<NodeId, NodeId> =
         topology.nodes.iter().filter_map(|n| Some((n.id, ids.get(&n.main().public_key)?.0))).collect();
-    let interfaces: BTreeMap<InterfaceId, InterfaceId> =
-        topology.nodes.iter().filter_map(|n| Some((n.main().id, ids.get(&n.main().public_key)?.1))).collect();
+    let interfaces: BTreeMap<InterfaceId, InterfaceId> = topology
+        .nodes
+        .iter()
+        .flat_map(|node| &node.interfaces)
+        .filter_map(|interface| Some((interface.id, ids.get(&interface.public_key)?.1)))
+        .collect();
     let mut translated = topology.clone();
     translated.nodes.retain(|node| nodes.contains_key(&node.id));
     for node in &mut translated.nodes {
         node.id = nodes[&node.id];
         node.exit = node.exit.and_then(|exit| nodes.get(&exit)).copied();
+        node.interfaces.retain(|interface| interfaces.contains_key(&interface.id));
         for interface in &mut node.interfaces {
             interface.id = interfaces[&interface.id];
             if let Some(kept) = &mut interface.kept {
