@@ -223,7 +223,7 @@ impl<'a> Lexer<'a> {
                 "[[" => Some(Some(Closer::Condition)),
                 "then" | "else" | "elif" | "do" if !open.is_empty() => Some(None),
                 "!" | "time" => Some(None),
-                "function" | "coproc" | "then" | "else" | "elif" | "do" | "in" => return Err(Unreadable),
+                "]]" | "function" | "coproc" | "then" | "else" | "elif" | "do" | "in" => return Err(Unreadable),
                 "fi" | "done" | "}" | "esac" => {
                     let fits = match open.pop() {
                         Some(Closer::Word(closer)) => closer == raw,
