@@ -86,6 +86,7 @@ fn documents_have_the_fields_they_are_known_for() {
     interfaces[].public_key
     interfaces[].purpose
     keepalive
+    kept
     keys[].created
     keys[].interface
     keys[].public_key
@@ -100,6 +101,7 @@ fn documents_have_the_fields_they_are_known_for() {
     mtu
     name
     nat
+    not_enforced_by
     notes
     origin
     outer_interface
@@ -108,6 +110,7 @@ fn documents_have_the_fields_they_are_known_for() {
     reaches[].destination
     reaches[].what
     role
+    sources
     ");
     insta::assert_snapshot!(of(&env, &["network", "show"]), @"
     cidr4

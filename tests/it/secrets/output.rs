@@ -49,6 +49,16 @@ const SILENT: &[&[&str]] = &[
     &["status"],
     &["status", "--live"],
     &["log", "branch"],
+    &["import", "theirs.conf", "--yes"],
+    &["import", "--format", "list"],
+    &["show", "theirs"],
+    &["show", "theirs", "--hooks"],
+    &["hooks", "list", "theirs"],
+    &["hooks", "adopt", "theirs", "--dry-run"],
+    &["hooks", "keep", "theirs"],
+    &["set", "theirs", "keepalive=20", "--dry-run"],
+    &["export", "alice-laptop", "--format", "windows", "--out", "exported"],
+    &["export", "--format", "list"],
     &["generate", "--dry-run"],
     &["generate", "--diff"],
     &["generate", "--dir", "files"],
@@ -78,6 +88,14 @@ fn all_commands(command: &clap::Command, words: &str, all: &mut BTreeSet<String>
 /// Runs every command that isn't there to reveal something, in each way of saying things, and returns all that was said.
 fn everything_said(env: &TestEnv) -> String {
     let mut said = String::new();
+    let hub = env.json(&["show", "hub"])["public_key"].as_str().unwrap().to_owned();
+    let key = PrivateKey::from_random([77; 32]).expose_base64();
+    let theirs = format!(
+        "[Interface]\n# PrivateKey = {}\nPrivateKey = {}\nAddress = 10.66.0.250/32\nPostUp = iptables -A FORWARD -i %i -j ACCEPT\n\n[Peer]\nPublicKey = {hub}\nAllowedIPs = 10.66.0.0/24\nEndpoint = vpn.example.com:51820\n",
+        key.as_str(),
+        key.as_str()
+    );
+    std::fs::write(env.path().join("theirs.conf"), theirs).unwrap();
     for way in [&[][..], &["--json"], &["-vv", "--color", "always"]] {
         for arguments in SILENT {
             std::fs::write(env.path().join("new"), PASSPHRASE).unwrap();
