@@ -112,6 +112,12 @@ words! {
         HostUpdated = "host_updated",
         /// A machine was removed.
         HostRemoved = "host_removed",
+        /// Somebody acknowledged what was changed on a host.
+        DriftAcknowledged = "drift_acknowledged",
+        /// He took that back.
+        DriftAckRemoved = "drift_ack_removed",
+        /// What was changed on a host was taken into the model.
+        DriftAdopted = "drift_adopted",
         /// Files were made from the model.
         ConfigGenerated = "config_generated",
         /// A node's file was handed out.
@@ -155,6 +161,9 @@ impl Action {
             | A::HostAdded
             | A::HostUpdated
             | A::HostRemoved
+            | A::DriftAcknowledged
+            | A::DriftAckRemoved
+            | A::DriftAdopted
             | A::ConfigGenerated
             | A::ConfigHandedOut
             | A::DeployStarted

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or the network. Each type has one way in (`FromStr` or a constructor), and clap,
 //! serde and the store all go through it, so that a value which exists is a value which is right.
 
+mod drift;
 mod event;
 mod host;
 mod kept;
@@ -15,6 +16,7 @@ mod provenance;
 mod secrets;
 mod topology;
 
+pub use drift::{DriftKind, ScanOutcome};
 pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
