@@ -198,7 +198,8 @@ impl<'a> Lexer<'a> {
         let raw = &self.text[word.span.clone()];
         if matches!(self.peek(), b'<' | b'>') && self.ahead(1) != b'(' {
             if raw.bytes().all(|b| b.is_ascii_digit()) {
-                let descriptor = raw.parse().map_err(|_| Unreadable)?;
+                // Beyond 9 it depends on the shell and its limits whether there is such a descriptor.
+                let descriptor = raw.parse().ok().filter(|number| *number < 10).ok_or(Unreadable)?;
                 self.redirect(command, Some(descriptor), word.span.start)?;
                 return Ok(first);
             }
