@@ -63,7 +63,7 @@ pub(super) struct Args {
     /// Refuse keys that wg and wg-quick don't know
     #[arg(long, conflicts_with = "lenient")]
     strict: bool,
-    /// Take what wg would refuse where its meaning is plain, with a remark on each
+    /// Take what wg would refuse where its meaning is plain, and leave out keys that it doesn't know, with a remark on each
     #[arg(long)]
     lenient: bool,
     /// How costly trying the passphrase of a new database is: standard (1 GiB of memory) or light (64 MiB)

@@ -1,6 +1,6 @@
 //! Sources read into views: files of wg-quick(8) here, everything else by the readers of [`foreign`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::foreign::{self, Disk, Format};
 use super::sources::Source;
 use crate::model::{InterfaceName, PublicKey, Role};
 use crate::wg::adopt::View;
-use crate::wg::config::{Document, Fault, Mode};
+use crate::wg::config::{Document, Fault, FaultKind, Mode};
 
 /// What the operator says about sources, by the names of the sources or of the files alone.
 #[derive(Default)]
@@ -149,11 +149,24 @@ pub(super) fn view_of_file(
     let reading = document.read(mode).map_err(|faults| {
         faults.iter().map(|fault| fault.render(name, &document)).collect::<Vec<_>>().join("\n")
     })?;
-    let remark = |fault: &Fault| Remark { about: name.to_owned(), text: fault.render(name, &document) };
+    let dropped: BTreeSet<usize> = if mode == Mode::Lenient {
+        let unknown = reading.warnings.iter().filter(|fault| fault.kind == FaultKind::UnknownKey);
+        unknown.map(|fault| fault.line).collect()
+    } else {
+        BTreeSet::new()
+    };
+    let remark = |fault: &Fault| {
+        let left_out = if dropped.contains(&fault.line) { "left out: " } else { "" };
+        Remark { about: name.to_owned(), text: format!("{left_out}{}", fault.render(name, &document)) }
+    };
     remarks.extend(reading.warnings.iter().map(remark));
-    let mut view = View::new(name, reading.tunnel);
-    view.text = Some(Zeroizing::new(text.to_owned()));
-    Ok(view)
+    if dropped.is_empty() {
+        let mut view = View::new(name, reading.tunnel);
+        view.text = Some(Zeroizing::new(text.to_owned()));
+        return Ok(view);
+    }
+    // What is left has no unknown key, so this reads it for good.
+    view_of_file(name, &document.without_lines(&dropped), mode, &mut Vec::new())
 }
 
 /// Returns the content of a file as text.

@@ -4,6 +4,7 @@
 //! and what was parsed prints as it was. What wg(8) and wg-quick(8) agree on is followed: a line ends at a line feed, `#`
 //! begins a comment anywhere (wg-quick cuts hooks there too), and the first `=` ends a key.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -248,6 +249,16 @@ impl Document {
         let lines = self.lines.iter().flat_map(Line::tokens);
         let all = std::iter::once((TokenKind::Mark, 0..self.mark)).chain(lines);
         all.filter(|(_, range)| !range.is_empty()).map(|(kind, range)| (kind, &self.text[range]))
+    }
+
+    /// Returns the text without some of its lines, counted from 1.
+    pub fn without_lines(&self, lines: &BTreeSet<usize>) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(self.text.len()));
+        text.push_str(&self.text[..self.mark]);
+        for (_, line) in (1..).zip(&self.lines).filter(|(number, _)| !lines.contains(number)) {
+            text.push_str(&self.text[line.whole()]);
+        }
+        text
     }
 
     /// Returns the text that was parsed.

@@ -230,6 +230,26 @@ fn a_bad_file_is_explained_and_keeps_no_other_out() {
 }
 
 #[test]
+fn unknown_keys_are_kept_or_refused_or_left_out_as_one_likes() {
+    let files = tempfile::tempdir().unwrap();
+    let [server, ..] = write_files(files.path());
+    let plain = fs::read_to_string(&server).unwrap();
+    let text = plain.replace("ListenPort = 51820\n", "ListenPort = 51820\nJc = 4\n");
+    fs::write(&server, &text).unwrap();
+    let kept = TestEnv::new();
+    let said = kept.run(&["import", "--name", "farm", "--yes", &server]);
+    assert!(said.contains("Jc"), "{said}");
+    assert_eq!(generated(&kept, "hub"), text);
+    let strict = TestEnv::new();
+    let said = strict.run(&["import", "--name", "farm", "--yes", "--strict", &server]);
+    assert!(said.contains("hub.conf:6:1") && said.contains("[exit 1]"), "{said}");
+    let lenient = TestEnv::new();
+    let said = lenient.run(&["import", "--name", "farm", "--yes", "--lenient", &server]);
+    assert!(said.contains("left out: ") && said.contains("Jc = 4"), "{said}");
+    assert_eq!(generated(&lenient, "hub"), plain);
+}
+
+#[test]
 fn importing_never_overwrites_and_two_networks_are_not_one() {
     let files = tempfile::tempdir().unwrap();
     let [server, ..] = write_files(files.path());
