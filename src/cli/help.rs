@@ -6,7 +6,7 @@ use super::output::{paint, style};
 const GROUPS: &[(&str, &[&str])] = &[
     ("Begin", &["init", "import", "template"]),
     ("Change the network", &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host"]),
-    ("Look at it", &["list", "show", "topology"]),
+    ("Look at it", &["list", "show", "topology", "can"]),
     ("Give it to devices", &["generate", "qr", "export"]),
     ("Bring it to hosts", &["plan", "deploy", "rollback", "status", "log", "history", "drift"]),
     ("Keep it safe", &["unlock", "lock", "vault", "audit", "backup"]),

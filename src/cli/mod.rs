@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod can;
 mod change;
 mod completions;
 mod context;
@@ -144,6 +145,7 @@ enum Command {
     List(list::Args),
     Show(show::Args),
     Topology(topology::Args),
+    Can(can::Args),
     Generate(generate::Args),
     Qr(qr::Args),
     Export(export::Args),
@@ -177,6 +179,7 @@ impl Command {
             Self::List(args) => list::run(&args, context),
             Self::Show(args) => show::run(&args, context),
             Self::Topology(args) => topology::run(&args, context),
+            Self::Can(args) => can::run(&args, context),
             Self::Generate(args) => generate::run(args, context),
             Self::Qr(args) => qr::run(args, context),
             Self::Export(args) => export::run(args, context),

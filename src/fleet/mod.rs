@@ -11,6 +11,7 @@ mod observe;
 mod openssh;
 mod question;
 mod scripts;
+mod trial;
 
 pub use answer::{Answer, AnswerError};
 pub use error::Error;
@@ -21,6 +22,7 @@ pub use observe::{
 pub(crate) use question::sysctl_path;
 pub use question::{Fingerprint, Question};
 pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, survey};
+pub use trial::{Attempt, Counted, Tried, Watch, attempt, read_counted, read_tried, watch};
 
 use crate::model::{Host, HostAddress};
 

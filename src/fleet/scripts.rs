@@ -19,7 +19,7 @@ const APPLY: &str = include_str!("../../templates/host/apply.sh");
 const COMMIT: &str = include_str!("../../templates/host/commit.sh");
 
 /// How long a host may take to answer a question.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// A script on its way to a host. May hold secrets: wiped on drop, never shown by Debug.
 pub struct Script {
@@ -30,7 +30,7 @@ pub struct Script {
 }
 
 impl Script {
-    fn new(kind: &'static str, boundary: &str, deadline: Duration, body: &str) -> Self {
+    pub(super) fn new(kind: &'static str, boundary: &str, deadline: Duration, body: &str) -> Self {
         let head = format!("B={boundary}\n");
         let mut text = Zeroizing::new(String::with_capacity(head.len() + LIB.len() + body.len() + 64));
         for part in [head.as_str(), LIB, body, "w_main </dev/null\n"] {
@@ -90,7 +90,7 @@ pub(super) fn entry(becoming: Become) -> &'static str {
 }
 
 /// A random word that no file contains.
-fn boundary() -> String {
+pub(super) fn boundary() -> String {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes");
     bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
@@ -100,7 +100,7 @@ fn boundary() -> String {
 }
 
 /// Quotes a value for the shell.
-fn quote(value: &str) -> String {
+pub(super) fn quote(value: &str) -> String {
     shlex::try_quote(value).expect("no value holds a NUL").into_owned()
 }
 

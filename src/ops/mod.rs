@@ -8,6 +8,7 @@ pub mod host;
 pub mod import;
 pub mod network;
 pub mod parallel;
+pub mod reach;
 pub mod safety;
 
 pub use error::{Error, Kind};

@@ -3,6 +3,7 @@
 pub mod add;
 mod adopted;
 pub mod addresses;
+pub mod can;
 pub mod change;
 mod custody;
 pub mod defaults;
