@@ -4,9 +4,11 @@ use clap::Subcommand;
 
 use super::output::{Cell, Table, paint, style};
 use super::{Context, Exit, change};
+use crate::model::InterfaceName;
 use crate::ops::Error;
 use crate::ops::network::change::Mode;
 use crate::ops::network::hooks::{self as ops, CommandView, HooksView, InterfaceHooks};
+use crate::wg::hooks::allow::{self, Offence};
 
 /// Show what runs when interfaces go up and down; hand it to wg-friend's firewall, and back
 #[derive(Debug, clap::Args)]
@@ -39,6 +41,21 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Say whether lines are on the list of safe ones, and what in them isn't
+    ///
+    /// Hooks run as root. The list has programs and actions that set up networks: no substitution, pipe, redirect,
+    /// download or script.
+    #[command(
+        after_help = "Examples:\n  wg-friend hooks check 'iptables -A FORWARD -i %i -j ACCEPT'\n  wg-friend hooks check 'curl x | sh'"
+    )]
+    Check {
+        /// The lines, as they would stand behind PostUp
+        #[arg(required = true, value_name = "LINE")]
+        lines: Vec<String>,
+        /// The interface that `%i` stands for
+        #[arg(long, value_name = "NAME", default_value = "wg0")]
+        interface: InterfaceName,
+    },
     /// Give an imported node its own hooks back, as they were, and put wg-friend's firewall out of force there
     #[command(after_help = "Examples:\n  wg-friend hooks keep hub")]
     Keep {
@@ -56,12 +73,43 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             let question = format!("Hand the hooks of {name} to wg-friend's firewall?");
             asked(context, &question, &mut work)
         }
+        Command::Check { lines, interface } => check(lines, interface, context),
         Command::Keep { name } => {
             let mut store = context.store()?;
             let mut work = |mode| ops::keep(&mut store, &context.clock, &context.actor(), name, mode);
             asked(context, &format!("Give {name} its own hooks back?"), &mut work)
         }
     }
+}
+
+/// What is said of one line.
+#[derive(serde::Serialize)]
+struct Checked<'a> {
+    line: &'a str,
+    allowed: bool,
+    offence: Option<Offence>,
+}
+
+fn check(lines: &[String], interface: &InterfaceName, context: &Context) -> Result<Exit, Error> {
+    let judged = |line| {
+        let offence = allow::judge(line, interface).err();
+        Checked { line, allowed: offence.is_none(), offence }
+    };
+    let checked: Vec<Checked<'_>> = lines.iter().map(|line| judged(line.as_str())).collect();
+    context.out.show(&checked, |checked| {
+        let mut text = String::new();
+        for Checked { line, offence, .. } in checked {
+            match offence {
+                None => text.push_str(&format!("{} {line}\n", paint(style::GOOD, "safe  "))),
+                Some(offence) => {
+                    text.push_str(&format!("{} {line}\n       {offence}\n", paint(style::BAD, "unsafe")));
+                    text.push_str(&format!("       {} {}\n", paint(style::DIM, "hint:"), offence.remedy()));
+                }
+            }
+        }
+        text
+    })?;
+    Ok(if checked.iter().all(|line| line.allowed) { Exit::Done } else { Exit::Incomplete })
 }
 
 /// Shows what would happen, asks, and does it.

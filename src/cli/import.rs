@@ -128,10 +128,9 @@ fn carry_out(
             let passphrase = init::passphrase(context)?;
             let network = prepared.joined.topology.network.clone();
             let request = ops_init::Request { network, server: None, passphrase, cost };
-            let (saved, recovery) =
-                ops_init::fill(&context.database, request, &actor, &context.clock, |store| {
-                    save(store, &context.clock, &actor, prepared)
-                })?;
+            let (saved, recovery) = ops_init::fill(&context.database, request, &actor, &context.clock, |store| {
+                save(store, &context.clock, &actor, prepared)
+            })?;
             (saved, Some(recovery))
         }
     };
@@ -207,7 +206,11 @@ fn host(text: &str, becoming: Become, store: Option<&Store>) -> Result<Host, Err
         HostAddress::Local => "local".to_owned(),
         HostAddress::Ssh { destination, .. } => destination.clone(),
     };
-    let first = if called.parse::<std::net::IpAddr>().is_ok() { called.as_str() } else { called.split('.').next().unwrap_or(&called) };
+    let first = if called.parse::<std::net::IpAddr>().is_ok() {
+        called.as_str()
+    } else {
+        called.split('.').next().unwrap_or(&called)
+    };
     let plain: String = first.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let name = plain.trim_matches('-').parse().map_err(|e| Error::value("--host", e))?;
     Ok(Host { name, address, becoming })
@@ -237,7 +240,8 @@ fn render(review: &Review, all: bool) -> String {
         text.push_str(&legend(review));
     }
     section(&mut text, "taken for it because", &reasons(review, all));
-    let told: Vec<String> = review.findings.iter().map(|told| format!("{} {}", mark(told.severity), told.text)).collect();
+    let told: Vec<String> =
+        review.findings.iter().map(|told| format!("{} {}", mark(told.severity), told.text)).collect();
     section(&mut text, "what to know about it", &told);
     let remarks: Vec<String> = review.remarks.iter().map(|r| with_source(&r.about, &r.text)).collect();
     section(&mut text, "remarks", &remarks);

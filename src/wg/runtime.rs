@@ -31,10 +31,9 @@ pub fn routes_by_wg_quick<'a>(
     };
     // A table of its own knows none of the networks that the main one has.
     let connected: Vec<_> =
-        addresses.iter().map(|a| a.network()).filter(|net| table.is_none() && !net.is_host()).collect();
+        addresses.iter().map(InterfaceAddr::network).filter(|net| table.is_none() && !net.is_host()).collect();
     let automatic = table.is_none();
-    let uncovered =
-        allowed.filter(|to| !(automatic && to.is_default()) && !connected.iter().any(|net| net.covers(to)));
+    let uncovered = allowed.filter(|to| !(automatic && to.is_default()) && !connected.iter().any(|net| net.covers(to)));
     uncovered.map(|to| Route { to: *to, table }).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::fleet::{self, Fleet, Observed, ObservedInterface, Question, read_observation};
-use crate::model::{ByHooks, Host, InterfaceAddr, InterfaceName, Run};
+use crate::model::{ByHooks, Cidr, Host, InterfaceAddr, InterfaceName, Run};
 use crate::ops::Error;
 use crate::wg::adopt::View;
 use crate::wg::config::Mode;
@@ -105,7 +105,8 @@ fn by_hooks(tunnel: &Tunnel, name: &InterfaceName, running: &ObservedInterface) 
     }
     let by_file = routes_of(tunnel);
     let own: BTreeSet<InterfaceAddr> = tunnel.addresses.iter().copied().collect();
-    let defaults = tunnel.table == Table::Auto && tunnel.peers.iter().any(|p| p.allowed_ips.iter().any(|to| to.is_default()));
+    let to_default = tunnel.peers.iter().any(|peer| peer.allowed_ips.iter().any(Cidr::is_default));
+    let defaults = tunnel.table == Table::Auto && to_default;
     let beyond = |route: &&Route| !by_file.contains(route) && !(defaults && route.table.is_some());
     ByHooks {
         routes: running.routes.iter().filter(beyond).copied().collect(),

@@ -147,7 +147,8 @@ pub(super) fn conflicts(conflicts: Vec<Conflict>) -> Error {
 /// after the devices.
 fn name_of(views: &[View]) -> Name {
     let usual = |name: &&str| name.starts_with("wg");
-    let mut names: Vec<&str> = views.iter().filter_map(|v| v.interface.as_ref()).map(|i| i.as_str()).filter(usual).collect();
+    let mut names: Vec<&str> =
+        views.iter().filter_map(|v| v.interface.as_ref()).map(|i| i.as_str()).filter(usual).collect();
     names.sort_unstable();
     names.into_iter().find_map(|name| name.parse().ok()).unwrap_or_else(|| "home".parse().expect("it is a name"))
 }
@@ -165,6 +166,9 @@ fn bare(name: Name) -> Network {
         psk: PskPolicy::Unique,
     }
 }
+
+/// What the database knows: views, each with its node and the key that it goes by, and what they join to.
+type KnownViews = (Vec<View>, Vec<(NodeId, PublicKey)>, Option<Joined>);
 
 /// The network in the database.
 struct Known {
@@ -193,9 +197,9 @@ impl Known {
             let main = &config.interfaces[0];
             let files = config::files(config, &secrets);
             let Some(text) = files.into_iter().next().map(|file| file.content) else { continue };
-            let reading = Document::parse(&text).read(Mode::Keep).map_err(|_| {
-                Error::Refused(format!("the configuration of `{}` can't be read back", node.name))
-            })?;
+            let reading = Document::parse(&text)
+                .read(Mode::Keep)
+                .map_err(|_| Error::Refused(format!("the configuration of `{}` can't be read back", node.name)))?;
             let mut tunnel = reading.tunnel;
             for peer in &mut tunnel.peers {
                 peer.public_key = uplinks.get(&peer.public_key).copied().unwrap_or(peer.public_key);
@@ -217,7 +221,7 @@ impl Known {
 
     /// Returns the views and what they join to. A node that the operator has given another role than its sources suggest
     /// keeps it.
-    fn views(self, defaults: &Defaults) -> Result<(Vec<View>, Vec<(NodeId, PublicKey)>, Option<Joined>), Error> {
+    fn views(self, defaults: &Defaults) -> Result<KnownViews, Error> {
         let Self { topology, nodes } = self;
         if nodes.is_empty() {
             return Ok((Vec::new(), Vec::new(), None));

@@ -139,16 +139,11 @@ fn wg_quick(source: &Source, words: &Words, read: &mut Read) -> Result<(), Strin
 ///
 /// # Errors
 /// Every fault of the text, in words, with its line.
-pub(super) fn view_of_file(
-    name: &str,
-    text: &str,
-    mode: Mode,
-    remarks: &mut Vec<Remark>,
-) -> Result<View, String> {
+pub(super) fn view_of_file(name: &str, text: &str, mode: Mode, remarks: &mut Vec<Remark>) -> Result<View, String> {
     let document = Document::parse(text);
-    let reading = document.read(mode).map_err(|faults| {
-        faults.iter().map(|fault| fault.render(name, &document)).collect::<Vec<_>>().join("\n")
-    })?;
+    let reading = document
+        .read(mode)
+        .map_err(|faults| faults.iter().map(|fault| fault.render(name, &document)).collect::<Vec<_>>().join("\n"))?;
     let dropped: BTreeSet<usize> = if mode == Mode::Lenient {
         let unknown = reading.warnings.iter().filter(|fault| fault.kind == FaultKind::UnknownKey);
         unknown.map(|fault| fault.line).collect()

@@ -139,7 +139,13 @@ impl Prepared {
             prefixes: topology.network.prefixes().collect(),
             new: self.before.is_none(),
             nodes,
-            findings: self.joined.findings.iter().filter(|f| !known.contains(f) && self.concerns(f)).map(told).collect(),
+            findings: self
+                .joined
+                .findings
+                .iter()
+                .filter(|f| !known.contains(f) && self.concerns(f))
+                .map(told)
+                .collect(),
             remarks: self.remarks.clone(),
             refused: self.refused.clone(),
         }

@@ -10,8 +10,8 @@ use super::prepare::Prepared;
 use super::read::Remark;
 use crate::db::{Store, Tx};
 use crate::model::{
-    Action, Actor, Custody, Event, InterfaceId, InterfaceKind, LinkId, Name, Network, Node, NodeId, Origin, Provenance, PublicKey,
-    Topology,
+    Action, Actor, Custody, Event, InterfaceId, InterfaceKind, LinkId, Name, Network, Node, NodeId, Origin, Provenance,
+    PublicKey, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -37,12 +37,7 @@ pub struct Saved {
 ///
 /// # Errors
 /// When the network would contradict itself, or the database can't be written. Nothing is saved then.
-pub fn save(
-    store: &mut Store,
-    clock: &(dyn Clock + Sync),
-    actor: &Actor,
-    prepared: &Prepared,
-) -> Result<Saved, Error> {
+pub fn save(store: &mut Store, clock: &(dyn Clock + Sync), actor: &Actor, prepared: &Prepared) -> Result<Saved, Error> {
     let now = clock.now();
     let mut saved = store.write_all(now, actor, |tx| Save::new(tx, prepared, now)?.run())?;
     for surveyed in &prepared.hosts {
@@ -187,7 +182,9 @@ impl<'a> Save<'a> {
             for uplink in &node.interfaces[1..] {
                 let InterfaceKind::Uplink(exit) = uplink.kind else { continue };
                 let exit = joined.topology.node(exit).and_then(|exit| self.ids.get(&exit.main().public_key));
-                let (Some((exit, _)), Some((server, _))) = (exit, self.ids.get(&node.main().public_key)) else { continue };
+                let (Some((exit, _)), Some((server, _))) = (exit, self.ids.get(&node.main().public_key)) else {
+                    continue;
+                };
                 if self.ids.contains_key(&uplink.public_key) {
                     continue;
                 }
@@ -387,8 +384,24 @@ fn merge(node: &mut Node, old: Option<&Node>, new: &Node, seen: bool) -> Vec<&'s
         };
     }
     fields!(
-        name, role, device, address4, address6, endpoint, keepalive, mtu, dns, lans, outer_interface, nat, access,
-        lan_selection, grants, exit, host, custody,
+        name,
+        role,
+        device,
+        address4,
+        address6,
+        endpoint,
+        keepalive,
+        mtu,
+        dns,
+        lans,
+        outer_interface,
+        nat,
+        access,
+        lan_selection,
+        grants,
+        exit,
+        host,
+        custody,
     );
     let (was, is) = (old.map(Node::main), new.main());
     let main = &mut node.interfaces[0];

@@ -48,7 +48,8 @@ pub fn collect(paths: &[PathBuf]) -> Result<Vec<Source>, Error> {
 }
 
 fn folder(folder: &Path, sources: &mut Vec<Source>) -> Result<(), Error> {
-    let recognised = foreign::recognise_folder(folder, &Disk).map_err(|e| Error::value(folder.display().to_string(), e))?;
+    let recognised =
+        foreign::recognise_folder(folder, &Disk).map_err(|e| Error::value(folder.display().to_string(), e))?;
     if let Some((format, path)) = recognised {
         if path.is_dir() {
             let (name, bytes) = (path.display().to_string(), Zeroizing::default());
@@ -70,7 +71,9 @@ fn folder(folder: &Path, sources: &mut Vec<Source>) -> Result<(), Error> {
         return Err(Error::Value {
             what: folder.display().to_string(),
             reason: "there is no `.conf` file in this folder".to_owned(),
-            hint: Some("give the files themselves; `wg-friend import --format list` shows what else can be read".into()),
+            hint: Some(
+                "give the files themselves; `wg-friend import --format list` shows what else can be read".into(),
+            ),
         });
     }
     found.sort();

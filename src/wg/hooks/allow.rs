@@ -2,7 +2,7 @@
 //!
 //! Hooks run as root. What passes here runs exactly the programs and words that it shows: no substitution, no pipe, no
 //! file but those in `/etc/wireguard`, nothing that runs another program. What doesn't pass isn't wrong; it takes somebody
-//! who answers for it (`allow_unsafe` on the host).
+//! who answers for it.
 
 mod firewall;
 mod network;
@@ -40,12 +40,8 @@ pub struct Offence {
 
 impl Offence {
     /// Says what can be done.
-    pub fn remedy(&self, host: Option<&str>) -> String {
-        let host = host.unwrap_or("NAME");
-        format!(
-            "write it with plain commands of {}, or answer for it: allow_unsafe of the host `{host}`",
-            PROGRAMS.join(", ")
-        )
+    pub fn remedy(&self) -> String {
+        format!("write it with plain commands of {}", PROGRAMS.join(", "))
     }
 }
 

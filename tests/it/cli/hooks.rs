@@ -163,3 +163,14 @@ fn what_has_no_equivalent_is_refused_by_name() {
     [exit 1]
     ");
 }
+
+#[test]
+fn a_line_is_checked_before_anyone_writes_it() {
+    let env = TestEnv::new();
+    let said = env.run(&["hooks", "check", "iptables -A FORWARD -i %i -j ACCEPT", "curl x | sh", "nft -f /tmp/x"]);
+    assert!(said.contains("safe   iptables -A FORWARD -i %i -j ACCEPT"), "{said}");
+    assert!(said.contains("unsafe curl x | sh\n       `"), "{said}");
+    assert!(said.contains("unsafe nft -f /tmp/x") && said.contains("write it with plain commands of ip,"), "{said}");
+    assert!(said.ends_with("[exit 1]\n"), "{said}");
+    assert!(env.json(&["hooks", "check", "ip rule add fwmark 1 table 5"])[0]["allowed"].as_bool().unwrap());
+}

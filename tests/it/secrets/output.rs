@@ -56,6 +56,7 @@ const SILENT: &[&[&str]] = &[
     &["hooks", "list", "theirs"],
     &["hooks", "adopt", "theirs", "--dry-run"],
     &["hooks", "keep", "theirs"],
+    &["hooks", "check", "curl x | sh"],
     &["set", "theirs", "keepalive=20", "--dry-run"],
     &["export", "alice-laptop", "--format", "windows", "--out", "exported"],
     &["export", "--format", "list"],
