@@ -84,7 +84,7 @@ pub fn understand(topology: &Topology, question: &Question<'_>) -> Result<Asked,
     if !wants_port && port.is_some() {
         return Err(Error::value(format!("`{}`", question.to), "a ping has no port"));
     }
-    let (to, internet) = match target {
+    let (mut to, internet) = match target {
         Target::Address(address) => (vec![address], false),
         Target::Internet => (INTERNET.to_vec(), true),
         Target::Node(name) => {
@@ -92,6 +92,11 @@ pub fn understand(topology: &Topology, question: &Question<'_>) -> Result<Asked,
             (node.addresses().map(|own| own.net().addr()).collect(), false)
         }
     };
+    if let Some(own) = party.address
+        && to.iter().any(|address| address.is_ipv4() == own.is_ipv4())
+    {
+        to.retain(|address| address.is_ipv4() == own.is_ipv4());
+    }
     if to.is_empty() {
         return Err(Error::value(format!("`{}`", question.to), "it has no address in the network"));
     }

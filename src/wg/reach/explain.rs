@@ -97,7 +97,7 @@ impl World<'_> {
             text.push_str(" (the answer)");
         }
         let decision = |text: String| Decision { node: name.clone(), code: stop.code, on_the_way_back: back, text };
-        if matches!(stop.code, Code::NoAllowedIp | Code::Nobody)
+        if self.holder_of(to).is_none()
             && let Some(gone) = self.disabled(to)
         {
             let decision = Decision { code: Code::Disabled, ..decision(format!("{text}; {} is disabled", gone.name)) };

@@ -1,8 +1,10 @@
 //! The command line as a person or a script meets it.
 
 mod audit;
+mod can;
 mod custody;
 mod document;
+mod history;
 mod hooks;
 mod hosts;
 mod import;

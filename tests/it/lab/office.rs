@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::process::Command;
 
 use serde_json::Value;
+use wg_friend::db::Database;
+use wg_friend::model::Topology;
 use wg_friend_lab::{Lab, Output, Result};
 
 /// Somebody who runs wg-friend in the lab's controller, with a home of their own.
@@ -39,6 +41,11 @@ pub(super) const REMOTES: [(&str, &[&str]); 8] = [
 impl<'a> Admin<'a> {
     pub(super) fn new(lab: &'a Lab) -> Self {
         Self { lab, home: tempfile::tempdir().unwrap() }
+    }
+
+    /// Returns the network as the program has it.
+    pub(super) fn topology(&self) -> Topology {
+        Database::open(&self.home.path().join("data/office.db")).unwrap().topology().unwrap()
     }
 
     /// Returns `wg-friend` with these arguments, to run in the controller.

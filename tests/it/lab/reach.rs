@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use wg_friend_lab::{Lab, Probe, Protocol, Result, Spec, lab_or_skip};
 
+use super::can::Said;
 use super::office::{Admin, REMOTES};
 
 const PORT: u16 = 8080;
@@ -83,6 +84,20 @@ impl Matrix {
         matrix
     }
 
+    /// What the program says from the model alone must be just that.
+    #[track_caller]
+    fn said_beforehand(&self, admin: &Admin<'_>, edited: bool) {
+        let said = Said::new(admin, edited);
+        let wrong: Vec<String> = (0..self.probes.len())
+            .filter_map(|i| {
+                let answer = said.answer(&self.probes[i], admin.lab);
+                let text = || format!("{}: {} {}", self.names[i], answer.reaches, answer.decided_by.text);
+                (answer.reaches != self.expected[i]).then(text)
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{} of {} are said wrongly:\n{}", wrong.len(), self.probes.len(), wrong.join("\n"));
+    }
+
     #[track_caller]
     fn check(&self, lab: &Lab) {
         let mut answers = lab.reach(&self.probes).unwrap();
@@ -116,7 +131,9 @@ fn everyone_reaches_what_he_may_and_nothing_else_even_after_he_edited_his_own_fi
         lab.host(host).listen(PORT)?;
         lab.host(host).listen(PORT + 1)?;
     }
-    Matrix::new(&admin, false).check(&lab);
+    let matrix = Matrix::new(&admin, false);
+    matrix.said_beforehand(&admin, false);
+    matrix.check(&lab);
 
     let own = |host: &str| (Some(lab.host(host).address()), lab.host(host).address6());
     let seen = |from: &str| Ok::<_, wg_friend_lab::Error>((lab.seen_address(from)?, lab.seen_address6(from)?));
@@ -138,7 +155,9 @@ fn everyone_reaches_what_he_may_and_nothing_else_even_after_he_edited_his_own_fi
         lab.host(remote).listen(PORT)?;
         lab.host(remote).listen(PORT + 1)?;
     }
-    Matrix::new(&admin, true).check(&lab);
+    let matrix = Matrix::new(&admin, true);
+    matrix.said_beforehand(&admin, true);
+    matrix.check(&lab);
     assert_eq!(seen("remote1")?, own("exit-a"));
     assert_eq!(seen("remote3")?, (None, None), "the server is no way out for who has no exit");
     assert_eq!(seen("remote6")?, (None, None));

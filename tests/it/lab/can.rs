@@ -1,0 +1,219 @@
+//! What the program says about who reaches whom, against real packets.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use wg_friend::model::{Port, Topology};
+use wg_friend::wg::NodeConfig;
+use wg_friend::wg::compile::compile;
+use wg_friend::wg::reach::{Answer, Flow, Party, World};
+use wg_friend_lab::{Lab, Probe, Protocol, Result, Spec, lab_or_skip};
+
+use super::office::{Admin, REMOTES};
+
+const PORT: u16 = 8080;
+
+/// What the model says of the network that a person has made.
+pub(super) struct Said {
+    topology: Topology,
+    compiled: Vec<NodeConfig>,
+    edited: bool,
+}
+
+impl Said {
+    pub(super) fn new(admin: &Admin<'_>, edited: bool) -> Self {
+        let topology = admin.topology();
+        let compiled = compile(&topology).unwrap();
+        Self { topology, compiled, edited }
+    }
+
+    /// Answers what a probe asks; a PC asks from behind its router.
+    pub(super) fn answer(&self, probe: &Probe, lab: &Lab) -> Answer {
+        let pc = probe.from.strip_prefix("pc-").map(|letter| format!("router-{letter}"));
+        let name = pc.as_deref().unwrap_or(&probe.from);
+        let node = self.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap().id;
+        let host = lab.host(&probe.from);
+        let own = if probe.to.is_ipv4() { host.address() } else { host.address6().unwrap() };
+        let party = Party { node, address: pc.map(|_| own) };
+        let flow = match probe.protocol {
+            Protocol::Icmp => Flow::PING,
+            Protocol::Tcp(port) => Flow::tcp(Port::new(port).unwrap()),
+        };
+        let world = World::of(&self.topology, &self.compiled).with_edited_remotes(self.edited);
+        world.reach(&party, probe.to, flow)
+    }
+}
+
+/// A small generator that gives the same numbers for the same seed (Steele, Lea and Flood: SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+}
+
+const LANS: [&str; 4] = ["192.168.11.0/24", "192.168.12.0/24", "fd0a:11::/64", "fd0a:12::/64"];
+
+/// Gives every node other rights.
+fn change_everything(admin: &Admin<'_>, dice: &mut Dice) {
+    for (remote, _) in REMOTES {
+        let access = dice.pick(&["full", "vpn-only", "lan-only", "custom", "exit-only"]);
+        let exit = match access {
+            "exit-only" => dice.pick(&["exit-a", "exit-b"]),
+            _ => dice.pick(&["none", "none", "exit-a", "exit-b", "hub"]),
+        };
+        let mut settings = vec![format!("access={access}"), format!("exit={exit}")];
+        settings.push(format!("allow-lan={}", dice.pick(&LANS)));
+        settings.push(format!("allow-lan+={}", dice.pick(&LANS)));
+        let to =
+            dice.pick(&["192.168.11.50", "fd0a:12::32", "192.168.12.0/24", "10.66.0.0/24", "fd66::/64", "10.66.0.1"]);
+        let how = dice.pick(&["tcp 8080", "tcp 8000-9000", "icmp", "any", "udp 53", "tcp 8081"]);
+        settings.push(format!("grant={to} {how}"));
+        let more = dice.pick(&["192.168.12.50 tcp 8080-8081", "fd0a:11::/64 icmp", "10.66.0.0/28 tcp 8081"]);
+        settings.push(format!("grant+={more}"));
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        admin.run(&[&["set", remote], &settings[..]].concat());
+    }
+    for router in ["router-a", "router-b"] {
+        let nat = format!("nat={}", dice.pick(&["yes", "no"]));
+        let access = format!("access={}", dice.pick(&["full", "full", "vpn-only"]));
+        admin.run(&["set", router, &nat, &access]);
+    }
+}
+
+/// Asks from everybody everything that somebody might reach.
+fn probes(admin: &Admin<'_>) -> Vec<Probe> {
+    let lab = admin.lab;
+    let names =
+        ["hub", "router-a", "router-b", "exit-a", "exit-b"].into_iter().chain(REMOTES.iter().map(|(name, _)| *name));
+    let mut places: BTreeMap<&str, [IpAddr; 2]> = names.map(|name| (name, admin.addresses(name))).collect();
+    for pc in ["pc-a", "pc-b"] {
+        places.insert(pc, [lab.host(pc).address(), lab.host(pc).address6().unwrap()]);
+    }
+    // In one LAN it is no matter of the tunnel.
+    let near = |a: &str, b: &str| {
+        ["-a", "-b"].iter().any(|lan| [a, b].iter().all(|name| name.ends_with(lan) && !name.starts_with("exit")))
+    };
+    let mut probes = Vec::new();
+    for from in places.keys() {
+        for (_, addresses) in places.iter().filter(|(to, _)| *to != from && !near(from, to)) {
+            for address in addresses {
+                for protocol in [Protocol::Icmp, Protocol::Tcp(PORT), Protocol::Tcp(PORT + 1)] {
+                    probes.push(Probe { from: (*from).to_owned(), to: *address, protocol });
+                }
+            }
+        }
+    }
+    let www = [lab.host("www").address(), lab.host("www").address6().unwrap()];
+    for (remote, _) in REMOTES {
+        for to in www {
+            probes.push(Probe { from: remote.to_owned(), to, protocol: Protocol::Tcp(80) });
+        }
+    }
+    probes
+}
+
+#[test]
+fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
+    let lab = lab_or_skip!(Spec::office());
+    let admin = Admin::new(&lab);
+    admin.make_office();
+    for host in ["hub", "router-a", "router-b", "exit-a", "exit-b", "pc-a", "pc-b"] {
+        lab.host(host).listen(PORT)?;
+        lab.host(host).listen(PORT + 1)?;
+    }
+    let long = std::env::var_os("WGF_LONG").is_some_and(|value| value == "1");
+    let networks = if long { 200 } else { 2 };
+    let (mut asked, mut reached) = (0, 0);
+    for seed in 0..networks {
+        change_everything(&admin, &mut Dice(seed));
+        admin.deploy();
+        admin.wait_for(&["router-a", "router-b", "exit-a", "exit-b"])?;
+        for (remote, _) in REMOTES {
+            admin.hand_out(remote, str::to_owned)?;
+            lab.host(remote).listen(PORT)?;
+            lab.host(remote).listen(PORT + 1)?;
+        }
+        let probes = probes(&admin);
+        let said = Said::new(&admin, false);
+        let answers: Vec<Answer> = probes.iter().map(|probe| said.answer(probe, &lab)).collect();
+        let mut seen = lab.reach(&probes)?;
+        // A busy machine may be late with one of a thousand answers.
+        let late: Vec<usize> = (0..seen.len()).filter(|i| answers[*i].reaches && !seen[*i]).collect();
+        let again: Vec<Probe> = late.iter().map(|i| probes[*i].clone()).collect();
+        for (i, answer) in late.iter().zip(lab.reach(&again)?) {
+            seen[*i] = answer;
+        }
+        let wrong: Vec<String> = (0..probes.len())
+            .filter(|i| answers[*i].reaches != seen[*i])
+            .map(|i| {
+                format!("{:?}: said {}, is {}: {}", probes[i], answers[i].reaches, seen[i], answers[i].decided_by.text)
+            })
+            .collect();
+        assert!(
+            wrong.is_empty(),
+            "network {seed}: {} of {} are wrong:\n{}",
+            wrong.len(),
+            probes.len(),
+            wrong.join("\n")
+        );
+        asked += seen.len();
+        reached += seen.iter().filter(|seen| **seen).count();
+    }
+    eprintln!("{networks} networks, {asked} questions, {reached} reached: model and packets agree on all");
+    assert!(reached * 10 > asked && reached * 10 < asked * 9, "{reached} of {asked}: both answers are tried");
+    Ok(())
+}
+
+#[test]
+fn an_attempt_on_the_hosts_agrees_or_names_who_saw_the_packet_last() -> Result {
+    let lab = lab_or_skip!(Spec::office());
+    let admin = Admin::new(&lab);
+    admin.make_office();
+    admin.deploy();
+    admin.wait_for(&["router-a", "router-b"])?;
+    lab.host("pc-b").listen(PORT)?;
+    let pc_b = lab.host("pc-b").address().to_string();
+    let to = format!("{pc_b}:{PORT}");
+
+    let live = |arguments: &[&str], exit: i32| {
+        let output = admin.run(&[&["can"], arguments, &["--live", "--json"]].concat());
+        assert_eq!(output.status, exit, "{arguments:?}\n{}{}", output.stdout, output.stderr);
+        serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let report = live(&["router-a", &to], 0);
+    assert_eq!(report["tries"][0]["outcome"], "answered", "{report:#}");
+    assert_eq!(report["agrees"], true);
+    // Nothing listens there, and the way is open all the same.
+    assert_eq!(live(&["router-a", &format!("{pc_b}:9")], 0)["tries"][0]["outcome"], "refused");
+    // Somebody behind a router: the router asks from its own address there.
+    let pc_a = lab.host("pc-a").address().to_string();
+    let report = live(&[&pc_a, &to], 0);
+    assert_eq!(report["tries"][0]["source"], "192.168.11.1", "{report:#}");
+    // What may not be isn't.
+    assert_eq!(live(&["exit-a", "router-b"], 3)["agrees"], true);
+    // A device without a host: its server tries the rest.
+    let report = live(&["remote3", &pc_b], 0);
+    assert_eq!(report["tries"][0]["node"], "hub", "{report:#}");
+    assert!(report["conclusion"].as_str().unwrap().contains("from hub on"), "{report:#}");
+
+    // Somebody's own rule is in the way.
+    let drop = "nft 'add table inet mine; add chain inet mine f { type filter hook forward priority 0; };
+        add rule inet mine f tcp dport 8080 drop'";
+    lab.host("router-b").sh(drop)?;
+    let report = live(&["router-a", &to], 3);
+    assert_eq!((&report["agrees"], &report["tries"][0]["last"]), (&false.into(), &"router-b".into()), "{report:#}");
+    let seen = report["tries"][0]["seen"].to_string();
+    assert!(seen.contains("router-b got") && seen.contains("dropped them") && seen.contains("hub sent"), "{report:#}");
+    assert!(!lab.host("router-b").sh("nft list tables")?.contains("wgf_try"), "it leaves nothing behind");
+    Ok(())
+}
