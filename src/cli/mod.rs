@@ -7,6 +7,7 @@ mod change;
 mod completions;
 mod context;
 mod deploy;
+mod drift;
 mod enable;
 mod export;
 mod generate;
@@ -153,6 +154,7 @@ enum Command {
     Deploy(deploy::Args),
     Status(status::Args),
     Log(log::Args),
+    Drift(drift::Args),
     Network(network::Args),
     Hooks(hooks::Args),
     Host(host::Args),
@@ -187,6 +189,7 @@ impl Command {
             Self::Deploy(args) => deploy::run(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Log(args) => log::run(&args, context),
+            Self::Drift(args) => drift::run(args, context),
             Self::Host(args) => host::run(args, context),
             Self::Network(args) => network::run(args, context),
             Self::Hooks(args) => hooks::run(&args, context),

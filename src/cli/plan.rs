@@ -6,9 +6,10 @@ use super::{Context, Exit, width};
 use crate::db::Store;
 use crate::fleet::RealFleet;
 use crate::model::{Name, Severity};
-use crate::ops::Error;
+use crate::ops::clock::Clock as _;
 use crate::ops::deploy::report::{HostReport, PlanReport};
 use crate::ops::deploy::{self, Cause, Change, Disruption, Kind, Plan};
+use crate::ops::{Error, drift};
 
 /// Show what would change on each host
 ///
@@ -58,7 +59,8 @@ pub(super) fn look(context: &Context, hosts: &[String], parallel: Option<usize>)
     let hosts = names(hosts)?;
     let parallel = parallel.unwrap_or(context.settings.parallel);
     let line = Line::new(context);
-    let plan = deploy::plan(&mut store, &fleet, &context.clock, &context.actor(), &hosts, parallel, &line)?;
+    let mut plan = deploy::plan(&mut store, &fleet, &context.clock, &context.actor(), &hosts, parallel, &line)?;
+    drift::mark(&store, &mut plan, context.clock.now())?;
     Ok(Looked { store, fleet, plan })
 }
 
@@ -125,8 +127,10 @@ fn change_line(change: &Change) -> String {
     let interface = change.interface.as_ref().map_or("host", |i| i.as_str());
     let mut line = format!("{} {}", paint(style::DIM, format_args!("{interface:6}")), paint(colour, change));
     if change.cause == Cause::Drift {
+        let note = change.acknowledged.as_ref();
+        let note = note.map_or(String::new(), |reason| paint(style::DIM, format_args!(", acknowledged: {reason}")));
         let by_hand = if change.severity == Severity::Critical { style::BAD.bold() } else { style::WARN };
-        line.push_str(&format!("  {}", paint(by_hand, "changed on the host")));
+        line.push_str(&format!("  {}{note}", paint(by_hand, "changed on the host")));
     }
     match change.disruption {
         Disruption::Live => {}

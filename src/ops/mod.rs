@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod deploy;
+pub mod drift;
 pub mod error;
 pub mod host;
 pub mod import;

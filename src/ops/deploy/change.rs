@@ -101,6 +101,9 @@ pub struct Change {
     pub disruption: Disruption,
     /// Whether the model or the host moved.
     pub cause: Cause,
+    /// Why it may stay although somebody made it on the host; `None` when nobody has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<String>,
 }
 
 impl Kind {

@@ -45,6 +45,7 @@ fn change(interface: Option<&InterfaceName>, kind: Kind, subject: impl ToString,
         severity: kind.severity(),
         disruption: kind.disruption(),
         cause,
+        acknowledged: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod can;
 mod custody;
 mod document;
+mod drift;
 mod history;
 mod hooks;
 mod hosts;

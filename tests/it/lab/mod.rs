@@ -1,6 +1,7 @@
 //! The program on real hosts: real SSH, real handshakes, real packets.
 
 mod adopt;
+mod drift;
 mod can;
 mod hooks;
 mod hosts;

@@ -1,0 +1,174 @@
+//! What a difference is called when somebody made it on the host, and by what it is known again. Pure.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::db::DriftItem;
+use crate::fleet::Observed;
+use crate::model::{DriftKind, Name, Severity};
+use crate::ops::deploy::desired::Desired;
+use crate::ops::deploy::{Cause, Change, HostPlan, Kind};
+
+/// A piece of drift, with the places of the plan's differences that make it up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub item: DriftItem,
+    /// Where it stands among the differences.
+    pub changes: Vec<usize>,
+}
+
+/// Returns what drifted on a host that answered; nothing for one that didn't.
+pub fn items(plan: &HostPlan) -> Vec<Found> {
+    let Ok(seen) = &plan.seen else { return Vec::new() };
+    let host = &plan.host.name;
+    named(host, &seen.changes, &|change| substance(change, &plan.desired, &seen.observed), &|change| {
+        other_hooks(change, &plan.desired, &seen.observed)
+    })
+}
+
+/// Names the drift among differences. `substance` is what was found behind the words of a difference, where they are the
+/// same for whatever was found; `hooks` tells whether a file's hooks differ.
+pub(super) fn named(
+    host: &Name,
+    changes: &[Change],
+    substance: &dyn Fn(&Change) -> Option<Vec<u8>>,
+    hooks: &dyn Fn(&Change) -> bool,
+) -> Vec<Found> {
+    let drift = |change: &Change| change.cause == Cause::Drift;
+    let mut found = Vec::new();
+    let mut taken: BTreeSet<usize> = BTreeSet::new();
+    for (at, change) in changes.iter().enumerate().filter(|(_, change)| drift(change)) {
+        if taken.contains(&at) {
+            continue;
+        }
+        let (mut kind, mut severity, mut places) = (kind_of(change), change.severity, vec![at]);
+        let (mut before, mut subject) = (change.before.clone(), change.subject.clone());
+        match change.kind {
+            // Another key has exactly what a missing peer had: somebody replaced the key, or himself.
+            Kind::PeerExtra | Kind::PeerMissing => {
+                let twin = changes.iter().enumerate().find(|(other, twin)| {
+                    *other != at && !taken.contains(other) && drift(twin) && is_twin(change, twin)
+                });
+                if let Some((other, twin)) = twin {
+                    let (extra, missing) = if change.kind == Kind::PeerExtra { (change, twin) } else { (twin, change) };
+                    (kind, severity) = (DriftKind::PeerModified, Severity::Critical);
+                    subject = missing.subject.clone();
+                    before =
+                        Some(format!("key {} with {}", extra.subject, extra.before.as_deref().unwrap_or_default()));
+                    places.push(other);
+                }
+            }
+            Kind::File if hooks(change) => kind = DriftKind::HooksChanged,
+            _ => {}
+        }
+        taken.extend(&places);
+        let mut item = DriftItem {
+            id: String::new(),
+            interface: change.interface.clone(),
+            kind,
+            subject,
+            found: before,
+            wanted: if kind == DriftKind::PeerModified { None } else { change.after.clone() },
+            severity,
+        };
+        item.id = id(host, &item, substance(change).as_deref());
+        found.push(Found { item, changes: places });
+    }
+    found
+}
+
+fn is_twin(change: &Change, other: &Change) -> bool {
+    let (extra, missing) = match (change.kind, other.kind) {
+        (Kind::PeerExtra, Kind::PeerMissing) => (change, other),
+        (Kind::PeerMissing, Kind::PeerExtra) => (other, change),
+        _ => return false,
+    };
+    extra.interface == missing.interface && extra.before.is_some() && extra.before == missing.after
+}
+
+fn kind_of(change: &Change) -> DriftKind {
+    use DriftKind as D;
+    let gone = change.before.as_deref().is_none_or(|before| before == "missing");
+    match change.kind {
+        Kind::InterfaceMissing => D::InterfaceRemoved,
+        Kind::InterfaceExtra => D::InterfaceAdded,
+        Kind::LinkDown => D::LinkDown,
+        Kind::Restart => D::DefaultRouteChanged,
+        Kind::PrivateKey => D::ServerKeyChanged,
+        Kind::ListenPort => D::PortChanged,
+        Kind::Mtu => D::MtuChanged,
+        Kind::AddressMissing => D::AddressRemoved,
+        Kind::AddressExtra => D::AddressAdded,
+        Kind::RouteMissing => D::RouteRemoved,
+        Kind::RouteExtra => D::RouteAdded,
+        Kind::RuleMissing => D::RuleRemoved,
+        Kind::RuleExtra => D::RuleAdded,
+        Kind::Sysctl => D::SysctlChanged,
+        Kind::PeerMissing => D::PeerRemoved,
+        Kind::PeerExtra => D::PeerAdded,
+        Kind::AllowedIps => D::AllowedIpsChanged,
+        Kind::PresharedKey => D::PskChanged,
+        Kind::Keepalive => D::KeepaliveChanged,
+        Kind::Endpoint => D::EndpointChanged,
+        Kind::Firewall if gone => D::FirewallRemoved,
+        Kind::Firewall => D::FirewallChanged,
+        Kind::File if gone => D::FileRemoved,
+        Kind::File => D::FileChanged,
+        Kind::FileExtra => D::FileAdded,
+        Kind::Boot => D::BootChanged,
+    }
+}
+
+/// Digests what it is, where, and what was found, each with its length before it.
+fn id(host: &Name, item: &DriftItem, substance: Option<&[u8]>) -> String {
+    let mut digest = Sha256::new();
+    let interface = item.interface.as_ref().map_or("", |interface| interface.as_str());
+    let found = item.found.as_deref().unwrap_or_default();
+    let words = [host.as_str(), interface, item.kind.as_str(), &item.subject, found];
+    for part in words.map(str::as_bytes).into_iter().chain(substance) {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns what was found where a difference only says that it is something else.
+fn substance(change: &Change, desired: &Desired, observed: &Observed) -> Option<Vec<u8>> {
+    match change.kind {
+        Kind::File => observed.files.get(&change.subject).map(|file| file.content.to_vec()),
+        Kind::Firewall => {
+            let table = change.subject.strip_prefix("table ")?;
+            observed.tables.get(table).map(|rules| rules.as_bytes().to_vec())
+        }
+        Kind::PresharedKey => {
+            let interface = change.interface.as_ref()?;
+            let peers = &desired.interface(interface)?.peers;
+            let peer = peers.iter().find(|peer| peer.name.as_str() == change.subject)?;
+            let live = observed.interfaces.get(interface)?.live.peers.get(&peer.public_key)?;
+            Some(live.preshared.as_ref()?.expose_base64().as_bytes().to_vec())
+        }
+        Kind::Restart => {
+            let live = &observed.interfaces.get(change.interface.as_ref()?)?.live;
+            Some(live.fwmark.to_le_bytes().to_vec())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a file that differs has other hooks.
+fn other_hooks(change: &Change, desired: &Desired, observed: &Observed) -> bool {
+    let (Some(wanted), Some(seen)) = (desired.files.get(&change.subject), observed.files.get(&change.subject)) else {
+        return false;
+    };
+    hooks(wanted) != hooks(&String::from_utf8_lossy(&seen.content))
+}
+
+fn hooks(text: &str) -> Vec<&str> {
+    let is_hook = |line: &&str| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        ["PreUp", "PostUp", "PreDown", "PostDown"].iter().any(|hook| key.eq_ignore_ascii_case(hook))
+    };
+    text.lines().map(str::trim).filter(is_hook).collect()
+}

@@ -1,0 +1,124 @@
+//! What somebody changes on a host by hand is found, named, and comes back when it changes again.
+
+use serde_json::Value;
+use wg_friend_lab::{Result, Spec, lab_or_skip};
+
+use super::office::Admin;
+
+fn spec() -> Spec {
+    "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
+     host ctl internet:2 controller\n\
+     host a internet:11\n\
+     host b internet:12\n"
+        .parse()
+        .unwrap()
+}
+
+/// Looks for drift; the exit code has to be this one. Returns what is printed for programs.
+#[track_caller]
+fn check(admin: &Admin<'_>, code: i32) -> Value {
+    let output = admin.run(&["drift", "check", "--json"]);
+    assert_eq!(output.status, code, "{}{}", output.stdout, output.stderr);
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+/// Returns what a check found on a host and nobody has acknowledged: kind, severity and id.
+fn found(report: &Value, host: &str) -> Vec<(String, String, String)> {
+    let hosts = report["hosts"].as_array().unwrap();
+    let host = hosts.iter().find(|entry| entry["host"] == host).unwrap();
+    let items = host["items"].as_array().unwrap().iter().filter(|item| item["acknowledged"].is_null());
+    let word = |item: &Value, key: &str| item[key].as_str().unwrap().to_owned();
+    items.map(|item| (word(item, "kind"), word(item, "severity"), word(item, "id"))).collect()
+}
+
+fn names(found: &[(String, String, String)]) -> Vec<(&str, &str)> {
+    found.iter().map(|(kind, severity, _)| (kind.as_str(), severity.as_str())).collect()
+}
+
+#[test]
+fn what_is_changed_by_hand_is_found_acknowledged_and_mended() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = Admin::new(&lab);
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--ssh", "b"]);
+    admin.ok(&["add", "remote", "alice", "bob"]);
+    admin.deploy();
+    let a = lab.host("a");
+
+    // A healthy fleet: nothing is invented, and nothing is said.
+    let report = check(&admin, 0);
+    assert_eq!((&report["items"], &report["unknown"]), (&0.into(), &0.into()), "{report:#}");
+    assert_eq!(admin.ok(&["drift", "check"]), "");
+
+    // What only the model has is no drift.
+    admin.ok(&["set", "a", "mtu=1400"]);
+    check(&admin, 0);
+    admin.ok(&["set", "a", "mtu=network"]);
+
+    // A stranger's peer.
+    let stranger = lab.host("ctl").sh("wg genkey | wg pubkey")?.trim().to_owned();
+    a.sh(&format!("wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32"))?;
+    let report = check(&admin, 3);
+    let items = found(&report, "a");
+    assert_eq!(names(&items), [("peer_added", "critical")], "{report:#}");
+    assert_eq!((&report["critical"], found(&report, "b").len()), (&1.into(), 0));
+
+    // Acknowledged, it doesn't count; the plan still has it, marked.
+    admin.ok(&["drift", "ack", "a", &items[0].2, "--reason", "Tom's old phone", "--until", "30d"]);
+    assert_eq!(check(&admin, 0)["acknowledged"], 1);
+    assert_eq!(admin.ok(&["drift", "check"]), "");
+    let plan = admin.json(&["plan", "a"]);
+    assert_eq!(plan["hosts"][0]["changes"][0]["acknowledged"], "Tom's old phone", "{plan:#}");
+    assert!(admin.ok(&["drift", "ack", "--list"]).contains("Tom's old phone"));
+
+    // Changed again, it is back.
+    a.sh(&format!("wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32,10.66.0.98/32"))?;
+    let again = found(&check(&admin, 3), "a");
+    assert_eq!(names(&again), [("peer_added", "critical")]);
+    assert_ne!(again[0].2, items[0].2);
+
+    // Many things at once, each named once.
+    a.sh("ip link set wg0 mtu 1300
+         ip route del 192.168.12.0/24 dev wg0
+         ip address add 10.66.0.77/32 dev wg0
+         sysctl -q -w net.ipv4.ip_forward=0
+         sed -i 's/^\\[Interface\\]/[Interface]\\nPostUp = true/' /etc/wireguard/wg0.conf
+         nft flush table inet wgf_wg0")?;
+    let mut kinds: Vec<String> = found(&check(&admin, 3), "a").into_iter().map(|(kind, ..)| kind).collect();
+    kinds.sort();
+    assert_eq!(
+        kinds,
+        [
+            "address_added",
+            "firewall_changed",
+            "hooks_changed",
+            "mtu_changed",
+            "peer_added",
+            "route_removed",
+            "sysctl_changed"
+        ]
+    );
+
+    // A baseline takes all of it; mended, nothing is left of either.
+    admin.ok(&["drift", "baseline", "a", "--reason", "as it was found"]);
+    assert_eq!(check(&admin, 0)["acknowledged"], 7);
+    admin.deploy();
+    assert_eq!(check(&admin, 0)["acknowledged"], 0);
+    assert_eq!(admin.json(&["drift", "ack", "--list"])["acknowledged"], serde_json::json!([]));
+    a.sh("ip link set wg0 mtu 1300")?; // acknowledged once, but it had gone since
+    assert_eq!(names(&found(&check(&admin, 3), "a")), [("mtu_changed", "warning")]);
+
+    // Who doesn't answer is unknown, never clean, and hides no other.
+    lab.host("b").sh("ip link set lo down; ip route flush table main; ip address flush dev eth0")?;
+    let report = check(&admin, 4);
+    assert_eq!(report["hosts"][1]["outcome"], "unknown", "{report:#}");
+    assert_eq!(names(&found(&report, "a")), [("mtu_changed", "warning")]);
+
+    let report = admin.json(&["drift", "report", "--days", "30"]);
+    assert_eq!(report["unknown"], 1, "{report:#}");
+    let history = admin.json(&["drift", "history", "a"]);
+    let seen = history["items"].as_array().unwrap().iter().filter(|item| item["present"] == true).count();
+    assert_eq!(seen, 1, "{history:#}");
+    Ok(())
+}
