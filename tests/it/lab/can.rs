@@ -168,6 +168,7 @@ fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
         );
         asked += seen.len();
         reached += seen.iter().filter(|seen| **seen).count();
+        eprintln!("network {seed}: {asked} questions so far, {reached} reached");
     }
     eprintln!("{networks} networks, {asked} questions, {reached} reached: model and packets agree on all");
     assert!(reached * 10 > asked && reached * 10 < asked * 9, "{reached} of {asked}: both answers are tried");
