@@ -103,7 +103,7 @@ fn filter(args: LogArgs, now: DateTime<Utc>) -> Result<Filter, Error> {
 }
 
 /// Reads a time (RFC 3339), a date, or how long ago.
-fn moment(flag: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+pub(super) fn moment(flag: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }

@@ -127,7 +127,7 @@ pub(super) fn aligned(rows: Vec<(&str, &Difference)>) -> String {
     text
 }
 
-fn names(names: &[crate::model::Name]) -> String {
+pub(super) fn names(names: &[crate::model::Name]) -> String {
     let listed: Vec<&str> = names.iter().take(LISTED).map(|name| name.as_str()).collect();
     match names.len().saturating_sub(LISTED) {
         0 => listed.join(", "),

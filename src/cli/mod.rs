@@ -12,6 +12,7 @@ mod enable;
 mod export;
 mod generate;
 mod help;
+mod history;
 mod hooks;
 mod host;
 mod import;
@@ -27,6 +28,7 @@ pub mod prompt;
 mod qr;
 mod remove;
 mod rename;
+mod rollback;
 mod rotate;
 mod set;
 mod show;
@@ -155,6 +157,8 @@ enum Command {
     Status(status::Args),
     Log(log::Args),
     Drift(drift::Args),
+    History(history::Args),
+    Rollback(rollback::Args),
     Network(network::Args),
     Hooks(hooks::Args),
     Host(host::Args),
@@ -190,6 +194,8 @@ impl Command {
             Self::Status(args) => status::run(&args, context),
             Self::Log(args) => log::run(&args, context),
             Self::Drift(args) => drift::run(args, context),
+            Self::History(args) => history::run(&args, context),
+            Self::Rollback(args) => rollback::run(&args, context),
             Self::Host(args) => host::run(args, context),
             Self::Network(args) => network::run(args, context),
             Self::Hooks(args) => hooks::run(&args, context),

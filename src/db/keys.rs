@@ -1,5 +1,7 @@
 //! Key pairs of interfaces, past and present, and preshared keys of links.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
@@ -123,11 +125,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Returns since when a link has the preshared key that it has, in microseconds since 1970.
-    pub(super) fn preshared_since(&self, link: LinkId) -> Result<Option<i64>> {
-        let (low, high) = link.ends();
-        let sql = "SELECT created FROM preshared_keys WHERE low_id = ?1 AND high_id = ?2";
-        Ok(self.transaction.prepare_cached(sql)?.query_row([low.0, high.0], |row| row.get(0)).optional()?)
+    /// Returns since when each link has the preshared key that it has.
+    pub(super) fn preshared_times(&self) -> Result<BTreeMap<LinkId, DateTime<Utc>>> {
+        let mut statement = self.transaction.prepare_cached("SELECT low_id, high_id, created FROM preshared_keys")?;
+        let mut rows = statement.query([])?;
+        let mut times = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "preshared_keys", row };
+            times.insert(LinkId::between(InterfaceId(cells.get(0)?), InterfaceId(cells.get(1)?)), cells.time(2)?);
+        }
+        Ok(times)
     }
 
     fn seal_private(&self, public: PublicKey, private: Option<&PrivateKey>) -> Result<Option<String>> {

@@ -60,7 +60,7 @@ pub struct Outcome {
 }
 
 /// Returns what is set on a machine, as text by key.
-fn values(host: &Host) -> Vec<(&'static str, String)> {
+pub(super) fn values(host: &Host) -> Vec<(&'static str, String)> {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
     let (jump, identity) = match &host.address {
         HostAddress::Local => (None, None),

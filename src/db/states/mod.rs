@@ -219,6 +219,29 @@ impl Database {
         found.map(|text| record::to_node(parse(&text)?)).transpose()
     }
 
+    /// Returns what a node was from each state on that changed it; `None` once it is gone.
+    pub fn node_steps(&self, node: NodeId) -> Result<Vec<(i64, Option<Node>)>> {
+        self.entity_steps(Kind::Node, node.0, record::to_node)
+    }
+
+    /// Returns what the host of a row was from each state on that changed it; `None` once it is gone.
+    pub fn host_steps(&self, row: i64) -> Result<Vec<(i64, Option<Host>)>> {
+        self.entity_steps(Kind::Host, row, record::to_host)
+    }
+
+    fn entity_steps<T>(&self, kind: Kind, id: i64, read: fn(Value) -> Result<T>) -> Result<Vec<(i64, Option<T>)>> {
+        let sql = "SELECT state, value FROM state_values WHERE kind = ?1 AND entity = ?2 ORDER BY state";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params![kind.as_str(), id])?;
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "state_values", row };
+            let text: Option<String> = cells.get(1)?;
+            steps.push((cells.get(0)?, text.map(|text| read(parse(&text)?)).transpose()?));
+        }
+        Ok(steps)
+    }
+
     /// Returns the rows of every interface that the nodes ever had.
     fn interfaces_ever(&self, nodes: &BTreeSet<NodeId>) -> Result<BTreeSet<i64>> {
         let sql = "SELECT DISTINCT i.value ->> 'id' FROM state_values v, json_each(v.value, '$.interfaces') i

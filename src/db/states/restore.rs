@@ -35,11 +35,12 @@ pub struct Returned {
 }
 
 impl Tx<'_> {
-    /// Brings the model back to a state. What is the same already isn't written.
+    /// Brings the model back to a state. What is the same already isn't written. Returns what is left to say and do, and the
+    /// model as it is now.
     ///
     /// # Errors
     /// [`Error::NotFound`] for a state that there isn't.
-    pub fn return_to(&self, number: i64, now: DateTime<Utc>) -> Result<Returned> {
+    pub fn return_to(&self, number: i64, now: DateTime<Utc>) -> Result<(Returned, Model)> {
         let (then, current) = (self.model_at(number)?, self.topology()?);
         let mut returned = Returned::default();
         let goal = self.goal(&then, &current, &mut returned)?;
@@ -60,7 +61,9 @@ impl Tx<'_> {
         }
         self.return_links(&then, &mut returned)?;
         self.return_documents(&then)?;
-        Ok(returned)
+        let hosts = crate::db::hosts::load_with_rows(&self.transaction)?.into_iter().collect();
+        let preshared = self.preshared_times()?;
+        Ok((returned, Model { topology: self.topology()?, hosts, preshared, adopted: then.adopted }))
     }
 
     /// Returns the nodes as they shall be: as they were, with the keys and the custody that they have, or had last.
@@ -76,6 +79,9 @@ impl Tx<'_> {
             for interface in &mut node.interfaces {
                 if let Some(same) = last.interfaces.iter().find(|other| other.id == interface.id) {
                     interface.public_key = same.public_key;
+                    if let Some(kept) = &mut interface.kept {
+                        kept.key_unknown = same.kept.as_ref().is_some_and(|kept| kept.key_unknown);
+                    }
                 }
             }
             (node.custody, node.provisional) = (last.custody, last.provisional);
@@ -221,13 +227,14 @@ impl Tx<'_> {
         for link in present.iter().filter(|link| !then.preshared.contains_key(link)) {
             self.remove_psk(*link)?;
         }
-        for (link, created) in &then.preshared {
+        for link in then.preshared.keys() {
             if !present.contains(link) && !self.put_back_psk(*link)? {
                 returned.lacking.push(*link);
-            } else if self.preshared_since(*link)? != Some(micros(*created)) {
-                returned.kept_preshared += 1;
             }
         }
+        let is = self.preshared_times()?;
+        returned.kept_preshared =
+            then.preshared.iter().filter(|(link, was)| is.get(link).is_some_and(|is| is != *was)).count();
         Ok(())
     }
 

@@ -96,6 +96,8 @@ pub(super) struct Done {
     pub(super) remarks: Vec<String>,
     /// New private keys that are kept nowhere, by interface.
     pub(super) shown_once: BTreeMap<InterfaceId, PrivateKey>,
+    /// Whether it has seen to the preshared keys itself, so that a new link without one is meant to be without.
+    pub(super) preshared_done: bool,
 }
 
 /// A change under way.
@@ -126,7 +128,9 @@ pub(super) fn carry_out(
         let done = work(&Scope { tx, before: &before, now })?;
         let after = tx.topology()?;
         refuse_new_contradictions(&before, &after)?;
-        make_preshared_keys(tx, &before, &after, now)?;
+        if !done.preshared_done {
+            make_preshared_keys(tx, &before, &after, now)?;
+        }
         let mut outcome = account(action, &before, &after, &done);
         outcome.new_files.retain(|name| !is_shown(name, &after, &done)); // it is new already, and on the screen
         if mode == Mode::Save && !done.shown_once.is_empty() {
@@ -165,9 +169,14 @@ fn make_preshared_keys(tx: &Tx<'_>, before: &Topology, after: &Topology, now: Da
     let mut have: BTreeSet<_> = tx.preshared_links()?.into_iter().collect();
     have.extend(links(before));
     for link in links(after).into_iter().filter(|link| !have.contains(link)) {
-        tx.set_psk(link, &PresharedKey::from_random(random()?), now)?;
+        tx.set_psk(link, &new_preshared_key()?, now)?;
     }
     Ok(())
+}
+
+/// Makes a preshared key.
+pub(super) fn new_preshared_key() -> Result<PresharedKey, Error> {
+    random().map(PresharedKey::from_random)
 }
 
 /// Makes a private key.
