@@ -1,7 +1,7 @@
 //! What somebody changes on a host by hand is found, named, and comes back when it changes again.
 
 use serde_json::Value;
-use wg_friend_lab::{Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
 
 use super::office::Admin;
 
@@ -35,15 +35,21 @@ fn names(found: &[(String, String, String)]) -> Vec<(&str, &str)> {
     found.iter().map(|(kind, severity, _)| (kind.as_str(), severity.as_str())).collect()
 }
 
-#[test]
-fn what_is_changed_by_hand_is_found_acknowledged_and_mended() -> Result {
-    let lab = lab_or_skip!(spec());
-    let admin = Admin::new(&lab);
+/// A server `a`, a router `b`, two devices, deployed.
+fn small(lab: &Lab) -> Admin<'_> {
+    let admin = Admin::new(lab);
     admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--ssh", "b"]);
     admin.ok(&["add", "remote", "alice", "bob"]);
     admin.deploy();
+    admin
+}
+
+#[test]
+fn what_is_changed_by_hand_is_found_acknowledged_and_mended() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = small(&lab);
     let a = lab.host("a");
 
     // A healthy fleet: nothing is invented, and nothing is said.
@@ -120,5 +126,48 @@ fn what_is_changed_by_hand_is_found_acknowledged_and_mended() -> Result {
     let history = admin.json(&["drift", "history", "a"]);
     let seen = history["items"].as_array().unwrap().iter().filter(|item| item["present"] == true).count();
     assert_eq!(seen, 1, "{history:#}");
+    Ok(())
+}
+
+#[test]
+fn what_is_changed_by_hand_is_taken_into_the_model_and_then_the_plan_is_empty() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = small(&lab);
+    let a = lab.host("a");
+    let key = |node: &str| admin.json(&["show", node])["public_key"].as_str().unwrap().to_owned();
+    let (alice, bob) = (key("alice"), key("bob"));
+    let [bob4, bob6] = admin.addresses("bob");
+    let stranger = lab.host("ctl").sh("wg genkey | wg pubkey")?.trim().to_owned();
+    a.sh(&format!(
+        "wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32,10.8.0.0/24 persistent-keepalive 21
+         wg set wg0 peer {bob} persistent-keepalive 17 allowed-ips {bob4}/32,{bob6}/128,10.9.0.0/24
+         wg genpsk >/tmp/psk; wg set wg0 peer {alice} preshared-key /tmp/psk; rm /tmp/psk
+         wg set wg0 listen-port 51900
+         ip link set wg0 mtu 1380"
+    ))?;
+    let mut kinds: Vec<String> = found(&check(&admin, 3), "a").into_iter().map(|(kind, ..)| kind).collect();
+    kinds.sort();
+    let all = ["allowed_ips_changed", "keepalive_changed", "mtu_changed", "peer_added", "port_changed", "psk_changed"];
+    assert_eq!(kinds, all);
+
+    let preview = admin.json(&["drift", "adopt", "a", "--dry-run"]);
+    assert_eq!((&preview["saved"], preview["adopted"].as_array().unwrap().len()), (&false.into(), 6), "{preview:#}");
+    assert_eq!(found(&check(&admin, 3), "a").len(), 6);
+
+    let adopted = admin.json(&["drift", "adopt", "a", "--yes"]);
+    assert_eq!(adopted["left"], serde_json::json!([]), "{adopted:#}");
+    assert_eq!(adopted["deployed"]["outcome"], "confirmed", "{adopted:#}");
+    let plan = admin.json(&["plan", "a"]);
+    assert_eq!(plan["changes"], 0, "{plan:#}");
+    check(&admin, 0);
+    let name = adopted["added"][0].as_str().unwrap();
+    let node = admin.json(&["show", name]);
+    assert_eq!((&node["provisional"], &node["address4"]), (&true.into(), &"10.66.0.99".into()), "{node:#}");
+
+    // What has no place in the model is named, and stays what it was.
+    a.sh("sysctl -q -w net.ipv4.ip_forward=0")?;
+    let refused = admin.run(&["drift", "adopt", "a", "--yes"]);
+    assert!(refused.status == 1 && refused.stderr.contains("sysctl_changed"), "{}", refused.stderr);
+    assert_eq!(names(&found(&check(&admin, 3), "a")), [("sysctl_changed", "warning")]);
     Ok(())
 }
