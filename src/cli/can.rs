@@ -146,7 +146,7 @@ fn render_live(report: &LiveReport) -> String {
         }
     }
     let look = if report.agrees { style::GOOD } else { style::BAD };
-    text.push_str(&width::hang(&format!("{}", paint(look, &report.conclusion)), "  "));
+    text.push_str(&width::hang(&paint(look, &report.conclusion), "  "));
     text.push('\n');
     text
 }

@@ -213,7 +213,31 @@ mod tests {
             seconds: 7,
             peers: Vec::new(),
         };
-        insta::assert_snapshot!(counters("wgf_try_1", &watch), @"");
+        insta::assert_snapshot!(counters("wgf_try_1", &watch), @"
+        table inet wgf_try_1 {
+        counter came { }
+        counter kept { }
+        counter sent { }
+        counter answered { }
+        counter returned { }
+        chain prerouting { type filter hook prerouting priority -450; policy accept;
+        ip saddr 10.66.0.6 ip daddr 192.168.10.5 meta l4proto tcp tcp dport 445 counter name came
+        ip saddr 192.168.10.5 meta l4proto tcp tcp sport 445 counter name answered
+        }
+        chain output { type filter hook output priority -450; policy accept;
+        ip daddr 192.168.10.5 meta l4proto tcp tcp dport 445 counter name came
+        ip daddr 10.66.0.6 ip saddr 192.168.10.5 meta l4proto tcp tcp sport 445 counter name answered
+        }
+        chain input { type filter hook input priority 350; policy accept;
+        ip daddr 192.168.10.5 meta l4proto tcp tcp dport 445 counter name kept
+        ip saddr 192.168.10.5 meta l4proto tcp tcp sport 445 counter name returned
+        }
+        chain postrouting { type filter hook postrouting priority 350; policy accept;
+        ip daddr 192.168.10.5 meta l4proto tcp tcp dport 445 counter name sent
+        ip daddr 10.66.0.6 ip saddr 192.168.10.5 meta l4proto tcp tcp sport 445 counter name returned
+        }
+        }
+        ");
     }
 
     #[test]
