@@ -15,7 +15,7 @@ use crate::ops::network::history::{self, About, Changed, Diff, Entry, Field, How
 /// Show what was changed in the model, when and by whom; newest first
 ///
 /// Every change makes a numbered state. With a name, only what concerned that node or host, under whatever name it had,
-/// and for a host what was deployed to it. `wg-friend rollback --model N` brings a state back. Needs no passphrase.
+/// and for a host what was deployed to it. `wg-friend rollback --model 12` brings state 12 back. Needs no passphrase.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
