@@ -32,6 +32,29 @@ fn unseal(bencher: Bencher<'_, '_>, size: usize) {
     bencher.bench_local(|| black_box(&store).secrets());
 }
 
+/// One change of one node, with its state and its audit entry.
+#[divan::bench(args = SIZES)]
+fn change(bencher: Bencher<'_, '_>, size: usize) {
+    let (_directory, mut store) = filled(size);
+    let node = store.topology().expect("it was filled").nodes.swap_remove(size / 2);
+    let mut mtu = (1280..9000).cycle();
+    bencher.bench_local(|| {
+        let mut node = node.clone();
+        node.mtu = mtu.next().and_then(|mtu| mtu.try_into().ok());
+        let event = Event::node(Action::PeerUpdated, &node);
+        let change = |tx: &wg_friend::db::Tx<'_>| tx.update_node(&node, DateTime::UNIX_EPOCH).map(|()| ((), event));
+        store.write::<_, Error>(DateTime::UNIX_EPOCH, &actor(), change)
+    });
+}
+
+/// The model as it was at a state.
+#[divan::bench(args = SIZES)]
+fn rebuild(bencher: Bencher<'_, '_>, size: usize) {
+    let (_directory, store) = filled(size);
+    let newest = store.newest_state().ok().flatten().expect("filling it is a state");
+    bencher.bench_local(|| store.model_at(newest));
+}
+
 /// A database with a network in it. The directory goes when it is dropped.
 pub(crate) fn filled(size: usize) -> (TempDir, Store) {
     let (directory, mut store) = empty();
