@@ -1,6 +1,7 @@
 //! Tests of the store as its users see it, and of the file as an intruder sees it.
 
 mod audit;
+mod drift;
 mod files;
 mod history;
 mod model;
