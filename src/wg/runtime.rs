@@ -33,7 +33,8 @@ pub fn routes_by_wg_quick<'a>(
     let connected: Vec<_> =
         addresses.iter().map(InterfaceAddr::network).filter(|net| table.is_none() && !net.is_host()).collect();
     let automatic = table.is_none();
-    let uncovered = allowed.filter(|to| !(automatic && to.is_default()) && !connected.iter().any(|net| net.covers(to)));
+    let covered = |to: &Cidr| automatic && to.is_default() || connected.iter().any(|net| net.covers(to));
+    let uncovered = allowed.filter(|to| !covered(to));
     uncovered.map(|to| Route { to: *to, table }).collect()
 }
 

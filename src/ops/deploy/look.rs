@@ -48,15 +48,41 @@ pub fn plan(
         }
         // An adopted interface may get its key from a hook: then its own file says so.
         let keyless = desired.interfaces.iter();
-        let mut keyless = keyless.filter(|i| !secrets.private.contains_key(&i.id) && !secrets.documents.contains_key(&i.id));
+        let mut keyless =
+            keyless.filter(|i| !secrets.private.contains_key(&i.id) && !secrets.documents.contains_key(&i.id));
         let keyless = keyless.next();
         let keyless =
             keyless.and_then(|i| topology.nodes.iter().find(|n| n.interfaces.iter().any(|own| own.id == i.id)));
-        jobs.push((host.clone(), desired, deployed, keyless.map(|n| n.name.clone())));
+        jobs.push(Job { host: host.clone(), desired, deployed, keyless: keyless.map(|n| n.name.clone()) });
     }
+    look(store, fleet, clock, actor, jobs, secrets, parallel, progress)
+}
+
+/// A host to look at.
+pub(super) struct Job {
+    pub(super) host: Host,
+    /// What it is compared with.
+    pub(super) desired: Desired,
+    pub(super) deployed: Option<Deployed>,
+    /// A node on it whose key isn't here.
+    pub(super) keyless: Option<Name>,
+}
+
+/// Observes hosts and compares each with what is desired there.
+#[expect(clippy::too_many_arguments, reason = "what it touches, what it looks for, and how")]
+pub(super) fn look(
+    store: &mut Store,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    actor: &Actor,
+    jobs: Vec<Job>,
+    secrets: Secrets,
+    parallel: usize,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
     let database = store.path().to_owned();
     let journal = Journal::new(store, clock, actor);
-    let mut hosts = each(jobs, parallel, |(host, desired, deployed, keyless)| {
+    let mut hosts = each(jobs, parallel, |Job { host, desired, deployed, keyless }| {
         progress.reached(&host.name, Phase::Observing);
         let seen = match keyless {
             Some(node) => Err(HostError::KeyElsewhere { node }),

@@ -107,9 +107,10 @@ fn by_hooks(tunnel: &Tunnel, name: &InterfaceName, running: &ObservedInterface) 
     let own: BTreeSet<InterfaceAddr> = tunnel.addresses.iter().copied().collect();
     let to_default = tunnel.peers.iter().any(|peer| peer.allowed_ips.iter().any(Cidr::is_default));
     let defaults = tunnel.table == Table::Auto && to_default;
-    let beyond = |route: &&Route| !by_file.contains(route) && !(defaults && route.table.is_some());
+    // The tables of a default route are wg-quick's own.
+    let by_wg_quick = |route: &Route| by_file.contains(route) || defaults && route.table.is_some();
     ByHooks {
-        routes: running.routes.iter().filter(beyond).copied().collect(),
+        routes: running.routes.iter().filter(|route| !by_wg_quick(route)).copied().collect(),
         addresses: running.addresses.difference(&own).copied().collect(),
     }
 }

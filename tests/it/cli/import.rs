@@ -207,7 +207,8 @@ fn a_bad_file_is_explained_and_keeps_no_other_out() {
     let files = tempfile::tempdir().unwrap();
     let [server, _, phone] = write_files(files.path());
     let bad = files.path().join("bad.conf");
-    let short = fs::read_to_string(&phone).unwrap().replace("MTU = 1280", "MTU = 1280\n; who wrote this?\nPublicKey = x");
+    let short =
+        fs::read_to_string(&phone).unwrap().replace("MTU = 1280", "MTU = 1280\n; who wrote this?\nPublicKey = x");
     fs::write(&bad, short).unwrap();
     let env = TestEnv::new();
     let said = env.run(&["import", "--name", "farm", "--yes", &server, &bad.display().to_string()]);

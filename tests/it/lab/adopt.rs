@@ -184,7 +184,9 @@ fn a_network_made_by_hand_is_adopted_as_it_runs_and_changed_without_losing_a_wor
     let lab = lab_or_skip!(spec());
     let made = by_hand(&lab)?;
     // It works before anyone adopts it.
-    for (from, to) in [("bob", "192.168.11.50"), ("carol", "10.44.0.1"), ("office", "10.44.0.1"), ("depot", "10.44.0.1")] {
+    for (from, to) in
+        [("bob", "192.168.11.50"), ("carol", "10.44.0.1"), ("office", "10.44.0.1"), ("depot", "10.44.0.1")]
+    {
         lab.host(from).sh(&format!("ping -n -c 1 -w 30 {to}"))?;
     }
     let before: Vec<_> = NAMES.map(|name| lab.host(name).snapshot().unwrap().without("wg endpoints")).into();
@@ -221,7 +223,8 @@ fn a_network_made_by_hand_is_adopted_as_it_runs_and_changed_without_losing_a_wor
     let plan = admin.json(&["plan"]);
     let hosts: Vec<&serde_json::Value> = plan["hosts"].as_array().unwrap().iter().collect();
     for host in hosts {
-        let kinds: Vec<&str> = host["changes"].as_array().unwrap().iter().map(|c| c["kind"].as_str().unwrap()).collect();
+        let kinds: Vec<&str> =
+            host["changes"].as_array().unwrap().iter().map(|c| c["kind"].as_str().unwrap()).collect();
         let expected: &[&str] = if host["host"] == "bob" { &["keepalive", "file"] } else { &[] };
         assert_eq!(kinds, expected, "{host:#}");
     }

@@ -1,13 +1,14 @@
 //! The program on real hosts: real SSH, real handshakes, real packets.
 
 mod adopt;
-mod drift;
 mod can;
+mod drift;
 mod hooks;
 mod hosts;
 mod lockout;
 mod office;
 mod reach;
+mod rollback;
 mod secrets;
 mod tampered;
 mod vm;
