@@ -4,6 +4,7 @@ use super::output::{paint, paint_code, style};
 use super::plan::{Looked, look, render};
 use super::progress::Line;
 use super::{Context, Exit, width};
+use crate::db::Store;
 use crate::ops::Error;
 use crate::ops::deploy::report::PlanReport;
 use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy};
@@ -19,23 +20,64 @@ pub(super) struct Args {
     /// Only these hosts [default: all]
     #[arg(value_name = "HOST")]
     hosts: Vec<String>,
-    /// Seconds until a host takes back what nobody confirmed
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
-    confirm_timeout: Option<u64>,
     /// Hosts to work on at once
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How hosts are changed.
+#[derive(Debug, clap::Args)]
+pub(super) struct How {
+    /// Seconds until a host takes back what nobody confirmed
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    confirm_timeout: Option<u64>,
     /// Confirm even if none of the peers that were alive shows up after a new key, a new port or a restart
     #[arg(long)]
     no_handshake_check: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let Looked { mut store, fleet, plan } = look(context, &args.hosts, args.parallel)?;
+    let looked = look(context, &args.hosts, args.parallel)?;
+    let question = |hosts: usize| format!("Deploy to {hosts} host{}?", if hosts == 1 { "" } else { "s" });
+    match carry_out(looked, &args.how, args.parallel, context, question)? {
+        Carried::Shown(exit) => Ok(exit),
+        Carried::Out { outcomes, .. } => {
+            context
+                .out
+                .done(&Report { hosts: &outcomes }, |report| table(report.hosts, context.out.verbosity() > 0))?;
+            Ok(exit(&outcomes))
+        }
+    }
+}
+
+/// What came of a plan.
+pub(super) enum Carried {
+    /// It was shown, and that was all there was to do.
+    Shown(Exit),
+    /// It was carried out.
+    Out {
+        /// How it went on each host.
+        outcomes: Vec<HostOutcome>,
+        /// The store, for what is left to note.
+        store: Store,
+    },
+}
+
+/// Shows a plan, asks, and carries it out. `question` is given the number of hosts that differ.
+pub(super) fn carry_out(
+    looked: Looked,
+    how: &How,
+    parallel: Option<usize>,
+    context: &Context,
+    question: impl FnOnce(usize) -> String,
+) -> Result<Carried, Error> {
+    let Looked { mut store, fleet, plan } = looked;
     let report = PlanReport::from(&plan);
     if context.dry_run || (report.changes == 0 && !context.out.is_json()) {
         context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
-        return Ok(if report.failed > 0 { Exit::SomeHosts } else { Exit::Done });
+        return Ok(Carried::Shown(if report.failed > 0 { Exit::SomeHosts } else { Exit::Done }));
     }
     if !context.out.is_json() {
         context.out.note(render(&report, context.out.verbosity() > 0).trim_end());
@@ -43,23 +85,27 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     }
     let differing = report.hosts.iter().filter(|h| !h.changes.is_empty()).count();
     if differing > 0 {
-        context.confirm(&format!("Deploy to {differing} host{}?", if differing == 1 { "" } else { "s" }))?;
+        context.confirm(&question(differing))?;
     }
 
     let actor = context.actor();
     let options = Options {
-        confirm_within: args.confirm_timeout.unwrap_or(context.settings.confirm_timeout),
-        parallel: args.parallel.unwrap_or(context.settings.parallel),
-        check_handshakes: !args.no_handshake_check,
+        confirm_within: how.confirm_timeout.unwrap_or(context.settings.confirm_timeout),
+        parallel: parallel.unwrap_or(context.settings.parallel),
+        check_handshakes: !how.no_handshake_check,
         owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
         keep_versions: context.settings.keep_versions,
     };
     let line = Line::new(context);
     let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, &options, &line)?;
     drop(line);
-    context.out.done(&Report { hosts: &outcomes }, |report| table(report.hosts, context.out.verbosity() > 0))?;
+    Ok(Carried::Out { outcomes, store })
+}
+
+/// Returns how the command ends when hosts were changed like this.
+pub(super) fn exit(outcomes: &[HostOutcome]) -> Exit {
     let good = |outcome: &Outcome| matches!(outcome, Outcome::Unchanged | Outcome::Confirmed);
-    Ok(if outcomes.iter().all(|o| good(&o.outcome)) { Exit::Done } else { Exit::SomeHosts })
+    if outcomes.iter().all(|o| good(&o.outcome)) { Exit::Done } else { Exit::SomeHosts }
 }
 
 /// What is printed for programs.
@@ -69,7 +115,7 @@ struct Report<'a> {
     hosts: &'a [HostOutcome],
 }
 
-fn table(outcomes: &[HostOutcome], steps: bool) -> String {
+pub(super) fn table(outcomes: &[HostOutcome], steps: bool) -> String {
     let width = outcomes.iter().map(|o| o.host.as_str().len()).max().unwrap_or(0);
     let mut text = String::new();
     let states: Vec<_> = outcomes.iter().map(|outcome| words(&outcome.outcome)).collect();

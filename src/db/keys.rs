@@ -12,7 +12,7 @@ use super::tx::Tx;
 use super::vault::{PRESHARED_KEY, PRIVATE_KEY};
 use super::{Database, Store, micros};
 use crate::model::{
-    InterfaceId, InterfaceName, KeyState, LinkId, NodeId, PresharedKey, PrivateKey, PublicKey, Secrets,
+    InterfaceId, InterfaceName, KeyState, LinkId, Name, NodeId, PresharedKey, PrivateKey, PublicKey, Secrets,
 };
 
 /// A key that an interface has or had.
@@ -36,7 +36,33 @@ pub struct KeyRecord {
     pub held: bool,
 }
 
+/// A key that must not come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Retired {
+    /// The public half.
+    pub public_key: PublicKey,
+    /// Whose it was; `None` when that node is gone.
+    pub node: Option<Name>,
+    /// Why it is no longer used.
+    pub reason: Option<String>,
+}
+
 impl Database {
+    /// Lists every key that was retired, also of nodes that are gone.
+    pub fn retired_keys(&self) -> Result<Vec<Retired>> {
+        let sql = "SELECT k.public_key, n.name, k.reason FROM keys k JOIN interfaces i ON i.id = k.interface_id
+                     JOIN nodes n ON n.id = i.node_id WHERE k.state = 'retired'
+                   UNION ALL SELECT public_key, NULL, reason FROM removed_keys WHERE state = 'retired'";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut keys = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "keys", row };
+            keys.push(Retired { public_key: cells.parse(0)?, node: cells.parse_some(1)?, reason: cells.get(2)? });
+        }
+        Ok(keys)
+    }
+
     /// Lists the keys of a node's interfaces, the newest first.
     pub fn key_history(&self, node: NodeId) -> Result<Vec<KeyRecord>> {
         let sql = "SELECT k.interface_id, i.name, k.public_key, k.state, k.created, k.retired, k.reason,

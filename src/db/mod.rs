@@ -40,7 +40,7 @@ pub use deployments::{Deployment, DeploymentId};
 pub use drift::{Acknowledgement, DriftItem, Scan, SeenItem};
 pub use error::{Error, Kind, Result};
 pub use generated::{Generated, Handout};
-pub use keys::KeyRecord;
+pub use keys::{KeyRecord, Retired};
 pub use states::{About, Model, Returned, State, StateFilter};
 pub use tx::Tx;
 pub use vault::{Passphrase, RecoveryKey, Rekeyed, Slot};

@@ -183,6 +183,12 @@ impl Database {
         newest(&self.conn)
     }
 
+    /// Returns the number of the state that the model was at at a time; `None` before its history.
+    pub fn state_at(&self, time: DateTime<Utc>) -> Result<Option<i64>> {
+        let sql = "SELECT max(id) FROM states WHERE time <= ?1";
+        Ok(self.conn.prepare_cached(sql)?.query_row([micros(time)], |row| row.get(0))?)
+    }
+
     /// Rebuilds the model as it was at a state.
     ///
     /// # Errors

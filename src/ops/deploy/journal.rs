@@ -135,11 +135,17 @@ fn summary(answer: &Answer) -> String {
     "answered".to_owned()
 }
 
+/// Reads what a deploy brought.
+pub(super) fn read_version(content: &[u8]) -> db::Result<Version> {
+    let unreadable = |_| db::Error::Value { table: "deployments", column: "sealed_content".to_owned() };
+    serde_json::from_slice(content).map_err(unreadable)
+}
+
 /// Returns what the last confirmed deploy left on a host.
 pub(super) fn deployed(store: &Store, host: &Name) -> db::Result<Option<Deployed>> {
     let Some((id, content)) = store.deployed(host)? else { return Ok(None) };
     let unreadable = |column: &str| db::Error::Value { table: "deployments", column: column.to_owned() };
-    let version: Version = serde_json::from_slice(&content).map_err(|_| unreadable("sealed_content"))?;
+    let version = read_version(&content)?;
     let mut confirmation = match store.observed(id)? {
         Some(text) => serde_json::from_str(&text).map_err(|_| unreadable("sealed_observed"))?,
         None => Confirmation::default(),

@@ -18,6 +18,7 @@ mod progress;
 mod proof;
 mod reconcile;
 pub mod report;
+pub mod rollback;
 mod run;
 mod running;
 pub mod status;

@@ -1,0 +1,162 @@
+//! Back to an earlier version of a host: files and running state, through the same plan and the same careful deploy.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::db::{Database, Deployment, Retired, Store};
+use crate::fleet::Fleet;
+use crate::model::{Action, Actor, DeploymentState, Event, InterfaceName, Name, PublicKey, Secrets, Severity};
+use crate::ops::clock::Clock;
+use crate::ops::error::Error;
+use crate::ops::network::find;
+use crate::wg::config::{Document, Mode};
+
+use super::desired::{Desired, Version};
+use super::journal;
+use super::look::{Job, look};
+use super::plan::Plan;
+use super::progress::Progress;
+
+/// A version to go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Which host.
+    pub host: Name,
+    /// Which version of it.
+    pub version: i64,
+    /// The state that the model was at when it was deployed; `None` when that was before there was a history.
+    pub model_state: Option<i64>,
+    /// Keys in it that were retired since.
+    pub retired: Vec<Retired>,
+}
+
+/// Chooses the version to go back to: the one that is asked for, or the last confirmed one whose content differs from what
+/// the host runs.
+///
+/// # Errors
+/// When there is no such version, or the host never confirmed it.
+pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Target, Deployment), Error> {
+    let topology = store.topology()?;
+    let host = &find::host(&topology, wanted)?.name;
+    let versions = store.deployments(host, u32::MAX)?;
+    let confirmed = || versions.iter().filter(|d| d.state == DeploymentState::Confirmed);
+    let hint = format!("`wg-friend history {host}` lists the versions");
+    let refused = |message| Err(Error::RefusedWithRemedy { message, hint });
+    let found = match version {
+        Some(number) => versions.iter().find(|d| d.version == number),
+        None => confirmed().find(|d| confirmed().next().is_some_and(|current| current.sha256 != d.sha256)),
+    };
+    let Some(found) = found else {
+        return refused(match version {
+            Some(number) => format!("the host `{host}` has no version {number}, or it is kept no longer"),
+            None => format!("the host `{host}` has no earlier version to go back to"),
+        });
+    };
+    if found.state != DeploymentState::Confirmed {
+        return refused(format!("version {} of the host `{host}` was never confirmed", found.version));
+    }
+    let content = version_of(store, found)?;
+    let target = Target {
+        host: host.clone(),
+        version: found.version,
+        model_state: store.state_at(found.started)?,
+        retired: retired(store, &content)?,
+    };
+    Ok((target, found.clone()))
+}
+
+/// Lists the keys in a version that were retired since, the interfaces' own and those of their peers.
+fn retired(database: &Database, version: &Version) -> Result<Vec<Retired>, Error> {
+    let retired: BTreeMap<PublicKey, Retired> =
+        database.retired_keys()?.into_iter().map(|retired| (retired.public_key, retired)).collect();
+    let own = version.interfaces.iter().map(|interface| interface.public_key);
+    let peers = version.interfaces.iter().flat_map(|interface| &interface.peers).map(|peer| peer.public_key);
+    Ok(own.chain(peers).filter_map(|key| retired.get(&key).cloned()).collect())
+}
+
+fn version_of(store: &Store, deployment: &Deployment) -> Result<Version, Error> {
+    Ok(journal::read_version(&store.deployed_content(deployment.id)?)?)
+}
+
+/// Refuses keys that were retired since, unless they are wanted all the same: they may have been retired because they were
+/// lost.
+pub fn refuse_retired(target: &Target) -> Result<(), Error> {
+    let Target { host, version, retired, .. } = target;
+    let whose = |key: &Retired| {
+        let node = key.node.as_ref().map_or("a removed node", Name::as_str);
+        key.reason.as_ref().map_or(node.to_owned(), |reason| format!("{node} ({reason})"))
+    };
+    if retired.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = retired.iter().map(whose).collect();
+    let model = target.model_state.map_or(String::new(), |state| {
+        format!("`wg-friend rollback --model={state}` and `wg-friend deploy {host}` bring back all but the keys; ")
+    });
+    Err(Error::RefusedWithRemedy {
+        message: format!(
+            "version {version} of the host `{host}` has keys that were retired since: {}",
+            names.join(", ")
+        ),
+        hint: format!("{model}if it has to be these keys, say --with-retired-keys"),
+    })
+}
+
+/// Notes that a host went back to a version.
+pub fn record(store: &mut Store, clock: &dyn Clock, actor: &Actor, target: &Target) -> Result<(), Error> {
+    let mut event = Event::host(Action::ConfigRolledBack, &target.host).with("to_version", target.version);
+    if !target.retired.is_empty() {
+        event = event.with("retired_keys", target.retired.len()).severity(Severity::Warning);
+    }
+    store.write(clock.now(), actor, |_| Ok::<_, Error>(((), event)))
+}
+
+/// Looks at a host and says what would change for it to become what an earlier version was.
+///
+/// # Errors
+/// When the version can't be read or its files can't; a host that can't be reached is an entry in the plan.
+pub fn plan_back(
+    store: &mut Store,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    actor: &Actor,
+    deployment: &Deployment,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
+    let topology = store.topology()?;
+    let host = find::host(&topology, deployment.host.as_str())?.clone();
+    let version = version_of(store, deployment)?;
+    let secrets = secrets_of(&version)?;
+    let Version { interfaces, files } = version;
+    let keyless = interfaces.iter().filter(|interface| !secrets.private.contains_key(&interface.id));
+    let keys_elsewhere = keyless.map(|interface| interface.name.clone()).collect();
+    let desired = Desired { host: host.name.clone(), interfaces, files, keys_elsewhere };
+    let deployed = journal::deployed(store, &host.name)?;
+    let job = Job { host, desired, deployed, keyless: None };
+    look(store, fleet, clock, actor, vec![job], secrets, 1, progress)
+}
+
+/// Takes the keys of a version out of its files: those of the model may be others by now.
+fn secrets_of(version: &Version) -> Result<Secrets, Error> {
+    let mut secrets = Secrets::default();
+    for interface in &version.interfaces {
+        let Some(text) = version.files.get(&format!("{}.conf", interface.name)) else { continue };
+        let reading = Document::parse(text).read(Mode::Lenient).map_err(|_| unreadable(&interface.name))?;
+        let mut peers: BTreeMap<PublicKey, _> =
+            reading.tunnel.peers.into_iter().map(|peer| (peer.public_key, peer.preshared)).collect();
+        if let Some(private) = reading.tunnel.private_key {
+            secrets.private.insert(interface.id, private);
+        }
+        for peer in &interface.peers {
+            if let Some(preshared) = peers.remove(&peer.public_key).flatten() {
+                secrets.preshared.insert(peer.link, preshared);
+            }
+        }
+    }
+    Ok(secrets)
+}
+
+fn unreadable(interface: &InterfaceName) -> Error {
+    Error::Refused(format!("the file of `{interface}` in this version can't be read; nothing was changed"))
+}
