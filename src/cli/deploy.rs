@@ -61,7 +61,7 @@ pub(super) enum Carried {
         /// How it went on each host.
         outcomes: Vec<HostOutcome>,
         /// The store, for what is left to note.
-        store: Store,
+        store: Box<Store>,
     },
 }
 
@@ -99,7 +99,7 @@ pub(super) fn carry_out(
     let line = Line::new(context);
     let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, &options, &line)?;
     drop(line);
-    Ok(Carried::Out { outcomes, store })
+    Ok(Carried::Out { outcomes, store: Box::new(store) })
 }
 
 /// Returns how the command ends when hosts were changed like this.
