@@ -15,7 +15,7 @@ use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy};
 /// runs; nobody else's packets are lost. wg-friend looks at the result over a new connection and confirms. What is not
 /// confirmed in time, the host takes back by itself: files and running state are then as they were before.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --dry-run")]
+#[command(after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1\n  wg-friend deploy --dry-run")]
 pub(super) struct Args {
     /// Only these hosts [default: all]
     #[arg(value_name = "HOST")]
@@ -33,6 +33,9 @@ pub(super) struct How {
     /// Seconds until a host takes back what nobody confirmed
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
     confirm_timeout: Option<u64>,
+    /// Begin with so many hosts, and go on with the others only if those went well
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    canary: usize,
     /// Confirm even if none of the peers that were alive shows up after a new key, a new port or a restart
     #[arg(long)]
     no_handshake_check: bool,
@@ -92,6 +95,7 @@ pub(super) fn carry_out(
     let options = Options {
         confirm_within: how.confirm_timeout.unwrap_or(context.settings.confirm_timeout),
         parallel: parallel.unwrap_or(context.settings.parallel),
+        canary: how.canary,
         check_handshakes: !how.no_handshake_check,
         owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
         keep_versions: context.settings.keep_versions,
@@ -104,8 +108,7 @@ pub(super) fn carry_out(
 
 /// Returns how the command ends when hosts were changed like this.
 pub(super) fn exit(outcomes: &[HostOutcome]) -> Exit {
-    let good = |outcome: &Outcome| matches!(outcome, Outcome::Unchanged | Outcome::Confirmed);
-    if outcomes.iter().all(|o| good(&o.outcome)) { Exit::Done } else { Exit::SomeHosts }
+    if outcomes.iter().all(|outcome| outcome.outcome.is_good()) { Exit::Done } else { Exit::SomeHosts }
 }
 
 /// What is printed for programs.
@@ -170,6 +173,9 @@ fn words(outcome: &Outcome) -> (String, Option<String>, Option<String>) {
             )
         }
         Outcome::Failed { reason, hint } => (paint(style::BAD, "not deployed"), Some(reason.clone()), hint.clone()),
+        Outcome::HeldBack { because_of } => {
+            (paint(style::WARN, "held back"), Some(format!("`{because_of}` went first, and not well")), None)
+        }
         Outcome::OutOfSight { reason } => {
             let hint = "the host takes the change back by itself; `wg-friend plan` tells once it can be reached";
             (paint(style::BAD, "out of sight"), Some(reason.clone()), Some(hint.into()))

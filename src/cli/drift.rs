@@ -183,6 +183,7 @@ fn adopt(host: &str, context: &Context) -> Result<Exit, Error> {
     let mut store = context.store()?;
     let (fleet, actor) = (RealFleet::new()?, context.actor());
     let options = Options {
+        canary: 0,
         confirm_within: context.settings.confirm_timeout,
         parallel: 1,
         check_handshakes: true,

@@ -37,6 +37,8 @@ pub struct Options {
     pub confirm_within: u64,
     /// Hosts at once.
     pub parallel: usize,
+    /// So many of the hosts that differ go first, and the others only if all of those went well; 0 lets all go at once.
+    pub canary: usize,
     /// Whether a peer that was alive has to prove that it still is, when the interface's key or port changes or it is
     /// restarted.
     pub check_handshakes: bool,
@@ -84,6 +86,11 @@ pub enum Outcome {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// Nothing was tried there, because a host that went first didn't go well.
+    HeldBack {
+        /// The host that went first.
+        because_of: Name,
+    },
     /// We can't see the host; it takes everything back by itself.
     OutOfSight {
         /// Why.
@@ -91,7 +98,7 @@ pub enum Outcome {
     },
 }
 
-/// Carries a plan out on all its hosts, some at once. The order of the outcomes is the plan's.
+/// Carries a plan out on all its hosts, some at once. The outcomes are ordered by the hosts' names, as the plan is.
 ///
 /// # Errors
 /// When the store can't be written; what goes wrong with one host is its outcome and holds up no other.
@@ -108,13 +115,47 @@ pub fn deploy(
     let _running = running::begin(store.path())?;
     let journal = Journal::new(store, clock, actor).keeping(options.keep_versions);
     let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
-    let outcomes = each(hosts, options.parallel, |host| {
-        let name = host.host.name.clone();
-        let outcome = run.host(host);
-        progress.reached(&name, Phase::Done);
-        outcome
-    });
-    outcomes.into_iter().collect()
+    let all = |hosts: Vec<HostPlan>| -> Result<Vec<HostOutcome>, Error> {
+        let outcomes = each(hosts, options.parallel, |host| {
+            let name = host.host.name.clone();
+            let outcome = run.host(host);
+            progress.reached(&name, Phase::Done);
+            outcome
+        });
+        outcomes.into_iter().collect()
+    };
+    let (first, others) = canaries(hosts, options.canary);
+    let mut outcomes = all(first)?;
+    match outcomes.iter().find(|outcome| !outcome.outcome.is_good()).map(|outcome| outcome.host.clone()) {
+        None => outcomes.extend(all(others)?),
+        Some(because_of) => outcomes.extend(others.iter().map(|host| held_back(host, &because_of))),
+    }
+    outcomes.sort_by(|a, b| a.host.cmp(&b.host));
+    Ok(outcomes)
+}
+
+/// Takes out of some hosts the first few that differ.
+fn canaries(hosts: Vec<HostPlan>, wanted: usize) -> (Vec<HostPlan>, Vec<HostPlan>) {
+    let mut found = 0;
+    hosts.into_iter().partition(|host| {
+        let differs = !host.changes().is_empty() && found < wanted;
+        found += usize::from(differs);
+        differs
+    })
+}
+
+fn held_back(host: &HostPlan, because_of: &Name) -> HostOutcome {
+    let changes = host.changes().len();
+    let because_of = because_of.clone();
+    let outcome = if changes == 0 && host.seen.is_ok() { Outcome::Unchanged } else { Outcome::HeldBack { because_of } };
+    HostOutcome { host: host.host.name.clone(), outcome, changes, steps: Vec::new(), seconds: 0.0 }
+}
+
+impl Outcome {
+    /// Whether the host is as the model says now.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Unchanged | Self::Confirmed)
+    }
 }
 
 struct Run<'a> {

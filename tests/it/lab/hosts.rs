@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Result, Spec, lab_or_skip};
+use wg_friend_lab::{Mishap, Result, Spec, lab_or_skip};
 
 use super::office::Admin;
 
@@ -183,5 +183,35 @@ fn a_change_made_by_hand_is_found_named_and_mended() -> Result {
         let now = host.snapshot()?.without("wg endpoints").without(record);
         assert_eq!(now.diff(&good.clone().without(record)), "", "{command}: mended");
     }
+    Ok(())
+}
+
+#[test]
+fn a_canary_goes_first_and_holds_the_others_back_when_it_fails() -> Result {
+    let lab = lab_or_skip!(spec(
+        "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
+         host ctl internet:2 controller\n\
+         host a internet:10\n\
+         host b internet:11\n"
+    ));
+    let admin = Admin::new(&lab);
+    admin.ok(&["init", "--name", "birds", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.10", "--ssh", "a"]);
+    admin.ok(&["add", "remote", "b", "--device", "server", "--ssh", "b"]);
+    lab.host("a").at_call("wg-quick", 2, &Mishap::Fails)?; // the first call reads the new file
+    let output = admin.run(&["deploy", "--canary", "1", "--yes", "--json"]);
+    assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let outcomes: Vec<(&str, &str)> = report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|host| (host["host"].as_str().unwrap(), host["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(outcomes, [("a", "reverted"), ("b", "held_back")]);
+    assert!(!lab.host("b").run("ls /etc/wireguard/wg0.conf")?.success(), "b was left alone");
+    lab.host("a").put_back("wg-quick")?;
+    admin.ok(&["deploy", "--canary", "1", "--yes"]);
+    assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
     Ok(())
 }

@@ -52,6 +52,7 @@ fn in_the_controller() {
     let mut secrets = store.secrets().unwrap();
     spoil(&fault, plan.hosts.iter_mut().find(|h| h.host.name.as_str() == "a").unwrap(), &mut secrets);
     let options = Options {
+        canary: 0,
         confirm_within: std::env::var(TIMEOUT).unwrap().parse().unwrap(),
         parallel: 4,
         check_handshakes: true,
