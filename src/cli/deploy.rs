@@ -15,7 +15,9 @@ use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy};
 /// runs; nobody else's packets are lost. wg-friend looks at the result over a new connection and confirms. What is not
 /// confirmed in time, the host takes back by itself: files and running state are then as they were before.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1\n  wg-friend deploy --dry-run")]
+#[command(
+    after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1\n  wg-friend deploy --dry-run"
+)]
 pub(super) struct Args {
     /// Only these hosts [default: all]
     #[arg(value_name = "HOST")]
