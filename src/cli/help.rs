@@ -5,7 +5,10 @@ use super::output::{paint, style};
 /// The groups, with their commands.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Begin", &["init", "import", "template"]),
-    ("Change the network", &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host"]),
+    (
+        "Change the network",
+        &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host"],
+    ),
     ("Look at it", &["list", "show", "topology", "can"]),
     ("Give it to devices", &["generate", "qr", "export"]),
     ("Bring it to hosts", &["plan", "deploy", "rollback", "status", "log", "history", "drift"]),

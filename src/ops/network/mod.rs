@@ -1,8 +1,8 @@
 //! The nodes of a network and what they are told to be.
 
 pub mod add;
-mod adopted;
 pub mod addresses;
+mod adopted;
 pub mod can;
 pub mod change;
 mod custody;

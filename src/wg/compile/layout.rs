@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run};
+use crate::model::{
+    ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run,
+};
 use crate::wg::firewall::{Duty, Firewall};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
 

@@ -5,11 +5,21 @@
 //! beyond WireGuard is in hooks. The hooks can be run again and again; none of them fails because an earlier run ended
 //! half-way.
 
+#[cfg(test)]
+mod adopted;
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod changing;
 mod comments;
+#[cfg(test)]
+mod corpus;
 mod drafts;
 mod edit;
 mod fault;
 mod fields;
+#[cfg(test)]
+mod generated;
 mod hook_lines;
 mod hooks;
 mod layout;
@@ -17,34 +27,24 @@ mod mask;
 mod merge;
 mod names;
 mod read;
-mod syntax;
-mod values;
-mod writer;
-#[cfg(test)]
-mod adopted;
-#[cfg(test)]
-mod agreement;
-#[cfg(test)]
-mod changing;
-#[cfg(test)]
-mod corpus;
-#[cfg(test)]
-mod generated;
 #[cfg(test)]
 mod real;
+mod syntax;
 #[cfg(test)]
 mod tests;
+mod values;
+mod writer;
 
 use zeroize::Zeroizing;
 
 use crate::model::Secrets;
 
 pub use comments::{Category, Comment, Owner};
+pub use drafts::effective_allowed_ips;
 pub use fault::{Fault, FaultKind};
 pub(in crate::wg) use hooks::KEEP_ROUTER_ADVERTISEMENTS;
 pub use mask::mask;
 pub use merge::bring;
-pub use drafts::effective_allowed_ips;
 pub use read::{Mode, Reading};
 pub use syntax::{Document, TokenKind};
 pub use writer::{minimal, write};
@@ -132,4 +132,3 @@ fn files_with(node: &NodeConfig, keys: Keys<'_>) -> Vec<File> {
     }
     files
 }
-

@@ -72,13 +72,14 @@ impl<'a> World<'a> {
         course: &mut Course,
     ) -> Result<(), (Stop, bool)> {
         let machine = &self.machines[at];
-        let (came, source) = self.start(machine, from, to).map_err(|(code, text)| {
-            (Stop { machine: at, code, text, lack: None }, false)
-        })?;
+        let (came, source) = self
+            .start(machine, from, to)
+            .map_err(|(code, text)| (Stop { machine: at, code, text, lack: None }, false))?;
         course.source = source;
         if came == Came::Outer {
             let own = machine.node.lans.iter().map(|lan| lan.cidr);
-            let shared = own.into_iter().find(|lan| lan.contains(to) && source.is_some_and(|source| lan.contains(source)));
+            let shared =
+                own.into_iter().find(|lan| lan.contains(to) && source.is_some_and(|source| lan.contains(source)));
             if let Some(lan) = shared {
                 course.out.hops.push(outside_hop(machine, Way::Lan, Some(lan), false, None));
                 return Ok(()); // the two are in the same LAN
@@ -106,7 +107,8 @@ impl<'a> World<'a> {
             course.back.hops.push(outside_hop(far, way, lan, false, None));
         }
         let home = self.walk(answer, at_far, came_far, Some(&seen), &mut course.back).map_err(|stop| (stop, true))?;
-        let expected = if came == Came::Here { home.place == Place::Machine } else { matches!(home.place, Place::Lan(_)) };
+        let expected =
+            if came == Came::Here { home.place == Place::Machine } else { matches!(home.place, Place::Lan(_)) };
         if home.machine != at || !expected {
             let text = format!("gets the answer for {}, and it ends there", packet.source);
             return Err((Stop { machine: home.machine, code: Code::AnswerAstray, text, lack: None }, true));
@@ -119,7 +121,10 @@ impl<'a> World<'a> {
         let family = if to.is_ipv4() { "IPv4" } else { "IPv6" };
         if let Some(address) = from.address {
             if address.is_ipv4() != to.is_ipv4() {
-                return Err((Code::NoAddress, format!("has no {family} address there: {address} is of the other family")));
+                return Err((
+                    Code::NoAddress,
+                    format!("has no {family} address there: {address} is of the other family"),
+                ));
             }
             if machine.has(address) {
                 return Ok((Came::Here, Some(address)));
@@ -165,12 +170,16 @@ impl<'a> World<'a> {
                     return Ok(None); // its own connection
                 }
                 if !arrival.translated {
-                    let text = format!("sends it to the internet with the source {}, to which no answer comes", packet.source);
+                    let text =
+                        format!("sends it to the internet with the source {}, to which no answer comes", packet.source);
                     return Err(stop(Code::NoTranslation, text));
                 }
                 if machine.has_own_rules() {
                     let name = &machine.node.name;
-                    course.out.provided.push(format!("{name} gives it its own address (NAT): its own rules decide that"));
+                    course
+                        .out
+                        .provided
+                        .push(format!("{name} gives it its own address (NAT): its own rules decide that"));
                 }
                 Ok(Some((arrival.machine, Came::Outer)))
             }
@@ -187,7 +196,10 @@ impl<'a> World<'a> {
             let listed: Vec<String> =
                 peers.take(2).map(|peer| format!("{} has {}", peer.name, walk::listed(peer))).collect();
             let listed = if listed.is_empty() { String::new() } else { format!(" ({})", listed.join("; ")) };
-            return stop(Code::NoAllowedIp, format!("doesn't send {to} into the tunnel: no AllowedIP holds it{listed}"));
+            return stop(
+                Code::NoAllowedIp,
+                format!("doesn't send {to} into the tunnel: no AllowedIP holds it{listed}"),
+            );
         }
         stop(Code::Nobody, format!("sends {to} out of its own connection: no node has it and no LAN holds it"))
     }
