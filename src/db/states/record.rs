@@ -30,7 +30,7 @@ fn network() -> Network {
         cidr6: None,
         port: Port::WIREGUARD,
         dns: Vec::new(),
-        mtu: Mtu::DEFAULT,
+        mtu: Mtu::try_from(1420).expect("IPv6 needs less"),
         keepalive: 25,
         psk: PskPolicy::Unique,
     }
@@ -210,7 +210,7 @@ mod tests {
     fn records_of_the_first_version_are_read_with_the_same_meaning() {
         let value = |at: usize| serde_json::from_str::<Value>(FIRST[at].1).unwrap();
         let net = to_network(value(0)).unwrap();
-        assert_eq!((net.port.get(), net.mtu, net.keepalive, net.psk), (51821, Mtu::DEFAULT, 25, PskPolicy::Unique));
+        assert_eq!((net.port.get(), net.mtu.get(), net.keepalive, net.psk), (51821, 1420, 25, PskPolicy::Unique));
         assert_eq!(to_host(value(1)).unwrap().address.to_string(), "root@203.0.113.7");
         let hub = to_node(value(2)).unwrap();
         assert!(hub.enabled && !hub.nat && hub.access == Access::Full && hub.custody == Custody::Held);
