@@ -407,9 +407,9 @@ mod tests {
     }
 
     #[test]
-    fn mtus_below_what_ipv6_needs_are_refused() {
-        assert!("1279".parse::<Mtu>().is_err());
-        assert_eq!("1280".parse::<Mtu>().unwrap().get(), 1280);
+    fn mtus_below_what_every_host_takes_are_refused() {
+        assert!("575".parse::<Mtu>().is_err());
+        assert_eq!("576".parse::<Mtu>().unwrap().get(), 576);
         assert!("65536".parse::<Mtu>().is_err());
     }
 }

@@ -509,7 +509,7 @@ mod tests {
         endpoint: `a b` is not an endpoint: expected host:port, such as vpn.example.com:51820, 203.0.113.7:51820 or [2001:db8::7]:51820
         port: `0` is not a port: expected 1 to 65535
         port: `70000` is not a port: expected 1 to 65535
-        mtu: `100` is not an MTU that works here: expected 1280 to 65535 (IPv6 needs at least 1280, RFC 8200 section 5)
+        mtu: `100` is not an MTU that works here: expected 576 to 65535 (IPv6 needs at least 1280, RFC 8200 section 5)
         lan: `10.0.0.1/24` has host bits set: did you mean the network 10.0.0.0/24?
         lan: `0.0.0.0/0` is the whole internet, not a LAN [to carry internet traffic add an exit: `wg-friend add exit NAME`]
         dns: `a b` is neither an address nor a search domain

@@ -30,6 +30,7 @@ pub(super) fn check_members(members: &Members<'_>) -> Vec<Refusal> {
     exits(members, &mut found);
     rights(members.topology, &mut found);
     dns(members.topology, &mut found);
+    mtus(members.topology, &mut found);
     dialling(members, &mut found);
     machines(members, &mut found);
     found
@@ -202,6 +203,18 @@ fn rights(topology: &Topology, found: &mut Vec<Refusal>) {
             |destination: &Cidr| network.iter().chain(&lans).any(|prefix| prefix.overlaps(destination));
         for grant in node.grants.iter().filter(|grant| !leads_somewhere(&grant.destination)) {
             found.push(Refusal::GrantLeadsNowhere { node: node.name.clone(), grant: grant.clone() });
+        }
+    }
+}
+
+/// The smallest MTU with which the kernel lets an interface have an IPv6 address.
+const SMALLEST6: u16 = 1280;
+
+fn mtus(topology: &Topology, found: &mut Vec<Refusal>) {
+    for node in topology.enabled().filter(|node| node.address6.is_some() && !was_there_before(node)) {
+        let mtu = node.mtu.unwrap_or(topology.network.mtu);
+        if mtu.get() < SMALLEST6 {
+            found.push(Refusal::MtuTooSmall { node: node.name.clone(), mtu });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Cidr, Endpoint, Grant, InterfaceName, Name, Port, PublicKey, Role};
+use crate::model::{Cidr, Endpoint, Grant, InterfaceName, Mtu, Name, Port, PublicKey, Role};
 
 /// Something that no configuration could make right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,14 @@ pub enum Refusal {
     NoAddress {
         /// Whose.
         node: Name,
+    },
+    /// Packets too small for IPv6 (RFC 8200, section 5).
+    #[error("`{node}` has an IPv6 address and an MTU of {mtu}: IPv6 needs at least 1280")]
+    MtuTooSmall {
+        /// Whose.
+        node: Name,
+        /// Its MTU, or the network's.
+        mtu: Mtu,
     },
     /// An address twice.
     #[error("`{first}` and `{second}` both have the address {address}: change one of them")]

@@ -277,3 +277,12 @@ fn grants_are_cut_down_to_the_network_and_its_lans() {
     assert_eq!(listed(allowed), "10.66.0.0/24 192.168.1.0/24 192.168.10.0/24 192.168.20.0/24");
     assert!(!allowed.contains(&Cidr::ALL4));
 }
+
+#[test]
+fn ipv6_needs_packets_of_1280_bytes() {
+    let mut small = Fixture::everything();
+    small.node("alice").mtu = Some("1200".parse().unwrap());
+    insta::assert_snapshot!(refusals(&small), @"`alice` has an IPv6 address and an MTU of 1200: IPv6 needs at least 1280");
+    small.node("alice").address6 = None;
+    assert_eq!(refusals(&small), "");
+}

@@ -62,6 +62,14 @@ fn the_server_decides() {
             type ipv6_addr
         }
 
+        set leaving4 {
+            type ipv4_addr
+        }
+
+        set leaving6 {
+            type ipv6_addr
+        }
+
         set private4 {
             type ipv4_addr
             flags interval
@@ -289,6 +297,8 @@ fn the_server_decides() {
             iifname != "wg0" drop
             meta mark @exit_mark ip daddr != @private4 ip daddr != @inside4 accept
             meta mark @exit_mark ip6 daddr != @private6 ip6 daddr != @inside6 accept
+            ip saddr @leaving4 ip daddr != @private4 ip daddr != @inside4 accept
+            ip6 saddr @leaving6 ip6 daddr != @private6 ip6 daddr != @inside6 accept
             jump name_service
             ip saddr vmap @levels4
             ip6 saddr vmap @levels6
@@ -345,15 +355,26 @@ fn the_server_decides() {
             goto internet
         }
 
-        # The internet is reached by one's own exit and never by the server.
+        # The internet is reached by one's own exit, or here by those who have no other.
         chain internet {
             ip daddr @inside4 ip saddr @inside4 drop
             ip6 daddr @inside6 ip6 saddr @inside6 drop
+            ct direction original oifname "eth0" ip saddr @leaving4 ip daddr != @private4 accept
+            ct direction original oifname "eth0" ip6 saddr @leaving6 ip6 daddr != @private6 accept
+            ct direction reply iifname "eth0" ip daddr @leaving4 ip saddr != @private4 accept
+            ct direction reply iifname "eth0" ip6 daddr @leaving6 ip6 saddr != @private6 accept
             ct direction original ip saddr . oifname @exits4 accept
             ct direction original ip6 saddr . oifname @exits6 accept
             ct direction reply ip daddr . iifname @exits4 accept
             ct direction reply ip6 daddr . iifname @exits6 accept
             drop
+        }
+
+        # Whoever answers sees the server's own address: hosts of its LANs need no route back, and the internet has none.
+        chain nat {
+            type nat hook postrouting priority srcnat; policy accept;
+            iifname "wg0" oifname "eth0" ip saddr @leaving4 ip daddr != @private4 masquerade
+            iifname "wg0" oifname "eth0" ip6 saddr @leaving6 ip6 daddr != @private6 masquerade
         }
 
         # A TCP segment never grows larger than what the tunnel carries, whichever end is behind it.
