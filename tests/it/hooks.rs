@@ -280,7 +280,9 @@ fn compare(lines: &[String], check: impl Fn(&str, &[Vec<String>])) {
             let script = split::split(line);
             let (mut ran, mut wanted) = (calls.clone(), expected(&script, succeeds));
             if script.parts.iter().any(|part| matches!(part, Part::Separator(Separator::Background, _))) {
-                (ran.sort(), wanted.sort()); // at the same time, in whatever order
+                // At the same time, in whatever order.
+                ran.sort();
+                wanted.sort();
             }
             assert_eq!(ran, wanted, "{line:?} when commands succeed: {succeeds}");
             check(line, &calls);
