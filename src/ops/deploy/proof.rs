@@ -115,7 +115,7 @@ pub(super) fn not_confirmed(why: &str) -> String {
 }
 
 /// Says why a host was only looked at once it was done with the deploy. `waited`: for how long a connection was tried;
-/// `late`: how long after the beginning that was, if the host's time was over even before.
+/// `late`: how long the answer to the steps took, if that was most of the host's time.
 pub(super) fn silence(waited: Duration, late: Option<Duration>) -> String {
     let cause = "what was changed kept packets from the host, or its answers from here";
     match (waited.as_secs(), late) {
