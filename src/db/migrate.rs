@@ -14,6 +14,9 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0003_command_steps.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0004_states.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0005_drift.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0006_revisions.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0007_interfaces.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0008_plain.sql")).foreign_key_check(),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.

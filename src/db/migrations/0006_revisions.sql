@@ -1,0 +1,1 @@
+-- Device revisions: what each device was given, and what it has shown to use.
