@@ -213,7 +213,7 @@ fn host(text: &str, becoming: Become, store: Option<&Store>) -> Result<Host, Err
     };
     let plain: String = first.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let name = plain.trim_matches('-').parse().map_err(|e| Error::value("--host", e))?;
-    Ok(Host { name, address, becoming })
+    Ok(Host::new(name, address, becoming))
 }
 
 fn formats(context: &Context) -> Result<Exit, Error> {

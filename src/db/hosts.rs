@@ -1,14 +1,20 @@
 //! Machines.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
-use super::Database;
 use super::error::{Error, Result};
 use super::row::Cells;
 use super::tx::Tx;
-use crate::model::{Host, HostAddress, Name};
+use super::{Database, micros};
+use crate::model::{AllowUnsafe, Host, HostAddress, Name};
 
-const COLUMNS: &str = "name, destination, user, port, jump, identity, become";
+const COLUMNS: &str =
+    "name, destination, user, port, jump, identity, become, unsafe_reason, unsafe_operator, unsafe_time,
+                       auto_sync";
+
+/// Every column but the row's own.
+const ASSIGNED: &str = "name = ?1, destination = ?2, user = ?3, port = ?4, jump = ?5, identity = ?6, become = ?7,
+                        unsafe_reason = ?8, unsafe_operator = ?9, unsafe_time = ?10, auto_sync = ?11";
 
 fn read(row: &Row<'_>) -> Result<Host> {
     let cells = Cells { table: "hosts", row };
@@ -22,7 +28,11 @@ fn read(row: &Row<'_>) -> Result<Host> {
             identity: cells.get(5)?,
         },
     };
-    Ok(Host { name: cells.parse(0)?, address, becoming: cells.parse(6)? })
+    let allow_unsafe = match cells.get::<Option<String>>(7)? {
+        None => None,
+        Some(reason) => Some(AllowUnsafe { reason, operator: cells.get(8)?, time: cells.time(9)? }),
+    };
+    Ok(Host { name: cells.parse(0)?, address, becoming: cells.parse(6)?, allow_unsafe, auto_sync: cells.parse(10)? })
 }
 
 /// Reads all hosts, ordered by name.
@@ -36,7 +46,7 @@ pub(super) fn load_with_rows(conn: &Connection) -> Result<Vec<(i64, Host)>> {
     let mut rows = statement.query([])?;
     let mut hosts = Vec::new();
     while let Some(row) = rows.next()? {
-        hosts.push((Cells { table: "hosts", row }.get(7)?, read(row)?));
+        hosts.push((Cells { table: "hosts", row }.get(11)?, read(row)?));
     }
     Ok(hosts)
 }
@@ -72,24 +82,20 @@ impl Database {
 impl Tx<'_> {
     /// Adds a host.
     pub fn insert_host(&self, host: &Host) -> Result<()> {
-        let sql = format!("INSERT INTO hosts ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-        self.save(&sql, host, None).map(|_| ())
+        let places = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11";
+        self.save(&format!("INSERT INTO hosts ({COLUMNS}) VALUES ({places})"), host, None).map(|_| ())
     }
 
     /// Replaces every field of a host, its name included; nodes and history go with it.
     pub fn update_host(&self, name: &Name, host: &Host) -> Result<()> {
-        let sql =
-            "UPDATE hosts SET name = ?1, destination = ?2, user = ?3, port = ?4, jump = ?5, identity = ?6, become = ?7
-                   WHERE name = ?8";
-        if self.save(sql, host, Some(name.as_str()))? == 1 { Ok(()) } else { Err(unknown(name)) }
+        let sql = format!("UPDATE hosts SET {ASSIGNED} WHERE name = ?12");
+        if self.save(&sql, host, Some(name.as_str()))? == 1 { Ok(()) } else { Err(unknown(name)) }
     }
 
     /// Replaces every field of the host in a row.
     pub(super) fn overwrite_host(&self, row: i64, host: &Host) -> Result<()> {
-        let sql =
-            "UPDATE hosts SET name = ?1, destination = ?2, user = ?3, port = ?4, jump = ?5, identity = ?6, become = ?7
-                   WHERE id = CAST(?8 AS INTEGER)";
-        self.save(sql, host, Some(&row.to_string())).map(|_| ())
+        let sql = format!("UPDATE hosts SET {ASSIGNED} WHERE id = CAST(?12 AS INTEGER)");
+        self.save(&sql, host, Some(&row.to_string())).map(|_| ())
     }
 
     /// Removes a host. Its history stays under its name.
@@ -109,12 +115,14 @@ impl Tx<'_> {
                 (Some(destination), user.as_ref(), port.map(|p| p.get()), jump.as_ref(), identity.as_ref())
             }
         };
-        let (name, becoming) = (host.name.as_str(), host.becoming.as_str());
-        Ok(match replaced {
-            None => self.transaction.execute(sql, params![name, destination, user, port, jump, identity, becoming])?,
-            Some(old) => {
-                self.transaction.execute(sql, params![name, destination, user, port, jump, identity, becoming, old])?
-            }
-        })
+        let unsafe_hooks = host.allow_unsafe.as_ref();
+        let (name, becoming, sync) = (host.name.as_str(), host.becoming.as_str(), host.auto_sync.as_str());
+        let (reason, operator) = (unsafe_hooks.map(|by| &by.reason), unsafe_hooks.map(|by| &by.operator));
+        let time = unsafe_hooks.map(|by| micros(by.time));
+        let columns: [&dyn ToSql; 11] =
+            [&name, &destination, &user, &port, &jump, &identity, &becoming, &reason, &operator, &time, &sync];
+        let replaced = replaced.as_ref().map(|old| old as &dyn ToSql);
+        let values: Vec<&dyn ToSql> = columns.into_iter().chain(replaced).collect();
+        Ok(self.transaction.execute(sql, values.as_slice())?)
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::node::{InvalidWord, words};
@@ -19,6 +20,36 @@ words! {
         /// `sudo -n`.
         Sudo = "sudo",
     }
+}
+
+words! {
+    /// When changes of the model are taken to a host without somebody saying `deploy`.
+    AutoSync, "way to sync" {
+        /// Never.
+        Manual = "manual",
+        /// After each change.
+        OnChange = "on_change",
+        /// By a job, now and then.
+        Scheduled = "scheduled",
+    }
+}
+
+impl Default for AutoSync {
+    /// Nothing changes on a host that nobody asked for.
+    fn default() -> Self {
+        Self::Manual
+    }
+}
+
+/// Leave to write hooks on a host that aren't on the list of what hooks may do: somebody answers for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowUnsafe {
+    /// What it is needed for.
+    pub reason: String,
+    /// Who gave it.
+    pub operator: String,
+    /// When, to the microsecond.
+    pub time: DateTime<Utc>,
 }
 
 /// Where a host is.
@@ -53,6 +84,19 @@ pub struct Host {
     /// How to become root there.
     #[serde(rename = "become")]
     pub becoming: Become,
+    /// Whether hooks may be written there that aren't on the list; `None`: they are refused.
+    #[serde(default)]
+    pub allow_unsafe: Option<AllowUnsafe>,
+    /// When changes are taken there.
+    #[serde(default)]
+    pub auto_sync: AutoSync,
+}
+
+impl Host {
+    /// A machine with nothing set on it but where it is.
+    pub fn new(name: Name, address: HostAddress, becoming: Become) -> Self {
+        Self { name, address, becoming, allow_unsafe: None, auto_sync: AutoSync::default() }
+    }
 }
 
 /// Not a place that ssh(1) could be told to go to.

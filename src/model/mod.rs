@@ -20,7 +20,7 @@ pub use drift::{DriftKind, ScanOutcome};
 pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
-pub use host::{Become, Host, HostAddress, InvalidDestination};
+pub use host::{AllowUnsafe, AutoSync, Become, Host, HostAddress, InvalidDestination};
 pub use kept::{ByHooks, Kept, KeptEndpoint, KeptPeer, Route, Run, Table};
 pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};
 pub use name::{InterfaceName, InvalidName, Name};

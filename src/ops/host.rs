@@ -1,29 +1,21 @@
 //! Machines: adding, changing, removing and trying them.
 
+mod set;
+
+pub use set::{KEYS, set};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::db::Store;
 use crate::fleet::{self, Fleet, Question, System};
-use crate::model::{Action, Actor, Become, Event, Host, HostAddress, Name, Node, Port, Role, Topology};
+use crate::model::{Action, Actor, Event, Host, HostAddress, Name, Node, Role, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::ops::error::which_key;
 use crate::ops::network::change::Mode;
 use crate::ops::network::find;
 use crate::ops::network::setting::Difference;
 use crate::ops::parallel::each;
-
-/// The keys that `host set` knows, with what they take.
-pub const KEYS: &[(&str, &str)] = &[
-    ("name", "what it is called here"),
-    ("address", "[user@]host[:port], an alias of ssh_config, or `local`"),
-    ("user", "login name; `none` leaves it to ssh_config"),
-    ("port", "TCP port; `none` leaves it to ssh_config"),
-    ("jump", "jump hosts, as `ssh -J` takes them; `none`"),
-    ("identity", "private key file; `none`"),
-    ("become", "how commands become root there: auto, root or sudo"),
-];
 
 /// Clocks that differ by more than this are worth a remark: times in logs and handshakes mislead.
 const SKEW: i64 = 60;
@@ -72,6 +64,8 @@ pub(super) fn values(host: &Host) -> Vec<(&'static str, String)> {
         ("jump", or_none(&jump)),
         ("identity", or_none(&identity)),
         ("become", host.becoming.to_string()),
+        ("allow-unsafe", host.allow_unsafe.as_ref().map_or("off".into(), |by| format!("on ({})", by.reason))),
+        ("auto-sync", host.auto_sync.to_string()),
     ]
 }
 
@@ -118,36 +112,6 @@ pub fn add(store: &mut Store, clock: &dyn Clock, actor: &Actor, host: Host, mode
     })
 }
 
-/// Changes a machine. Each assignment is `key=value`, with a key of [`KEYS`].
-pub fn set(
-    store: &mut Store,
-    clock: &dyn Clock,
-    actor: &Actor,
-    wanted: &str,
-    assignments: &[String],
-    mode: Mode,
-) -> Result<Outcome, Error> {
-    let topology = store.topology()?;
-    let before = find::host(&topology, wanted)?.clone();
-    let mut host = before.clone();
-    for assignment in assignments {
-        let (key, value) =
-            assignment.split_once('=').ok_or_else(|| Error::value(format!("`{assignment}`"), "expected key=value"))?;
-        apply(&mut host, key.trim(), value.trim())?;
-    }
-    if host == before {
-        return Err(Error::Refused(format!("`{}` is like that already; nothing was changed", host.name)));
-    }
-    refuse_taken(&topology, &host.name, Some(&before))?;
-    save(store, clock, actor, mode, |tx| {
-        tx.update_host(&before.name, &host)?;
-        let after = tx.topology()?;
-        let event = Event::host(Action::HostUpdated, &host.name).change(&before, &host);
-        let view = HostView::of(&host, &after);
-        Ok((Outcome { action: "changed", saved: false, host: view, changes: differences(&before, &host) }, event))
-    })
-}
-
 /// Removes a machine that no node lives on. What it runs goes on running there.
 pub fn remove(store: &mut Store, clock: &dyn Clock, actor: &Actor, wanted: &str, mode: Mode) -> Result<Outcome, Error> {
     let topology = store.topology()?;
@@ -187,56 +151,6 @@ fn refuse_taken(topology: &Topology, name: &Name, except: Option<&Host>) -> Resu
         Some(host) => Err(Error::NameTaken { name: name.clone(), by: format!("the host at {}", host.address) }),
         None => Ok(()),
     }
-}
-
-fn apply(host: &mut Host, key: &str, value: &str) -> Result<(), Error> {
-    let unless_none = |value: &str| (value != "none").then(|| value.to_owned());
-    match key {
-        "name" => host.name = value.parse().map_err(|e| Error::value(key, e))?,
-        "become" => host.becoming = value.parse::<Become>().map_err(|e| Error::value(key, e))?,
-        "address" => {
-            let mut address: HostAddress = value.parse().map_err(|e| Error::value(key, e))?;
-            if let (
-                HostAddress::Ssh { jump, identity, .. },
-                HostAddress::Ssh { jump: old_jump, identity: old_identity, .. },
-            ) = (&mut address, &host.address)
-            {
-                (*jump, *identity) = (old_jump.clone(), old_identity.clone());
-            }
-            host.address = address;
-        }
-        "user" | "port" | "jump" | "identity" => {
-            let HostAddress::Ssh { destination, user, port, jump: hops, identity: file } = &mut host.address else {
-                return Err(Error::value(key, format!("is for hosts over SSH, and `{}` is this machine", host.name)));
-            };
-            match key {
-                "user" => {
-                    if let Some(user) = unless_none(value) {
-                        let whole = format!("{user}@{destination}");
-                        whole.parse::<HostAddress>().map_err(|e| Error::value(key, e))?;
-                    }
-                    *user = unless_none(value);
-                }
-                "port" => {
-                    *port = match unless_none(value) {
-                        Some(text) => Some(text.parse::<Port>().map_err(|e| Error::value(key, e))?),
-                        None => None,
-                    }
-                }
-                "jump" => *hops = unless_none(value).map(|text| jump(key, &text)).transpose()?,
-                _ => *file = unless_none(value).map(|text| identity(key, &text)).transpose()?,
-            }
-        }
-        _ => {
-            let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
-            return Err(Error::Value {
-                what: format!("`{key}`"),
-                reason: "a host has no such key".into(),
-                hint: Some(which_key(key, &keys)),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// What trying a machine showed.

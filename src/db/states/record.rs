@@ -79,7 +79,7 @@ fn node() -> Node {
 }
 
 fn host() -> Host {
-    Host { name: name(), address: HostAddress::Local, becoming: Become::Auto }
+    Host::new(name(), HostAddress::Local, Become::Auto)
 }
 
 /// A preshared key, without the key.

@@ -105,7 +105,7 @@ fn network() -> Network {
 
 fn host(text: &str) -> Host {
     let address = "root@203.0.113.7:2222".parse().unwrap();
-    Host { name: name(text), address, becoming: crate::model::Become::Auto }
+    Host::new(name(text), address, crate::model::Become::Auto)
 }
 
 fn local() -> Host {

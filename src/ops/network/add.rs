@@ -117,7 +117,7 @@ fn add_one(
     };
     let mut node = bare(request, name, public, &topology.network, *now);
     if let Some(address) = &request.ssh {
-        let host = Host { name: name.clone(), address: address.clone(), becoming: Become::Auto };
+        let host = Host::new(name.clone(), address.clone(), Become::Auto);
         if topology.host(name).is_some() {
             return Err(Error::RefusedWithRemedy {
                 message: format!("there is a host named `{name}` already"),

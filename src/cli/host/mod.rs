@@ -1,5 +1,7 @@
 //! `host`: the machines that nodes live on.
 
+mod set;
+
 use clap::Subcommand;
 
 use super::output::{Cell, Output, Table, paint, paint_code, style};
@@ -42,15 +44,7 @@ enum Command {
     },
     /// List the machines
     List,
-    /// Change a machine: name, address, user, port, jump, identity, become
-    #[command(after_help = keys())]
-    Set {
-        /// The machine
-        name: String,
-        /// What to change
-        #[arg(required = true, value_name = "KEY=VALUE")]
-        assignments: Vec<String>,
-    },
+    Set(set::Args),
     /// Remove machines that no node lives on; what they run goes on running there
     Remove {
         /// The machine
@@ -67,28 +61,16 @@ enum Command {
     },
 }
 
-fn keys() -> String {
-    let mut text = String::from("Example:\n  wg-friend host set office port=2222 jump=bastion\n\nKeys:\n");
-    for (key, what) in ops::KEYS {
-        text.push_str(&format!("  {key:<10}  {what}\n"));
-    }
-    text
-}
-
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     match args.command {
         Command::Add { name, mut address, jump, identity, becoming } => {
             options(&mut address, jump, identity)?;
             let mut store = context.store()?;
-            let host = Host { name, address, becoming };
+            let host = Host::new(name, address, becoming);
             show(&ops::add(&mut store, &context.clock, &context.actor(), host, context.mode())?, &context.out)?;
         }
         Command::List => list(context)?,
-        Command::Set { name, assignments } => {
-            let mut store = context.store()?;
-            let outcome = ops::set(&mut store, &context.clock, &context.actor(), &name, &assignments, context.mode())?;
-            show(&outcome, &context.out)?;
-        }
+        Command::Set(args) => set::run(args, context)?,
         Command::Remove { name } => {
             let mut store = context.store()?;
             if !context.dry_run {
