@@ -133,7 +133,7 @@ fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
     }
     let long = std::env::var_os("WGF_LONG").is_some_and(|value| value == "1");
     let networks = if long { 200 } else { 2 };
-    let (mut asked, mut reached) = (0, 0);
+    let (mut asked, mut reached, mut disagreements) = (0, 0, Vec::new());
     for seed in 0..networks {
         change_everything(&admin, &mut Dice(seed));
         admin.deploy();
@@ -159,17 +159,17 @@ fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
                 format!("{:?}: said {}, is {}: {}", probes[i], answers[i].reaches, seen[i], answers[i].decided_by.text)
             })
             .collect();
-        assert!(
-            wrong.is_empty(),
-            "network {seed}: {} of {} are wrong:\n{}",
-            wrong.len(),
-            probes.len(),
-            wrong.join("\n")
-        );
+        if !wrong.is_empty() {
+            // One network that disagrees hides no other: all are told in the end.
+            let text = format!("network {seed}: {} of {} are wrong:\n{}", wrong.len(), probes.len(), wrong.join("\n"));
+            eprintln!("{text}");
+            disagreements.push(text);
+        }
         asked += seen.len();
         reached += seen.iter().filter(|seen| **seen).count();
         eprintln!("network {seed}: {asked} questions so far, {reached} reached");
     }
+    assert!(disagreements.is_empty(), "{} networks disagree:\n{}", disagreements.len(), disagreements.join("\n"));
     eprintln!("{networks} networks, {asked} questions, {reached} reached: model and packets agree on all");
     assert!(reached * 10 > asked && reached * 10 < asked * 9, "{reached} of {asked}: both answers are tried");
     Ok(())
