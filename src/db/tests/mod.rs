@@ -109,7 +109,7 @@ fn host(text: &str) -> Host {
 }
 
 fn local() -> Host {
-    Host { name: name("here"), address: HostAddress::Local, becoming: crate::model::Become::Root }
+    Host::new(name("here"), HostAddress::Local, crate::model::Become::Root)
 }
 
 fn random_key() -> PrivateKey {

@@ -285,7 +285,7 @@ fn hosts_read_back_and_keep_their_nodes_when_renamed() {
     let error = lab.write(|tx| tx.insert_host(&hub)).unwrap_err();
     assert_eq!(error.to_string(), "there is already a host of this name");
 
-    let moved = Host { name: name("hub2"), address: HostAddress::Local, becoming: Become::Sudo };
+    let moved = Host::new(name("hub2"), HostAddress::Local, Become::Sudo);
     lab.write(|tx| tx.update_host(&name("hub"), &moved)).unwrap();
     let topology = lab.store.topology().unwrap();
     assert_eq!(topology.hosts, [local(), moved]);
