@@ -1,7 +1,8 @@
-//! What an interface that was adopted keeps of its own configuration, where the model alone would make something else.
+//! What an interface keeps beside the model: where that alone would make something else.
 //!
 //! A network that somebody built by hand never looks quite like one that wg-friend compiles. Whatever differs is kept as
-//! a difference, so that later changes of the model add to it instead of undoing it.
+//! a difference, so that later changes of the model add to it instead of undoing it. An interface that wg-friend made
+//! keeps what somebody set on it that the model has no place for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::node::{InvalidWord, words};
-use super::{Cidr, Endpoint, InterfaceAddr, InterfaceId};
+use super::{Cidr, Endpoint, Hook, InterfaceAddr, InterfaceId, Mtu};
 
 /// Which routing table wg-quick(8) fills with the peers' AllowedIPs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,14 +123,20 @@ impl Default for Run {
     }
 }
 
-/// What an adopted interface keeps.
+/// What an interface keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
+    /// Whether wg-friend made the interface, so that it is as compiled but for what is set here; one that was adopted has
+    /// everything from here, and its hooks in its own file.
+    #[serde(default)]
+    pub made: bool,
     /// Whether it runs, and from when on.
     pub run: Run,
     /// Length of the prefix written with its IPv4 address in the network; `None` is 32.
+    /// Only of one that was adopted.
     pub length4: Option<u8>,
     /// Length of the prefix written with its IPv6 address in the network; `None` is 128.
+    /// Only of one that was adopted.
     pub length6: Option<u8>,
     /// Its further addresses.
     pub addresses: Vec<InterfaceAddr>,
@@ -139,11 +146,18 @@ pub struct Kept {
     pub mtu_auto: bool,
     /// Mark of the packets that the tunnel itself sends.
     pub fwmark: Option<u32>,
-    /// Which table gets the routes.
-    pub table: Table,
+    /// Which table gets the routes; `None` is as compiled.
+    #[serde(default)]
+    pub table: Option<Table>,
+    /// Bytes per packet, for this interface alone; `None` follows its node.
+    #[serde(default)]
+    pub mtu: Option<Mtu>,
+    /// Hooks beside those that wg-friend writes, in order, of an interface that it made. Readable without the passphrase.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
     /// Whether wg-quick(8) would overwrite the file when the interface goes down.
     pub save_config: bool,
-    /// Routes and addresses that its own hooks make, as found on the host.
+    /// Routes and addresses that its own hooks make; of one that was adopted, as found on the host.
     pub by_hooks: ByHooks,
     /// Whether its private key is loaded by a hook and not written in its file.
     pub key_by_hook: bool,
@@ -157,7 +171,37 @@ pub struct Kept {
     pub peers: BTreeMap<InterfaceId, KeptPeer>,
 }
 
-/// What the hooks of an adopted interface make beyond wg-quick(8).
+impl Kept {
+    /// What an interface that wg-friend made keeps before anything is set on it.
+    pub fn made() -> Self {
+        Self {
+            made: true,
+            run: Run::default(),
+            length4: None,
+            length6: None,
+            addresses: Vec::new(),
+            port_auto: false,
+            mtu_auto: false,
+            fwmark: None,
+            table: None,
+            mtu: None,
+            hooks: Vec::new(),
+            save_config: false,
+            by_hooks: ByHooks::default(),
+            key_by_hook: false,
+            key_unknown: false,
+            firewall: true,
+            peers: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it makes no difference.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::made()
+    }
+}
+
+/// What the hooks of an interface make beyond wg-quick(8).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByHooks {
     /// Routes through the interface.

@@ -5,6 +5,7 @@
 
 mod drift;
 mod event;
+mod hook;
 mod host;
 mod kept;
 mod key;
@@ -20,6 +21,7 @@ pub use drift::{DriftKind, ScanOutcome};
 pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
+pub use hook::{Hook, Phase};
 pub use host::{AllowUnsafe, AutoSync, Become, Host, HostAddress, InvalidDestination};
 pub use kept::{ByHooks, Kept, KeptEndpoint, KeptPeer, Route, Run, Table};
 pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};

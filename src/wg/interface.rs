@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ByHooks, Cidr, Endpoint, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port, PublicKey,
-    Route, Run, Table,
+    ByHooks, Cidr, Endpoint, Hook, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port,
+    PublicKey, Route, Run, Table,
 };
 
 use super::firewall::Firewall;
@@ -62,9 +62,12 @@ pub struct InterfaceConfig {
     /// Whether wg-quick(8) would overwrite its file when it goes down; only an adopted interface's file says so.
     #[serde(default)]
     pub save_config: bool,
-    /// What an adopted interface's own hooks make beyond wg-quick(8).
+    /// What its own hooks make beyond wg-quick(8).
     #[serde(default)]
     pub by_hooks: ByHooks,
+    /// Hooks beside those that follow from the rest, in order; an adopted interface has its own in its file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
 }
 
 /// A peer of an interface.

@@ -12,10 +12,11 @@ mod interface;
 #[cfg(test)]
 mod namespace;
 pub mod reach;
+pub mod resolve;
 pub mod runtime;
 mod tunnel;
 
 pub use interface::{InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};
-pub use tunnel::{Hook, Phase, Tunnel, TunnelPeer};
+pub use tunnel::{Tunnel, TunnelPeer};
 
-pub use crate::model::{Route, Table};
+pub use crate::model::{Hook, Phase, Route, Table};

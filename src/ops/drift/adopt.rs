@@ -346,30 +346,10 @@ fn interface(node: &mut Node, id: InterfaceId) -> Option<&mut Interface> {
     node.interfaces.iter_mut().find(|interface| interface.id == id)
 }
 
-/// Returns what an interface keeps. One that wg-friend made keeps from now on what it is.
+/// Returns what an interface keeps.
 fn kept<'a>(node: &'a mut Node, config: &InterfaceConfig) -> &'a mut Kept {
-    let own: Vec<IpAddr> = node.addresses().map(|cidr| cidr.net().addr()).collect();
-    let length = |four: bool| {
-        let of = config.addresses.iter().find(|a| own.contains(&a.address()) && a.address().is_ipv4() == four);
-        of.map(crate::model::InterfaceAddr::prefix_len)
-    };
     let at = node.interfaces.iter().position(|interface| interface.id == config.id).unwrap_or(0);
-    node.interfaces[at].kept.get_or_insert_with(|| Kept {
-        run: config.run,
-        length4: length(true),
-        length6: length(false),
-        addresses: config.addresses.iter().filter(|a| !own.contains(&a.address())).copied().collect(),
-        port_auto: false,
-        mtu_auto: false,
-        fwmark: config.fwmark,
-        table: config.table.clone(),
-        save_config: config.save_config,
-        by_hooks: config.by_hooks.clone(),
-        key_by_hook: false,
-        key_unknown: false,
-        firewall: true,
-        peers: BTreeMap::new(),
-    })
+    node.interfaces[at].kept.get_or_insert_with(Kept::made)
 }
 
 fn kept_peer<'a>(node: &'a mut Node, config: &InterfaceConfig, peer: &PeerConfig) -> &'a mut KeptPeer {

@@ -93,6 +93,8 @@ pub(super) fn in_words(node: &Node) -> String {
     if kept.key_unknown {
         parts.push(format!("a stand-in for its key (`wg-friend rotate {} --public-key KEY` tells it)", node.name));
     }
-    parts.push("comments and hooks".to_owned());
-    parts.join(", ")
+    if !kept.made {
+        parts.push("comments and hooks".to_owned());
+    }
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }

@@ -137,7 +137,7 @@ fn of_interface(interface: &Interface, file: &Document, own: Option<&Document>) 
     });
     InterfaceHooks {
         interface: interface.name.clone(),
-        adopted: interface.kept.is_some(),
+        adopted: interface.kept.as_ref().is_some_and(|kept| !kept.made),
         firewall: interface.kept.as_ref().is_none_or(|kept| kept.firewall),
         commands,
         patterns: patterns.collect(),

@@ -72,6 +72,7 @@ fn by_itself(seen: &Seen<'_>, node: &Node, is_main: bool) -> Kept {
     let length4 = length(node.address4.map(Into::into)).filter(|length| *length != 32);
     let length6 = length(node.address6.map(Into::into)).filter(|length| *length != 128);
     Kept {
+        made: false,
         run: seen.view.run,
         length4,
         length6,
@@ -79,7 +80,9 @@ fn by_itself(seen: &Seen<'_>, node: &Node, is_main: bool) -> Kept {
         port_auto: false,
         mtu_auto: tunnel.mtu.is_none(),
         fwmark: tunnel.fwmark,
-        table: tunnel.table.clone(),
+        table: Some(tunnel.table.clone()),
+        mtu: None,
+        hooks: Vec::new(),
         save_config: tunnel.save_config,
         by_hooks: seen.view.by_hooks.clone(),
         key_by_hook: tunnel.private_key.is_none() && seen.duties.loads_key,

@@ -1,4 +1,4 @@
-//! What adopted interfaces keep: the differences between what somebody built by hand and what the model would make.
+//! What interfaces keep: the differences between what somebody built by hand, or set, and what the model would make.
 //!
 //! Differences add to what is compiled, so that a later change of the model still has its effect.
 
@@ -45,7 +45,7 @@ fn interface_of<'a>(
     nodes[at].interfaces.iter_mut().find(|config| config.id == interface.id)
 }
 
-/// Brings adopted interfaces to what they keep.
+/// Brings interfaces to what they keep.
 pub(super) fn keep(topology: &Topology, nodes: &mut [NodeConfig]) {
     leave_out_unknown_keys(topology, nodes);
     for node in topology.enabled() {
@@ -72,8 +72,10 @@ fn leave_out_unknown_keys(topology: &Topology, nodes: &mut [NodeConfig]) {
 }
 
 fn keep_interface(node: &Node, interface: &Interface, kept: &Kept, config: &mut InterfaceConfig) {
-    if interface.id == node.main().id {
-        config.addresses = addresses(node, kept);
+    match (kept.made, interface.id == node.main().id) {
+        (true, _) => config.addresses.extend(&kept.addresses),
+        (false, true) => config.addresses = addresses(node, kept),
+        (false, false) => {}
     }
     if kept.port_auto {
         config.listen_port = None;
@@ -81,9 +83,13 @@ fn keep_interface(node: &Node, interface: &Interface, kept: &Kept, config: &mut 
     if kept.mtu_auto && node.mtu.is_none() {
         config.mtu = None;
     }
-    config.dns = node.dns.clone().unwrap_or_else(|| std::mem::take(&mut config.dns));
+    config.mtu = kept.mtu.or(config.mtu);
+    if !kept.made {
+        config.dns = node.dns.clone().unwrap_or_else(|| std::mem::take(&mut config.dns));
+    }
     config.fwmark = kept.fwmark;
-    config.table = kept.table.clone();
+    config.table = kept.table.clone().unwrap_or_else(|| config.table.clone());
+    config.hooks = kept.hooks.clone();
     config.run = kept.run;
     config.save_config = kept.save_config;
     config.by_hooks = kept.by_hooks.clone();

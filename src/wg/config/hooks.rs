@@ -19,7 +19,8 @@ pub(super) struct Hook {
 pub(in crate::wg) const KEEP_ROUTER_ADVERTISEMENTS: &str =
     "for i in /proc/sys/net/ipv6/conf/*/accept_ra; do if [ \"$(cat $i)\" = 1 ]; then echo 2 > $i; fi; done";
 
-/// Returns the hooks of an interface, in the order in which they are written.
+/// Returns the hooks of an interface, in the order in which they are written. Its own come after what ours set up, and
+/// before what takes that down.
 pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
     let mut hooks = Vec::new();
     let mut hook = |key, command| hooks.push(Hook { key, command });
@@ -40,6 +41,9 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
         // The kernel refuses a rule that it has: one that an unclean end left behind goes first.
         let (with, without) = (rule_command(rule, "add"), rule_command(rule, "del"));
         hook("PostUp", format!("{without} 2>/dev/null || true; {with}"));
+    }
+    for own in &interface.hooks {
+        hook(own.phase.as_str(), own.command.clone());
     }
     for rule in &interface.rules {
         hook("PostDown", format!("{} 2>/dev/null || true", rule_command(rule, "del")));
@@ -65,4 +69,14 @@ fn rule_command(rule: &Rule, verb: &str) -> String {
 
 fn family(cidr: &Cidr) -> &'static str {
     if cidr.is_ipv4() { "-4" } else { "-6" }
+}
+
+/// Returns the hooks that follow from the rest of an interface: those that nobody wrote.
+pub fn generated(interface: &InterfaceConfig) -> Vec<crate::wg::Hook> {
+    let without_own = InterfaceConfig { hooks: Vec::new(), peers: Vec::new(), ..interface.clone() };
+    let phase = |key: &str| crate::wg::Phase::ALL.iter().find(|phase| phase.as_str() == key).copied();
+    of(&without_own)
+        .into_iter()
+        .filter_map(|hook| Some(crate::wg::Hook { phase: phase(hook.key)?, command: hook.command }))
+        .collect()
 }

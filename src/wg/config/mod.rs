@@ -43,6 +43,7 @@ pub use comments::{Category, Comment, Owner};
 pub use drafts::effective_allowed_ips;
 pub use fault::{Fault, FaultKind};
 pub(in crate::wg) use hooks::KEEP_ROUTER_ADVERTISEMENTS;
+pub use hooks::generated as generated_hooks;
 pub use mask::mask;
 pub use merge::bring;
 pub use read::{Mode, Reading};

@@ -177,8 +177,11 @@ impl<'a> World<'a> {
     /// Returns the interface into which hooks or a person may lead packets: one whose AllowedIPs hold the address while
     /// its routes are in no table that the model knows the rules of.
     fn elsewhere(&self, machine: &Machine<'_>, to: IpAddr) -> Option<(usize, String)> {
-        let own =
-            machine.node.interfaces.iter().filter(|i| i.kept.as_ref().is_some_and(|kept| kept.table != Table::Auto));
+        let has_own_table = |interface: &&crate::model::Interface| {
+            let table = interface.kept.as_ref().and_then(|kept| kept.table.as_ref());
+            table.is_some_and(|table| *table != Table::Auto)
+        };
+        let own = machine.node.interfaces.iter().filter(has_own_table);
         for kept in own {
             let configs = machine.config.interfaces.iter().enumerate();
             let found = configs.into_iter().find(|(_, config)| config.id == kept.id && config.run != Run::Off);

@@ -173,6 +173,7 @@ fn disabled_nodes_and_missing_families_are_told() {
 /// What somebody built by hand, adopted as it was: nothing differs.
 fn kept() -> Kept {
     Kept {
+        made: false,
         run: Run::Boot,
         length4: Some(24),
         length6: Some(64),
@@ -180,7 +181,9 @@ fn kept() -> Kept {
         port_auto: false,
         mtu_auto: false,
         fwmark: None,
-        table: Table::Auto,
+        table: Some(Table::Auto),
+        mtu: None,
+        hooks: Vec::new(),
         save_config: false,
         by_hooks: Default::default(),
         key_by_hook: false,
@@ -207,7 +210,7 @@ fn on_an_adopted_host_its_own_rules_are_taken_to_permit_it_and_named() {
     → `wg-friend set office kept=none`: its links follow the model, and not what was found in its file
     provided: hub forwards it: its own rules and settings decide, not wg-friend's
     ");
-    fixture.node("alice").interfaces[0].kept = Some(Kept { table: Table::Off, ..kept() });
+    fixture.node("alice").interfaces[0].kept = Some(Kept { table: Some(Table::Off), ..kept() });
     insta::assert_snapshot!(told(&ask(&fixture, "alice", "10.66.0.1", Flow::PING)), @"
     yes; alice wg0 → hub (10.66.0.0/24 · 10.66.0.6/32)
     back; hub wg0 → alice (10.66.0.6/32 · 10.66.0.0/24)
