@@ -257,6 +257,8 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
         run: Run::default(),
         save_config: tunnel.save_config,
         by_hooks: ByHooks::default(),
+        follows_names: false,
+        hooks: Vec::new(),
     };
     let node = NodeConfig { node: NodeId(1), name: "hub".parse().expect("a name"), interfaces: Vec::new() };
     assert_eq!(*bring(text, &node, &interface, Keys::Shown(&secrets)), text);

@@ -68,6 +68,10 @@ pub struct InterfaceConfig {
     /// Hooks beside those that follow from the rest, in order; an adopted interface has its own in its file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
+    /// Whether its host looks up again, while it runs, where the peers are that are dialled by a name; see
+    /// [`super::resolve`].
+    #[serde(default)]
+    pub follows_names: bool,
 }
 
 /// A peer of an interface.

@@ -114,6 +114,7 @@ impl<'a> Layout<'a> {
             run: Run::Boot,
             save_config: false,
             by_hooks: ByHooks::default(),
+            follows_names: false,
             hooks: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ mod exit;
 mod kept;
 mod layout;
 mod links;
+mod names;
 mod refusal;
 mod remote;
 mod router;
@@ -57,6 +58,7 @@ pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
     nodes.sort_by_key(|node| node.node);
     kept::add_links(&layout, &mut nodes);
     kept::keep(topology, &mut nodes);
+    names::follow(topology, &mut nodes);
     let loops = check::endpoints_in_tunnels(topology, &nodes);
     if loops.is_empty() { Ok(nodes) } else { Err(loops) }
 }

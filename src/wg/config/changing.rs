@@ -50,6 +50,7 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
         run: Run::default(),
         save_config: tunnel.save_config,
         by_hooks: ByHooks::default(),
+        follows_names: false,
         hooks: Vec::new(),
     };
     (config, secrets)

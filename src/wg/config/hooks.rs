@@ -2,7 +2,7 @@
 
 use crate::model::Cidr;
 use crate::wg::interface::{InterfaceConfig, Rule};
-use crate::wg::{Route, firewall, runtime};
+use crate::wg::{Route, firewall, resolve, runtime};
 
 use super::DIRECTORY;
 
@@ -41,6 +41,10 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
         // The kernel refuses a rule that it has: one that an unclean end left behind goes first.
         let (with, without) = (rule_command(rule, "add"), rule_command(rule, "del"));
         hook("PostUp", format!("{without} 2>/dev/null || true; {with}"));
+    }
+    if interface.follows_names {
+        hook("PostUp", resolve::start_hook(&interface.name));
+        hook("PreDown", resolve::stop_hook(&interface.name));
     }
     for own in &interface.hooks {
         hook(own.phase.as_str(), own.command.clone());

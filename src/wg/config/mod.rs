@@ -52,6 +52,7 @@ pub use writer::{minimal, write};
 
 use super::firewall;
 use super::interface::{InterfaceConfig, NodeConfig, PeerConfig};
+use super::resolve;
 
 /// Where wg-quick(8) looks for its files.
 pub const DIRECTORY: &str = "/etc/wireguard";
@@ -129,6 +130,10 @@ fn files_with(node: &NodeConfig, keys: Keys<'_>) -> Vec<File> {
         if let Some(firewall) = &interface.firewall {
             let content = Zeroizing::new(firewall::ruleset(firewall));
             files.push(File { path: firewall::file_name(&interface.name), content, secret: false });
+        }
+        if let Some(script) = resolve::script(interface) {
+            let content = Zeroizing::new(script);
+            files.push(File { path: resolve::file_name(&interface.name), content, secret: false });
         }
     }
     files

@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use crate::model::InterfaceName;
 use crate::wg::config::{DIRECTORY, KEEP_ROUTER_ADVERTISEMENTS};
+use crate::wg::resolve;
 
 use super::line;
 use super::normalise::discards;
@@ -61,7 +62,7 @@ pub fn judge(hook: &str, interface: &InterfaceName) -> Result<(), Offence> {
     if let Some((at, character)) = hook.char_indices().find(|(_, c)| !matches!(c, ' '..='~' | '\t')) {
         return Err(offence(at..at + character.len_utf8(), "neither printed nor plain ASCII"));
     }
-    if hook == KEEP_ROUTER_ADVERTISEMENTS {
+    if hook == KEEP_ROUTER_ADVERTISEMENTS || resolve::is_hook(hook, interface) {
         return Ok(());
     }
     for part in line::script(hook, interface).parts {
