@@ -7,7 +7,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Begin", &["init", "import", "template"]),
     (
         "Change the network",
-        &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host"],
+        &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host", "interface"],
     ),
     ("Look at it", &["list", "show", "topology", "can"]),
     ("Give it to devices", &["generate", "qr", "export"]),

@@ -17,6 +17,7 @@ mod hooks;
 mod host;
 mod import;
 mod init;
+mod interface;
 mod list;
 mod log;
 mod man;
@@ -162,6 +163,7 @@ enum Command {
     Network(network::Args),
     Hooks(hooks::Args),
     Host(host::Args),
+    Interface(interface::Args),
     Unlock(unlock::UnlockArgs),
     Lock(unlock::LockArgs),
     Vault(vault::Args),
@@ -197,6 +199,7 @@ impl Command {
             Self::History(args) => history::run(&args, context),
             Self::Rollback(args) => rollback::run(&args, context),
             Self::Host(args) => host::run(args, context),
+            Self::Interface(args) => interface::run(args, context),
             Self::Network(args) => network::run(args, context),
             Self::Hooks(args) => hooks::run(&args, context),
             Self::Unlock(args) => unlock::unlock(&args, context),

@@ -279,6 +279,12 @@ pub(super) fn which_key(wanted: &str, keys: &[&str]) -> String {
     }
 }
 
+/// Says which name was meant, or which there are.
+pub(super) fn which_name(wanted: &str, names: &[&str]) -> String {
+    let near = names.iter().map(|name| (edits(wanted, name), name)).min().filter(|(distance, _)| *distance <= 2);
+    near.map_or_else(|| format!("there are {}", names.join(", ")), |(_, name)| format!("did you mean `{name}`?"))
+}
+
 /// Counts the insertions, removals, replacements and swaps of neighbours that turn one word into the other (optimal
 /// string alignment distance).
 fn edits(a: &str, b: &str) -> usize {

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod error;
 pub mod host;
 pub mod import;
+pub mod interface;
 pub mod network;
 pub mod parallel;
 pub mod reach;

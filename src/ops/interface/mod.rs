@@ -1,0 +1,5 @@
+//! One interface of a host: what it is, switching it on and off, taking it away, its key.
+
+pub mod find;
+
+pub use find::Target;
