@@ -24,7 +24,7 @@ pub(super) struct Chain {
     /// With a trailing `|| true`.
     span: Range<usize>,
     /// Whether a trailing `|| true` makes it succeed in any case.
-    forgiven: bool,
+    pub(super) forgiven: bool,
     /// To the first byte of the next chain, and whether that begins behind a separator.
     until: Range<usize>,
 }
@@ -157,6 +157,13 @@ fn join_questions(chain: &mut Chain) {
             chain.steps[at].span.start = asked.span.start;
         }
         at += 1;
+    }
+}
+
+impl Chain {
+    /// Whether some of its steps may not run: behind `||`, or behind one that isn't known to succeed.
+    pub(super) fn is_conditional(&self, known: impl Fn(&Step) -> bool) -> bool {
+        self.joints.contains(&Separator::Or) || self.steps.len() > 1 && !self.steps.iter().all(known)
     }
 }
 

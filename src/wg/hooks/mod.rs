@@ -6,6 +6,7 @@
 
 pub mod allow;
 mod line;
+pub mod live;
 mod normalise;
 mod pairs;
 pub mod patterns;
