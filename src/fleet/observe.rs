@@ -111,6 +111,17 @@ pub struct LastDeploy {
     pub reason: String,
 }
 
+/// By which way we are on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Way {
+    /// Where we come from, as the host sees it: with a jump host, that one's address.
+    pub from: IpAddr,
+    /// The host's own address.
+    pub to: IpAddr,
+    /// The interface by which its packets leave towards us.
+    pub interface: Option<InterfaceName>,
+}
+
 /// A host at one moment.
 #[derive(Debug)]
 pub struct Observed {
@@ -126,8 +137,12 @@ pub struct Observed {
     pub tables: BTreeMap<String, String>,
     /// Files that were asked for and exist.
     pub files: BTreeMap<String, ObservedFile>,
+    /// Interfaces whose peers' names are followed, each with what `wg::resolve` calls the version of what does it.
+    pub resolvers: BTreeMap<InterfaceName, String>,
     /// Interfaces that start at boot.
     pub boot: BTreeSet<InterfaceName>,
+    /// By which way we are there; `None` on the machine we run on.
+    pub way: Option<Way>,
     /// A deploy under way.
     pub pending: Option<PendingDeploy>,
     /// The last one that ended since boot.
@@ -204,7 +219,12 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
                 (word(words), ObservedFile { mode, content: Zeroizing::new(body.to_vec()) })
             })
             .collect(),
+        resolvers: answer
+            .all("resolver")
+            .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.clone())))
+            .collect(),
         boot: answer.all("boot").filter_map(|(words, _)| word(words).parse().ok()).collect(),
+        way: way(answer),
         pending: pending(answer),
         last: last(answer),
         deployed_token: answer.text("record").and_then(|r| r.strip_prefix("token ").map(str::to_owned)),
@@ -333,6 +353,14 @@ fn rules(text: &str, ipv4: bool) -> BTreeSet<Rule> {
         }
     }
     found
+}
+
+/// Reads by which way we are there. An address may name its zone (RFC 4007), which is the host's own affair.
+fn way(answer: &Answer) -> Option<Way> {
+    let (words, _) = answer.all("way").next()?;
+    let address = |at: usize| words.get(at)?.split('%').next()?.parse::<IpAddr>().ok();
+    let interface = words.get(2).and_then(|word| word.parse().ok());
+    Some(Way { from: address(0)?.to_canonical(), to: address(1)?.to_canonical(), interface })
 }
 
 fn pending(answer: &Answer) -> Option<PendingDeploy> {

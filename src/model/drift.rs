@@ -64,6 +64,10 @@ words! {
         FileAdded = "file_added",
         /// The hooks in a file: commands that root runs when the interface goes up or down.
         HooksChanged = "hooks_changed",
+        /// The loop that follows the names by which peers are dialled doesn't run.
+        ResolverStopped = "resolver_stopped",
+        /// Another one runs.
+        ResolverChanged = "resolver_changed",
         /// Whether the interface starts at boot.
         BootChanged = "boot_changed",
     }

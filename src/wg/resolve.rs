@@ -100,3 +100,171 @@ fn hook(interface: &InterfaceName, verb: &str) -> String {
 pub fn is_hook(hook: &str, interface: &InterfaceName) -> bool {
     hook == start_hook(interface) || hook == stop_hook(interface)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Role;
+    use crate::wg::compile::compile;
+    use crate::wg::compile::fixture::Fixture;
+    use crate::wg::{NodeConfig, config, namespace};
+
+    /// A network of which the server, the office and a laptop are on hosts.
+    fn fixture() -> Fixture {
+        let mut fixture = Fixture::new();
+        fixture.add("hub", Role::Server);
+        fixture.add("office", Role::Router);
+        fixture.add("laptop", Role::Remote);
+        fixture.add("phone", Role::Remote);
+        for name in ["hub", "office", "laptop"] {
+            fixture.node(name).host = Some(name.parse().unwrap());
+        }
+        fixture
+    }
+
+    fn of<'a>(nodes: &'a [NodeConfig], name: &str) -> &'a NodeConfig {
+        nodes.iter().find(|node| node.name.as_str() == name).unwrap()
+    }
+
+    fn files(fixture: &Fixture, name: &str) -> Vec<String> {
+        let nodes = compile(&fixture.topology).unwrap();
+        config::files(of(&nodes, name), &fixture.secrets()).into_iter().map(|file| file.path).collect()
+    }
+
+    #[test]
+    fn hosts_that_dial_a_name_follow_it_and_nobody_else_does() {
+        let mut fixture = fixture();
+        assert_eq!(files(&fixture, "hub"), ["wg0.conf", "wgf-wg0.nft", "wgf-resolve-wg0.sh"], "it dials the office");
+        assert_eq!(files(&fixture, "office"), ["wg0.conf", "wgf-wg0.nft", "wgf-resolve-wg0.sh"]);
+        assert_eq!(files(&fixture, "laptop"), ["wg0.conf", "wgf-resolve-wg0.sh"]);
+        assert_eq!(files(&fixture, "phone"), ["wg0.conf"], "no host of ours");
+        fixture.node("hub").endpoint = Some("203.0.113.1:51820".parse().unwrap());
+        assert_eq!(files(&fixture, "laptop"), ["wg0.conf"], "an address doesn't move");
+        assert_eq!(files(&fixture, "hub"), ["wg0.conf", "wgf-wg0.nft", "wgf-resolve-wg0.sh"]);
+    }
+
+    #[test]
+    fn the_script_says_whom_it_follows_and_another_list_is_another_version() {
+        let mut fixture = fixture();
+        let nodes = compile(&fixture.topology).unwrap();
+        let interface = &of(&nodes, "office").interfaces[0];
+        let script = script(interface).unwrap();
+        let head: Vec<&str> = script.lines().take(7).filter(|line| !line.starts_with("VERSION=")).collect();
+        insta::assert_snapshot!(head.join("\n"), @r"
+        #!/bin/sh
+        # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
+        IFACE=wg0
+        PEERS='
+        QRzr9q7xhzY1YPTMW9+dl6KX5QRNEsRIRJChEMaxbiA=,hub.example.com,51820,hub
+        '
+        ");
+        let version = version(interface).unwrap();
+        assert!(script.contains(&format!("\nVERSION={version}\n")) && version.len() == 16);
+        assert_eq!(names(interface), "hub.example.com");
+        fixture.node("hub").endpoint = Some("hub.example.net:51820".parse().unwrap());
+        let nodes = compile(&fixture.topology).unwrap();
+        assert_ne!(super::version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
+    }
+
+    #[test]
+    fn its_hooks_are_ours() {
+        let name: InterfaceName = "wg0".parse().unwrap();
+        insta::assert_snapshot!(start_hook(&name), @"test ! -r /etc/wireguard/wgf-resolve-wg0.sh || sh /etc/wireguard/wgf-resolve-wg0.sh start || true");
+        assert!(is_hook(&start_hook(&name), &name) && is_hook(&stop_hook(&name), &name));
+        assert!(!is_hook(&start_hook(&name), &"wg1".parse().unwrap()));
+        assert!(!is_hook(&format!("{}; id", start_hook(&name)), &name));
+    }
+
+    /// What the loop does is told by what it calls. `wg` and `getent` are stand-ins whose answers are files: `shakes`,
+    /// `transfer`, `endpoints` and one for each name.
+    const STAND_INS: &str = r#"
+        S=/run/stage; mkdir $S; : > $S/calls
+        cat > $S/wg <<'END'
+#!/bin/sh
+S=/run/stage
+case "$1 $3" in
+'show latest-handshakes') cat $S/shakes ;;
+'show transfer') cat $S/transfer ;;
+'show endpoints') cat $S/endpoints ;;
+'show peers') cut -f 1 $S/shakes ;;
+'set peer') echo "$2 $4 $5 $6" >> $S/calls
+    awk -v key="$4" -v to="$6" 'BEGIN { OFS = FS = "\t" } $1 == key { $2 = to } { print }' $S/endpoints > $S/new
+    mv $S/new $S/endpoints ;;
+esac
+END
+        cat > $S/getent <<'END'
+#!/bin/sh
+[ "$1" = ahosts ] && cat "/run/stage/$2" 2>/dev/null
+END
+        chmod 755 $S/wg $S/getent
+        mount --bind $S/wg "$(command -v wg)"; mount --bind $S/getent "$(command -v getent)"
+        peer() { # key, seconds since its handshake, endpoint
+            if [ "$2" = never ]; then shook=0; else shook=$(($(date +%s) - $2)); fi
+            printf '%s\t%s\n' "$1" "$shook" >> $S/shakes
+            printf '%s\t0\t1000\n' "$1" >> $S/transfer
+            printf '%s\t%s\n' "$1" "$3" >> $S/endpoints
+        }
+        called() { # that many calls were made
+            n=0; until [ "$(wc -l < $S/calls)" -ge "$1" ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 3; sleep 0.05; done
+        }
+        sends() { sed "s/^$1\t.*/$1\t0\t$2/" $S/transfer > $S/sent && mv $S/sent $S/transfer; }
+        looks() { # the loop has looked once more from its beginning: it asks for handshakes first
+            rm -f $S/seen; sed -i 's/latest-handshakes.) cat/latest-handshakes'"'"') : > $S\/seen; cat/' $S/wg
+            for n in 1 2; do rm -f $S/seen; until [ -e $S/seen ]; do sleep 0.05; done; done
+        }
+    "#;
+
+    const PLAY: &str = r#"
+        for who in moved fresh both idle gone unknown; do echo "$who=,$who.example,51820,$who"; done > $S/peers
+        { echo '#!/bin/sh'; echo IFACE=lo; echo VERSION=one; echo "PEERS='"; cat $S/peers; echo "'"; cat /etc/wireguard/body
+        } > /etc/wireguard/wgf-resolve-lo.sh
+        peer moved= 200 192.0.2.1:51820;            echo '192.0.2.9 STREAM moved.example' > $S/moved.example
+        peer fresh= 100 192.0.2.1:51820;            echo '192.0.2.9 STREAM fresh.example' > $S/fresh.example
+        peer both= never '[2001:db8::9]:51820';     printf '2001:db8::9 STREAM both\n2001:db8::9 DGRAM\n192.0.2.9 STREAM\n' > $S/both.example
+        peer idle= 9999 192.0.2.1:51820;            printf '192.0.2.1 STREAM idle\n192.0.2.2 STREAM idle\n' > $S/idle.example
+        peer unknown= 200 192.0.2.1:51820
+        peer other= 200 192.0.2.1:51820
+
+        export WGF_RESOLVE_EVERY=0.2
+        $SH /etc/wireguard/wgf-resolve-lo.sh start; echo "start $?"
+        cut -d ' ' -f 2 /run/wg-friend/resolve-lo
+        called 2
+        sends both= 2000; called 3
+        sends both= 3000; called 4
+        looks; sort $S/calls
+        pid=$(cut -d ' ' -f 1 /run/wg-friend/resolve-lo)
+        sed -i s/VERSION=one/VERSION=two/ /etc/wireguard/wgf-resolve-lo.sh
+        $SH /etc/wireguard/wgf-resolve-lo.sh start; cut -d ' ' -f 2 /run/wg-friend/resolve-lo
+        [ ! -d /proc/$pid ] && echo "the first is gone"
+        pid=$(cut -d ' ' -f 1 /run/wg-friend/resolve-lo)
+        $SH /etc/wireguard/wgf-resolve-lo.sh stop; echo "stop $?"
+        [ ! -d /proc/$pid ] && [ ! -e /run/wg-friend/resolve-lo ] && echo "so is the second"
+        $SH /etc/wireguard/wgf-resolve-lo.sh stop; echo "stop $?"
+    "#;
+
+    #[test]
+    fn the_loop_goes_where_a_name_went_tries_every_address_of_one_that_is_silent_and_leaves_all_others_alone() {
+        for shell in ["dash", "busybox ash"] {
+            let needs = [shell.split(' ').next().unwrap(), "wg", "getent", "setsid", "awk"];
+            // `setsid sh` is the machine's own; the stand-in makes it the shell that is tried.
+            let script = format!(
+                "SH='{shell}'\n{STAND_INS}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
+                 mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
+            );
+            let Some(output) = namespace::run(&script, &needs, &[("body", BODY)]) else { return };
+            insta::assert_snapshot!(namespace::printed(&output), @r"
+            start 0
+            one
+            lo both= endpoint 192.0.2.9:51820
+            lo both= endpoint [2001:db8::9]:51820
+            lo moved= endpoint 192.0.2.9:51820
+            lo unknown= endpoint unknown.example:51820
+            two
+            the first is gone
+            stop 0
+            so is the second
+            stop 0
+            ");
+        }
+    }
+}

@@ -43,6 +43,12 @@ w_boot() {
 	esac
 }
 
+# The loop that follows the names of interface $1's peers (resolve.sh): sets w_p, its process, and w_v, its version.
+w_resolver() {
+	[ -r "$RUN/resolve-$1" ] && read -r w_p w_v < "$RUN/resolve-$1" && [ -n "$w_v" ] &&
+		grep -qF "wgf-resolve-$1.sh" "/proc/$w_p/cmdline" 2>/dev/null
+}
+
 # Everything of ours that stands still: what a deploy can change, and what a person could.
 w_still() {
 	for w_i in $W_IFACES; do
@@ -70,7 +76,10 @@ w_still() {
 		[ -f "/etc/wireguard/$w_f" ] || continue
 		w_section file "$w_f" "$(stat -c '%a %u:%g' "/etc/wireguard/$w_f" 2>/dev/null)"; cat "/etc/wireguard/$w_f"
 	done
-	for w_i in $W_IFACES; do w_boot "$w_i" && w_section boot "$w_i"; done
+	for w_i in $W_IFACES; do
+		if w_resolver "$w_i"; then w_section resolver "$w_i" "$w_v"; fi
+		if w_boot "$w_i"; then w_section boot "$w_i"; fi
+	done
 	w_section still-end
 }
 

@@ -52,6 +52,8 @@ pub enum Kind {
     Endpoint,
     /// The nftables table.
     Firewall,
+    /// The loop beside the interface that follows the names by which peers are dialled.
+    Resolver,
     /// A file in /etc/wireguard.
     File,
     /// A file in /etc/wireguard too many.
@@ -122,7 +124,7 @@ impl Kind {
             Self::PeerExtra | Self::PresharedKey | Self::PrivateKey | Self::Firewall | Self::InterfaceMissing => {
                 Severity::Critical
             }
-            Self::Endpoint | Self::Keepalive | Self::Boot | Self::FileExtra => Severity::Info,
+            Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Boot | Self::FileExtra => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -146,6 +148,7 @@ impl Kind {
             Self::Keepalive => "keepalive",
             Self::Endpoint => "endpoint",
             Self::Firewall => "firewall",
+            Self::Resolver => "resolver",
             Self::File | Self::FileExtra => "file",
             Self::Boot => "start",
         }

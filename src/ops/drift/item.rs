@@ -117,6 +117,8 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::File if gone => D::FileRemoved,
         Kind::File => D::FileChanged,
         Kind::FileExtra => D::FileAdded,
+        Kind::Resolver if change.before.is_none() => D::ResolverStopped,
+        Kind::Resolver => D::ResolverChanged,
         Kind::Boot => D::BootChanged,
     }
 }
