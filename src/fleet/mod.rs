@@ -6,23 +6,29 @@
 
 mod answer;
 mod error;
+mod inspect;
 mod local;
 mod observe;
 mod openssh;
+mod prepare;
 mod question;
 mod scripts;
 mod trial;
 
 pub use answer::{Answer, AnswerError};
 pub use error::Error;
+pub use inspect::{Forwarding, Nft, Setup, Tunnel, inspect, read_setup};
 pub(crate) use observe::in_order;
 pub use observe::{
-    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, read_observation, tables_of,
+    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, Way, read_observation, tables_of,
 };
+pub use prepare::{Lack, PackageCommand, PackageTrouble, Packages, Wanted, install, read_packages};
 pub(crate) use question::sysctl_path;
 pub use question::{Fingerprint, Question};
 pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, survey};
 pub use trial::{Attempt, Counted, Tried, Watch, attempt, read_counted, read_tried, watch};
+
+use std::time::Duration;
 
 use crate::model::{Host, HostAddress};
 
@@ -48,6 +54,7 @@ pub trait Connection: Send {
 /// The fleet of the real world: OpenSSH, and this machine itself.
 pub struct RealFleet {
     ssh: openssh::Ssh,
+    patience: Duration,
 }
 
 impl RealFleet {
@@ -56,15 +63,22 @@ impl RealFleet {
     /// # Errors
     /// When no directory for control sockets can be made.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { ssh: openssh::Ssh::new()? })
+        Ok(Self { ssh: openssh::Ssh::new()?, patience: scripts::ANSWER })
+    }
+
+    /// The same with another patience: how long a host may leave a question without an answer. What it is asked to do
+    /// there has its own time on top.
+    #[must_use]
+    pub fn answering_within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 }
 
 impl Fleet for RealFleet {
     fn connect(&self, host: &Host) -> Result<Box<dyn Connection>, Error> {
         match &host.address {
-            HostAddress::Local => Ok(Box::new(local::Local::new(host))),
-            HostAddress::Ssh { .. } => self.ssh.connect(host).map(|c| Box::new(c) as Box<dyn Connection>),
+            HostAddress::Local => Ok(Box::new(local::Local::new(host, self.patience))),
+            HostAddress::Ssh { .. } => self.ssh.connect(host, self.patience).map(|c| Box::new(c) as Box<dyn Connection>),
         }
     }
 }

@@ -11,14 +11,14 @@ use crate::model::{Become, InterfaceName, Name};
 use super::question::{Fingerprint, Question, sysctl_path};
 use super::{Answer, AnswerError, Error};
 
-const LIB: &str = include_str!("../../templates/host/lib.sh");
+pub(super) const LIB: &str = include_str!("../../templates/host/lib.sh");
 const OBSERVE: &str = include_str!("../../templates/host/observe.sh");
 const SURVEY: &str = include_str!("../../templates/host/survey.sh");
-const DEPLOY: &str = include_str!("../../templates/host/deploy.sh");
+pub(super) const DEPLOY: &str = include_str!("../../templates/host/deploy.sh");
 const APPLY: &str = include_str!("../../templates/host/apply.sh");
 const COMMIT: &str = include_str!("../../templates/host/commit.sh");
 
-/// How long a host may take to answer a question.
+/// How long a host may take to answer a question, unless somebody wants it otherwise. Every script's deadline has it in.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// A script on its way to a host. May hold secrets: wiped on drop, never shown by Debug.
@@ -49,9 +49,9 @@ impl Script {
         &self.text
     }
 
-    /// Returns how long the host may take.
-    pub(super) fn deadline(&self) -> Duration {
-        self.deadline
+    /// Returns how long a host may take that is given so long to answer.
+    pub(super) fn deadline(&self, patience: Duration) -> Duration {
+        self.deadline.saturating_sub(ANSWER) + patience
     }
 
     /// Reads what came back.

@@ -1,24 +1,22 @@
 //! Machines: adding, changing, removing and trying them.
 
+mod check;
+mod install;
 mod set;
 
+pub use check::{Checked, Requirement, Verdict, check};
+pub use install::{Installed, install};
 pub use set::{KEYS, set};
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::db::Store;
-use crate::fleet::{self, Fleet, Question, System};
-use crate::model::{Action, Actor, Event, Host, HostAddress, Name, Node, Role, Topology};
+use crate::model::{Action, Actor, Event, Host, HostAddress, Name, Node, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::network::change::Mode;
 use crate::ops::network::find;
 use crate::ops::network::setting::Difference;
-use crate::ops::parallel::each;
-
-/// Clocks that differ by more than this are worth a remark: times in logs and handshakes mislead.
-const SKEW: i64 = 60;
 
 /// A machine with the nodes that live on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -150,89 +148,5 @@ fn refuse_taken(topology: &Topology, name: &Name, except: Option<&Host>) -> Resu
     match topology.hosts.iter().find(|host| same(host) && except.is_none_or(|e| e.name != host.name)) {
         Some(host) => Err(Error::NameTaken { name: name.clone(), by: format!("the host at {}", host.address) }),
         None => Ok(()),
-    }
-}
-
-/// What trying a machine showed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Checked {
-    /// Which machine.
-    pub host: Name,
-    /// Whether it can be deployed to.
-    pub ready: bool,
-    /// What it says about itself, if it answered.
-    pub system: Option<System>,
-    /// What is in the way.
-    pub problem: Option<String>,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// What is worth knowing and in nobody's way.
-    pub remarks: Vec<String>,
-}
-
-/// Tries machines, at most `parallel` at once: whether they answer, whether root can be had, what they lack.
-///
-/// Without names, all of them. One that fails holds up no other.
-pub fn check(
-    topology: &Topology,
-    fleet: &dyn Fleet,
-    clock: &(dyn Clock + Sync),
-    wanted: &[String],
-    parallel: usize,
-) -> Result<Vec<Checked>, Error> {
-    let hosts: Vec<&Host> = if wanted.is_empty() {
-        topology.hosts.iter().collect()
-    } else {
-        wanted.iter().map(|name| find::host(topology, name)).collect::<Result<_, _>>()?
-    };
-    Ok(each(hosts, parallel, |host| check_one(host, topology, fleet, clock)))
-}
-
-fn check_one(host: &Host, topology: &Topology, fleet: &dyn Fleet, clock: &dyn Clock) -> Checked {
-    let mut checked =
-        Checked { host: host.name.clone(), ready: false, system: None, problem: None, hint: None, remarks: Vec::new() };
-    match ask(host, fleet) {
-        Ok(system) => {
-            let needs_nft = topology.nodes.iter().any(|n| {
-                n.host.as_ref() == Some(&host.name) && n.role != Role::Remote // remotes have no firewall of ours
-            });
-            judge(&mut checked, &system, needs_nft, clock.now());
-            checked.system = Some(system);
-        }
-        Err(error) => {
-            checked.problem = Some(error.to_string());
-            checked.hint = error.hint();
-        }
-    }
-    checked
-}
-
-fn ask(host: &Host, fleet: &dyn Fleet) -> Result<System, fleet::Error> {
-    let question = Question::default();
-    let mut connection = fleet.connect(host)?;
-    let answer = connection.run(&fleet::observe(&question, &[]))?;
-    let observed = fleet::read_observation(&answer, &question)
-        .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;
-    Ok(observed.system)
-}
-
-/// Says what a machine that answered lacks.
-fn judge(checked: &mut Checked, system: &System, needs_nft: bool, now: DateTime<Utc>) {
-    let mut missing = system.missing();
-    if needs_nft && !system.tools.contains("nft") {
-        missing.push(("nft", "nftables"));
-    }
-    checked.ready = missing.is_empty();
-    if !missing.is_empty() {
-        let tools: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
-        let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-        packages.dedup();
-        checked.problem = Some(format!("lacks {}", tools.join(", ")));
-        checked.hint = Some(format!("on Debian: `apt install {}`", packages.join(" ")));
-    }
-    let skew = now.timestamp() - system.clock;
-    if skew.abs() > SKEW {
-        let word = if skew > 0 { "behind" } else { "ahead" };
-        checked.remarks.push(format!("its clock is {} s {word} of ours", skew.abs()));
     }
 }
