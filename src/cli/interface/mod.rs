@@ -1,5 +1,6 @@
 //! `interface`: one WireGuard interface of a host.
 
+mod set;
 mod show;
 
 use clap::Subcommand;
@@ -19,11 +20,13 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Set(set::Args),
     Show(show::Args),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     match args.command {
+        Command::Set(args) => set::run(&args, context),
         Command::Show(args) => show::run(&args, context),
     }
 }

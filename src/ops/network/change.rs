@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use similar::TextDiff;
 
+use super::generate::fingerprint;
 use super::setting::{Difference, differences};
 use super::view::NodeView;
 use crate::db::{Store, Tx};
@@ -15,6 +16,7 @@ use crate::model::{
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::revision::handed;
 use crate::wg::compile::{Refusal, check, compile, links};
 use crate::wg::{NodeConfig, config};
 
@@ -94,6 +96,8 @@ pub(super) struct Done {
     pub(super) nodes: Vec<NodeId>,
     /// What else is worth knowing.
     pub(super) remarks: Vec<String>,
+    /// What differs beside the values that are compared for every node.
+    pub(super) differences: Vec<Difference>,
     /// New private keys that are kept nowhere, by interface.
     pub(super) shown_once: BTreeMap<InterfaceId, PrivateKey>,
     /// Whether it has seen to the preshared keys itself, so that a new link without one is meant to be without.
@@ -134,7 +138,7 @@ pub(super) fn carry_out(
         let mut outcome = account(action, &before, &after, &done);
         outcome.new_files.retain(|name| !is_shown(name, &after, &done)); // it is new already, and on the screen
         if mode == Mode::Save && !done.shown_once.is_empty() {
-            outcome.shown_once = show_once(tx, &after, done.shown_once)?;
+            outcome.shown_once = show_once(tx, &after, done.shown_once, now)?;
         }
         if let Some(known) = &known {
             outcome.files = preview(tx, (&before, known), &after, &outcome)?;
@@ -205,6 +209,7 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
     let changed = after.nodes.iter().filter_map(|is| Some((before.node(is.id)?, is)));
     let mut changes = super::defaults::differences(&before.network, &after.network);
     changes.extend(changed.flat_map(|(was, is)| differences((was, before), (is, after))));
+    changes.extend(done.differences.iter().filter(|own| !changes.contains(own)).cloned().collect::<Vec<_>>());
     let mut outcome = Outcome {
         action,
         saved: false,
@@ -251,7 +256,12 @@ fn nameless(mut node: NodeConfig) -> NodeConfig {
 }
 
 /// Writes out the files of nodes whose new private key is kept nowhere.
-fn show_once(tx: &Tx<'_>, after: &Topology, keys: BTreeMap<InterfaceId, PrivateKey>) -> Result<Vec<ShownFile>, Error> {
+fn show_once(
+    tx: &Tx<'_>,
+    after: &Topology,
+    keys: BTreeMap<InterfaceId, PrivateKey>,
+    now: DateTime<Utc>,
+) -> Result<Vec<ShownFile>, Error> {
     let configs = compile(after).map_err(Error::Model)?; // the key is shown in a file, so there has to be one
     let mut secrets = Secrets { private: keys, ..tx.secrets()? };
     let wanted: BTreeSet<InterfaceId> = secrets.private.keys().copied().collect();
@@ -260,6 +270,10 @@ fn show_once(tx: &Tx<'_>, after: &Topology, keys: BTreeMap<InterfaceId, PrivateK
         for file in config::files(node, &secrets) {
             let content = file.content.to_string();
             shown.push(ShownFile { node: node.name.clone(), file: file.path, content });
+        }
+        if let Some(owner) = after.node(node.node) {
+            let sha256 = fingerprint(&configs, owner.id, &secrets).unwrap_or_default();
+            handed::record(tx, owner, &configs, &secrets, ("shown_once", &sha256), now)?;
         }
     }
     secrets.private.clear();

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{adopted, defaults, find, setting};
+use super::{adopted, defaults, find, interface, setting};
 use crate::db::{Database, Deployment, Model, State, StateFilter};
-use crate::model::{Host, InterfaceId, InterfaceKind, LinkId, Name, Node, NodeId, Topology};
+use crate::model::{Host, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology};
 use crate::ops::Error;
 use crate::ops::error::similar;
 use crate::ops::host;
@@ -325,7 +325,10 @@ fn of_host(before: Option<&Host>, after: Option<&Host>) -> Option<Changed> {
 fn of_node(before: Option<&Node>, after: Option<&Node>, was: &Topology, is: &Topology) -> Option<Changed> {
     let mut fields = compare(before.map(|node| values(node, was)), after.map(|node| values(node, is)));
     if let (Some(before), Some(after)) = (before, after) {
-        let kept = |node: &Node| node.interfaces.iter().map(|i| i.kept.clone()).collect::<Vec<_>>();
+        let kept = |node: &Node| -> Vec<Option<Kept>> {
+            let untold = |kept: &Kept| Some(untold(kept)).filter(|kept| !kept.is_nothing());
+            node.interfaces.iter().map(|interface| interface.kept.as_ref().and_then(untold)).collect()
+        };
         if kept(before) != kept(after) && fields.iter().all(|field| field.field != "kept") {
             let words = adopted::in_words(after);
             fields.push(Field {
@@ -336,6 +339,21 @@ fn of_node(before: Option<&Node>, after: Option<&Node>, was: &Topology, is: &Top
         }
     }
     changed(What::Node, before.map(|n| n.name.to_string()), after.map(|n| n.name.to_string()), fields)
+}
+
+/// What an interface keeps, without what is told by name.
+fn untold(kept: &Kept) -> Kept {
+    let nothing = Kept::made();
+    Kept {
+        run: nothing.run,
+        addresses: nothing.addresses,
+        table: nothing.table,
+        mtu: nothing.mtu,
+        fwmark: nothing.fwmark,
+        hooks: nothing.hooks,
+        by_hooks: nothing.by_hooks,
+        ..kept.clone()
+    }
 }
 
 fn changed(what: What, before: Option<String>, after: Option<String>, fields: Vec<Field>) -> Option<Changed> {
@@ -362,6 +380,7 @@ fn values(node: &Node, topology: &Topology) -> Values {
     let mut values: Values = vec![("role".into(), node.role.to_string())];
     values.extend(named(setting::values(node, topology).into_iter()));
     values.push(("provisional".into(), yes_or_no(node.provisional)));
+    values.extend(interface::kept_values(node));
     for uplink in &node.interfaces {
         let InterfaceKind::Uplink(exit) = uplink.kind else { continue };
         let exit = topology.node(exit).map_or_else(|| format!("number {}", exit.0), |exit| exit.name.to_string());

@@ -15,6 +15,7 @@ pub mod guide;
 pub mod history;
 pub mod hooks;
 pub mod init;
+pub mod interface;
 mod place;
 mod private_file;
 pub mod qr;

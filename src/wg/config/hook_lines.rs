@@ -42,6 +42,21 @@ impl Document {
         }
         edit.finish()
     }
+
+    /// Returns the text with further hooks: each behind the last of its phase, or behind the last line of `[Interface]`.
+    pub fn with_new_hooks(&self, new: &[Hook]) -> Zeroizing<String> {
+        let mut edit = Edit::new(self);
+        let interface = self.sections().iter().rfind(|section| section.kind == SectionKind::Interface);
+        let is_key = |line: &usize| self.lines()[*line].kind == LineKind::Pair;
+        let last = interface.map(|section| section.lines.clone().rev().find(is_key).unwrap_or(section.lines.start));
+        for hook in new {
+            let same = self.hook_lines().filter(|(_, phase)| *phase == hook.phase).last().map(|(at, _)| at);
+            if let Some(after) = same.or(last) {
+                edit.insert_after(after, hook.phase.as_str(), &hook.command);
+            }
+        }
+        edit.finish()
+    }
 }
 
 #[cfg(test)]

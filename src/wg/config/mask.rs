@@ -51,6 +51,11 @@ pub(super) fn line(text: &str) -> MaskedLine<'_> {
     }
 }
 
+/// Returns a command or another line for people, as [`line`] does.
+pub fn masked_line(text: &str) -> String {
+    line(text).text.into_owned()
+}
+
 /// Where the secret part of a line begins.
 fn secret_from(text: &str) -> Option<usize> {
     // The letters alone with the place behind each, so that `private-key` and `Preshared Key` are found too.

@@ -44,7 +44,7 @@ pub use drafts::effective_allowed_ips;
 pub use fault::{Fault, FaultKind};
 pub(in crate::wg) use hooks::KEEP_ROUTER_ADVERTISEMENTS;
 pub use hooks::generated as generated_hooks;
-pub use mask::mask;
+pub use mask::{mask, masked_line};
 pub use merge::bring;
 pub use read::{Mode, Reading};
 pub use syntax::{Document, TokenKind};
