@@ -51,6 +51,8 @@ pub struct Settings {
     pub parallel: usize,
     /// Seconds until a host undoes a deploy that nobody confirmed.
     pub confirm_timeout: u64,
+    /// Seconds that a host may leave a question without an answer.
+    pub host_timeout: u64,
     /// How many confirmed versions of each host are kept.
     pub keep_versions: NonZeroU32,
     /// The cost of new passphrases.
@@ -60,7 +62,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let keep_versions = NonZeroU32::new(50).expect("fifty is not zero");
-        Self { db: None, parallel: 32, confirm_timeout: 60, keep_versions, kdf: KdfProfile::default() }
+        Self { db: None, parallel: 32, confirm_timeout: 60, host_timeout: 30, keep_versions, kdf: KdfProfile::default() }
     }
 }
 
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_key_can_be_set() {
-        let text = "db = '/srv/net.db'\nparallel = 4\nconfirm_timeout = 120\nkeep_versions = 9\nkdf = 'light'\n";
+        let text = "db = '/srv/net.db'\nparallel = 4\nconfirm_timeout = 120\nhost_timeout = 9\nkeep_versions = 9\nkdf = 'light'\n";
         let settings = Settings::parse(text, Path::new("x")).unwrap();
         assert_eq!(
             settings,
@@ -115,6 +117,7 @@ mod tests {
                 db: Some("/srv/net.db".into()),
                 parallel: 4,
                 confirm_timeout: 120,
+                host_timeout: 9,
                 keep_versions: NonZeroU32::new(9).unwrap(),
                 kdf: KdfProfile::Light
             }
@@ -130,7 +133,7 @@ mod tests {
           |
         1 | paralel = 4
           | ^^^^^^^
-        unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `keep_versions`, `kdf`
+        unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `host_timeout`, `keep_versions`, `kdf`
         ");
     }
 }

@@ -1,6 +1,7 @@
 //! What every command needs: where the database is, how to unlock it, who is asking, where results go.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -8,6 +9,7 @@ use super::Global;
 use super::output::Output;
 use super::prompt;
 use crate::db::{Database, Passphrase, Store};
+use crate::fleet::RealFleet;
 use crate::model::{Actor, Source};
 use crate::ops::Error;
 use crate::ops::clock::System;
@@ -92,6 +94,13 @@ impl Context {
     /// Returns whether a change is saved or only tried out.
     pub fn mode(&self) -> Mode {
         if self.dry_run { Mode::Preview } else { Mode::Save }
+    }
+
+    /// Returns the way to the hosts; each may leave a question without an answer for so many seconds, or as many as the
+    /// settings say.
+    pub fn fleet(&self, host_timeout: Option<u64>) -> Result<RealFleet, Error> {
+        let seconds = host_timeout.unwrap_or(self.settings.host_timeout);
+        Ok(RealFleet::new()?.answering_within(Duration::from_secs(seconds)))
     }
 
     /// Opens the database, locked: enough for everything that isn't secret.

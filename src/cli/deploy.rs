@@ -1,13 +1,16 @@
 //! `deploy`: bringing hosts to what the model says.
 
+use std::time::Duration;
+
 use super::output::{paint, paint_code, style};
-use super::plan::{Looked, look, render};
+use super::plan::{Looked, look_over, render};
 use super::progress::Line;
 use super::{Context, Exit, width};
 use crate::db::Store;
+use crate::fleet::RealFleet;
 use crate::ops::Error;
 use crate::ops::deploy::report::PlanReport;
-use crate::ops::deploy::{HostOutcome, Options, Outcome, deploy};
+use crate::ops::deploy::{HeldBack, HostOutcome, Options, Outcome, deploy};
 
 /// Bring hosts to what the model says, without locking anyone out
 ///
@@ -25,6 +28,15 @@ pub(super) struct Args {
     /// Hosts to work on at once
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
+    /// Begin with so many hosts, and go on with the others only if those went well
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    canary: usize,
+    /// Begin with no further host once one has failed
+    #[arg(long)]
+    stop_on_failure: bool,
+    /// Finish deploys that were interrupted: confirm what is as intended, take back what isn't
+    #[arg(long, conflicts_with_all = ["canary", "stop_on_failure", "confirm_timeout", "no_handshake_check"])]
+    resume: bool,
     #[command(flatten)]
     how: How,
 }
@@ -35,18 +47,42 @@ pub(super) struct How {
     /// Seconds until a host takes back what nobody confirmed
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
     confirm_timeout: Option<u64>,
-    /// Begin with so many hosts, and go on with the others only if those went well
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    canary: usize,
+    /// Seconds that a host may leave a question without an answer before it is given up
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    host_timeout: Option<u64>,
     /// Confirm even if none of the peers that were alive shows up after a new key, a new port or a restart
     #[arg(long)]
     no_handshake_check: bool,
 }
 
+impl How {
+    /// The way to the hosts.
+    pub(super) fn fleet(&self, context: &Context) -> Result<RealFleet, Error> {
+        context.fleet(self.host_timeout)
+    }
+
+    /// What was asked for, and otherwise what the settings say.
+    pub(super) fn options(&self, context: &Context) -> Options {
+        let settings = &context.settings;
+        Options {
+            confirm_within: self.confirm_timeout.unwrap_or(settings.confirm_timeout),
+            parallel: settings.parallel,
+            check_handshakes: !self.no_handshake_check,
+            host_timeout: Duration::from_secs(self.host_timeout.unwrap_or(settings.host_timeout)),
+            keep_versions: settings.keep_versions,
+            ..Options::new(format!("{} (wg-friend process {})", context.actor().operator, std::process::id()))
+        }
+    }
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let looked = look(context, &args.hosts, args.parallel)?;
+    let mut options = args.how.options(context);
+    options.canary = args.canary;
+    options.stop_on_failure = args.stop_on_failure;
+    options.parallel = args.parallel.unwrap_or(options.parallel);
+    let looked = look_over(args.how.fleet(context)?, context, &args.hosts, options.parallel)?;
     let question = |hosts: usize| format!("Deploy to {hosts} host{}?", if hosts == 1 { "" } else { "s" });
-    match carry_out(looked, &args.how, args.parallel, context, question)? {
+    match carry_out(looked, options, context, question)? {
         Carried::Shown(exit) => Ok(exit),
         Carried::Out { outcomes, .. } => {
             context
@@ -73,8 +109,7 @@ pub(super) enum Carried {
 /// Shows a plan, asks, and carries it out. `question` is given the number of hosts that differ.
 pub(super) fn carry_out(
     looked: Looked,
-    how: &How,
-    parallel: Option<usize>,
+    options: Options,
     context: &Context,
     question: impl FnOnce(usize) -> String,
 ) -> Result<Carried, Error> {
@@ -94,14 +129,6 @@ pub(super) fn carry_out(
     }
 
     let actor = context.actor();
-    let options = Options {
-        confirm_within: how.confirm_timeout.unwrap_or(context.settings.confirm_timeout),
-        parallel: parallel.unwrap_or(context.settings.parallel),
-        canary: how.canary,
-        check_handshakes: !how.no_handshake_check,
-        owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
-        keep_versions: context.settings.keep_versions,
-    };
     let line = Line::new(context);
     let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, &options, &line)?;
     drop(line);
@@ -175,9 +202,15 @@ fn words(outcome: &Outcome) -> (String, Option<String>, Option<String>) {
             )
         }
         Outcome::Failed { reason, hint } => (paint(style::BAD, "not deployed"), Some(reason.clone()), hint.clone()),
-        Outcome::HeldBack { because_of } => {
-            (paint(style::WARN, "held back"), Some(format!("`{because_of}` went first, and not well")), None)
+        Outcome::HeldBack { because_of, why } => {
+            let why = match why {
+                HeldBack::Canary => format!("`{because_of}` went first, and not well"),
+                HeldBack::HasToLearn => format!("`{because_of}` has to learn of its new key first, and did not"),
+                HeldBack::StopOnFailure => format!("`{because_of}` did not go well (--stop-on-failure)"),
+            };
+            (paint(style::WARN, "held back"), Some(why), None)
         }
+        Outcome::NotBegun => (paint(style::WARN, "not begun"), Some("stopped before its turn".to_owned()), None),
         Outcome::OutOfSight { reason } => {
             let hint = "the host takes the change back by itself; `wg-friend plan` tells once it can be reached";
             (paint(style::BAD, "out of sight"), Some(reason.clone()), Some(hint.into()))

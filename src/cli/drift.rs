@@ -183,12 +183,9 @@ fn adopt(host: &str, context: &Context) -> Result<Exit, Error> {
     let mut store = context.store()?;
     let (fleet, actor) = (RealFleet::new()?, context.actor());
     let options = Options {
-        canary: 0,
         confirm_within: context.settings.confirm_timeout,
-        parallel: 1,
-        check_handshakes: true,
-        owner: format!("{} (wg-friend process {})", actor.operator, std::process::id()),
         keep_versions: context.settings.keep_versions,
+        ..Options::new(format!("{} (wg-friend process {})", actor.operator, std::process::id()))
     };
     if !context.dry_run && !context.yes {
         context.confirm(&format!("Take what was changed on {host} into the model?"))?;

@@ -54,17 +54,25 @@ pub(super) struct Looked {
 
 /// Looks at hosts, and shows meanwhile how far they are.
 pub(super) fn look(context: &Context, hosts: &[String], parallel: Option<usize>) -> Result<Looked, Error> {
+    look_over(context.fleet(None)?, context, hosts, parallel.unwrap_or(context.settings.parallel))
+}
+
+/// The same over a way to the hosts that is there already.
+pub(super) fn look_over(
+    fleet: RealFleet,
+    context: &Context,
+    hosts: &[String],
+    parallel: usize,
+) -> Result<Looked, Error> {
     let mut store = context.store()?;
-    let fleet = RealFleet::new()?;
     let hosts = names(hosts)?;
-    let parallel = parallel.unwrap_or(context.settings.parallel);
     let line = Line::new(context);
     let mut plan = deploy::plan(&mut store, &fleet, &context.clock, &context.actor(), &hosts, parallel, &line)?;
     drift::mark(&store, &mut plan, context.clock.now())?;
     Ok(Looked { store, fleet, plan })
 }
 
-fn names(given: &[String]) -> Result<Vec<Name>, Error> {
+pub(super) fn names(given: &[String]) -> Result<Vec<Name>, Error> {
     given.iter().map(|name| name.parse().map_err(|e| Error::value("HOST", e))).collect()
 }
 

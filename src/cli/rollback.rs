@@ -6,7 +6,6 @@ use super::output::{paint, paint_code, style};
 use super::plan::Looked;
 use super::progress::Line;
 use super::{Context, Exit};
-use crate::fleet::RealFleet;
 use crate::ops::clock::Clock as _;
 use crate::ops::deploy::rollback::{Target, choose, plan_back, record, refuse_retired};
 use crate::ops::deploy::{HostOutcome, Outcome};
@@ -66,13 +65,13 @@ fn host_back(host: &str, args: &Args, context: &Context) -> Result<Exit, Error> 
     if !args.with_retired_keys {
         refuse_retired(&target)?;
     }
-    let fleet = RealFleet::new()?;
+    let fleet = args.how.fleet(context)?;
     let line = Line::new(context);
     let mut plan = plan_back(&mut store, &fleet, &context.clock, &context.actor(), &deployment, &line)?;
     drop(line);
     drift::mark(&store, &mut plan, context.clock.now())?;
     let question = |_| format!("Bring {} back to version {}?", target.host, target.version);
-    let (outcomes, mut store) = match carry_out(Looked { store, fleet, plan }, &args.how, None, context, question)? {
+    let (outcomes, mut store) = match carry_out(Looked { store, fleet, plan }, args.how.options(context), context, question)? {
         Carried::Shown(exit) => return Ok(exit),
         Carried::Out { outcomes, store } => (outcomes, store),
     };

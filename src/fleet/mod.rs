@@ -28,6 +28,7 @@ pub use question::{Fingerprint, Question};
 pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, survey};
 pub use trial::{Attempt, Counted, Tried, Watch, attempt, read_counted, read_tried, watch};
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::model::{Host, HostAddress};
@@ -71,6 +72,15 @@ impl RealFleet {
     #[must_use]
     pub fn answering_within(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same with connections that stay open while nothing is asked over them: for who asks again and again. Without
+    /// this they end after 20 seconds.
+    #[must_use]
+    pub fn staying_connected(mut self, idle: Duration) -> Self {
+        let seconds = usize::try_from(idle.as_secs()).unwrap_or(usize::MAX);
+        self.ssh.keep_idle(NonZeroUsize::new(seconds).unwrap_or(NonZeroUsize::MIN));
+        self
     }
 }
 

@@ -15,13 +15,16 @@ use crate::model::{Become, Host, HostAddress, Name};
 
 use super::{Answer, Connection, Error, Script, scripts};
 
-/// How long a TCP connection and the login may take.
+/// How long a TCP connection and the exchange of keys may take.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long all of it may take, with the login.
+const LOGIN: Duration = Duration::from_secs(15);
 /// How long a multiplexing master survives us without work: a killed wg-friend leaves no process behind for longer.
 const IDLE: NonZeroUsize = NonZeroUsize::new(20).unwrap();
 
 /// Opens connections.
 pub(super) struct Ssh {
+    idle: NonZeroUsize,
     runtime: Runtime,
     sockets: PathBuf,
 }
@@ -38,20 +41,25 @@ impl Ssh {
         let short = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         let sockets =
             short.filter(|d| d.is_dir() && d.as_os_str().len() <= 40).unwrap_or_else(|| PathBuf::from("/tmp"));
-        Ok(Self { runtime, sockets })
+        Ok(Self { idle: IDLE, runtime, sockets })
     }
 
-    pub(super) fn connect(&self, host: &Host) -> Result<SshConnection, Error> {
+    /// Has a connection live on for so many seconds in which nothing is asked over it.
+    pub(super) fn keep_idle(&mut self, seconds: NonZeroUsize) {
+        self.idle = seconds;
+    }
+
+    pub(super) fn connect(&self, host: &Host, patience: Duration) -> Result<SshConnection, Error> {
         let HostAddress::Ssh { destination, user, port, jump, identity } = &host.address else {
             return Err(Error::Ssh(format!("host `{}` has no SSH address", host.name)));
         };
         let mut builder = SessionBuilder::default();
         builder
             .known_hosts_check(KnownHosts::Strict)
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT.min(patience))
             .server_alive_interval(Duration::from_secs(5))
             .control_directory(&self.sockets)
-            .control_persist(ControlPersist::IdleFor(IDLE));
+            .control_persist(ControlPersist::IdleFor(self.idle));
         if let Some(user) = user {
             builder.user(user.clone());
         }
@@ -65,7 +73,7 @@ impl Ssh {
             builder.jump_hosts(jump.split(','));
         }
         let opened = self.runtime.block_on(async {
-            tokio::time::timeout(CONNECT + Duration::from_secs(5), builder.connect_mux(destination)).await
+            tokio::time::timeout(LOGIN.min(patience), builder.connect_mux(destination)).await
         });
         let session = match opened {
             Ok(Ok(session)) => session,
@@ -78,6 +86,7 @@ impl Ssh {
         Ok(SshConnection {
             host: host.name.clone(),
             becoming: host.becoming,
+            patience,
             runtime: self.runtime.handle().clone(),
             session: Some(session),
         })
@@ -112,6 +121,7 @@ fn last_line(said: &str) -> String {
 pub(super) struct SshConnection {
     host: Name,
     becoming: Become,
+    patience: Duration,
     runtime: tokio::runtime::Handle,
     session: Option<openssh::Session>,
 }
@@ -119,9 +129,10 @@ pub(super) struct SshConnection {
 impl Connection for SshConnection {
     fn run(&mut self, script: &Script) -> Result<Answer, Error> {
         let session = self.session.as_ref().expect("the session lives until drop");
-        let seconds = script.deadline().as_secs();
+        let deadline = script.deadline(self.patience);
+        let seconds = deadline.as_secs();
         let exchange = exchange(session, self.becoming, script);
-        let done = self.runtime.block_on(async { tokio::time::timeout(script.deadline(), exchange).await });
+        let done = self.runtime.block_on(async { tokio::time::timeout(deadline, exchange).await });
         match done {
             Err(_) => Err(Error::Deadline { host: self.host.clone(), seconds }),
             Ok(Err(reason)) => Err(Error::Broken { host: self.host.clone(), reason }),

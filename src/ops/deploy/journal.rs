@@ -1,6 +1,7 @@
 //! What is written down while hosts are worked on: every script and its steps before it is sent, every deployment before
 //! it begins.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -13,10 +14,12 @@ use crate::model::{Action, Actor, DeploymentState, Event, Name};
 use crate::ops::clock::Clock;
 
 use super::desired::{Deployed, Version};
+use super::intention::Intention;
 use super::logged::{self, LoggedStep};
+use super::only;
 
 /// One store for the threads that each work on a host.
-pub(super) struct Journal<'a> {
+pub(in crate::ops) struct Journal<'a> {
     store: Mutex<&'a mut Store>,
     clock: &'a (dyn Clock + Sync),
     actor: &'a Actor,
@@ -26,11 +29,15 @@ pub(super) struct Journal<'a> {
 /// What the host looked like when a deploy was confirmed, beside what the deploy brought.
 #[derive(Default, Serialize, Deserialize)]
 struct Confirmation {
-    tables: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    tables: BTreeMap<String, String>,
+    /// Stands there until the deploy is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intention: Option<Intention>,
 }
 
 impl<'a> Journal<'a> {
-    pub(super) fn new(store: &'a mut Store, clock: &'a (dyn Clock + Sync), actor: &'a Actor) -> Self {
+    pub(in crate::ops) fn new(store: &'a mut Store, clock: &'a (dyn Clock + Sync), actor: &'a Actor) -> Self {
         Self { store: Mutex::new(store), clock, actor, keep: None }
     }
 
@@ -40,13 +47,13 @@ impl<'a> Journal<'a> {
     }
 
     /// Does something with the store while no other thread does.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Store) -> db::Result<T>) -> db::Result<T> {
+    pub(in crate::ops) fn with<T>(&self, work: impl FnOnce(&mut Store) -> db::Result<T>) -> db::Result<T> {
         let mut store = self.store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         work(&mut store)
     }
 
     /// Sends a script, and writes down that it will be sent, then how it ended.
-    pub(super) fn run(
+    pub(in crate::ops) fn run(
         &self,
         host: &Name,
         deployment: Option<DeploymentId>,
@@ -58,7 +65,7 @@ impl<'a> Journal<'a> {
 
     /// Sends a script that does something step by step, and writes down that and how each ended. `parameters`: what is
     /// the script's own; holds no secret.
-    pub(super) fn run_steps(
+    pub(in crate::ops) fn run_steps(
         &self,
         host: &Name,
         deployment: Option<DeploymentId>,
@@ -85,12 +92,26 @@ impl<'a> Journal<'a> {
         answer
     }
 
-    /// Writes down that a deployment begins. Nothing is sent before this is saved.
-    pub(super) fn begin(&self, host: &Name, token: &str, version: &[u8], changes: usize) -> db::Result<DeploymentId> {
+    /// Writes down that a deployment begins, with all that is needed to go on with it. Nothing is sent before this is
+    /// saved.
+    pub(super) fn begin(
+        &self,
+        host: &Name,
+        token: &str,
+        version: &[u8],
+        intention: &Intention,
+        changes: usize,
+    ) -> db::Result<DeploymentId> {
         let event = Event::host(Action::DeployStarted, host).with("token", token).with("changes", changes);
         let (now, operator) = (self.clock.now(), self.actor.operator.as_str());
+        let noted = Confirmation { intention: Some(intention.clone()), ..Confirmation::default() };
+        let noted = serde_json::to_string(&noted).expect("text is representable");
         self.with(|s| {
-            s.write(now, self.actor, |tx| Ok((tx.begin_deployment(host, token, operator, now, version)?, event)))
+            s.write(now, self.actor, |tx| {
+                let id = tx.begin_deployment(host, token, operator, now, version)?;
+                tx.save_observed(id, &noted)?;
+                Ok((id, event))
+            })
         })
     }
 
@@ -101,21 +122,21 @@ impl<'a> Journal<'a> {
         id: DeploymentId,
         state: DeploymentState,
         note: Option<&str>,
-        tables: Option<&std::collections::BTreeMap<String, String>>,
+        tables: Option<&BTreeMap<String, String>>,
     ) -> db::Result<()> {
         let action = if state == DeploymentState::Confirmed { Action::ConfigDeployed } else { Action::DeployFailed };
         let mut event = Event::host(action, host).with("state", state.as_str());
         if let Some(note) = note {
             event = event.with("note", note);
         }
-        let confirmation = Confirmation { tables: tables.cloned().unwrap_or_default() };
-        let observed = serde_json::to_string(&confirmation).expect("text is representable");
-        let observed = tables.map(|_| observed.as_str());
+        let tables = tables.map(|listed| self.with(|s| tables_of(s, host, id, listed))).transpose()?;
+        let confirmation = tables.map(|tables| Confirmation { tables, intention: None });
+        let observed = confirmation.map(|c| serde_json::to_string(&c).expect("text is representable"));
         let now = self.clock.now();
         self.with(|s| {
             s.write(now, self.actor, |tx| {
                 tx.finish_deployment(id, state, now, note, self.keep)?;
-                if let Some(observed) = observed {
+                if let Some(observed) = &observed {
                     tx.save_observed(id, observed)?;
                 }
                 Ok(((), event))
@@ -135,21 +156,40 @@ fn summary(answer: &Answer) -> String {
     "answered".to_owned()
 }
 
+/// Returns how a host lists its tables once a deploy is confirmed.
+fn tables_of(
+    store: &Store,
+    host: &Name,
+    id: DeploymentId,
+    listed: &BTreeMap<String, String>,
+) -> db::Result<BTreeMap<String, String>> {
+    let version = read_version(&store.deployed_content(id)?)?;
+    let before = deployed(store, host)?.unwrap_or_default();
+    Ok(only::tables(version.only.as_ref(), listed, before.tables))
+}
+
 /// Reads what a deploy brought.
 pub(super) fn read_version(content: &[u8]) -> db::Result<Version> {
     let unreadable = |_| db::Error::Value { table: "deployments", column: "sealed_content".to_owned() };
     serde_json::from_slice(content).map_err(unreadable)
 }
 
+fn noted(store: &Store, id: DeploymentId) -> db::Result<Confirmation> {
+    let unreadable = |_| db::Error::Value { table: "deployments", column: "sealed_observed".to_owned() };
+    let Some(text) = store.observed(id)? else { return Ok(Confirmation::default()) };
+    serde_json::from_str(&text).map_err(unreadable)
+}
+
+/// Reads what a deploy that was begun is judged by.
+pub(super) fn intention(store: &Store, id: DeploymentId) -> db::Result<Intention> {
+    Ok(noted(store, id)?.intention.unwrap_or_default())
+}
+
 /// Returns what the last confirmed deploy left on a host.
-pub(super) fn deployed(store: &Store, host: &Name) -> db::Result<Option<Deployed>> {
+pub(in crate::ops) fn deployed(store: &Store, host: &Name) -> db::Result<Option<Deployed>> {
     let Some((id, content)) = store.deployed(host)? else { return Ok(None) };
-    let unreadable = |column: &str| db::Error::Value { table: "deployments", column: column.to_owned() };
     let version = read_version(&content)?;
-    let mut confirmation = match store.observed(id)? {
-        Some(text) => serde_json::from_str(&text).map_err(|_| unreadable("sealed_observed"))?,
-        None => Confirmation::default(),
-    };
+    let mut confirmation = noted(store, id)?;
     confirmation.tables.values_mut().for_each(|table| *table = fleet::in_order(table)); // as those of a host are read
     Ok(Some(Deployed { version, tables: confirmation.tables }))
 }

@@ -9,14 +9,15 @@ use crate::db::{NewStep, StepEnd};
 use crate::fleet::Answer;
 use crate::model::CommandState;
 
+use super::intention::Intention;
 use super::steps::Steps;
 
 /// A step of a script.
-pub(super) struct LoggedStep {
+pub(in crate::ops) struct LoggedStep {
     /// The word by which the host reports it.
     word: String,
     /// What is written down of it.
-    pub(super) new: NewStep,
+    pub(in crate::ops) new: NewStep,
 }
 
 /// The last line of what stands in the log for a step that was carried out and taken back since.
@@ -24,6 +25,13 @@ pub const TAKEN_BACK: &str = "taken back";
 
 fn part(word: &str, what: String) -> LoggedStep {
     LoggedStep { word: word.to_owned(), new: NewStep { kind: word.to_owned(), parameters: what, command: None } }
+}
+
+/// Returns a step of another script than a deploy's: the word by which the host reports it, what it changes, and its
+/// command, without secrets.
+pub(in crate::ops) fn step(word: &str, kind: &str, what: &str, command: &str) -> LoggedStep {
+    let new = NewStep { kind: kind.to_owned(), parameters: what.to_owned(), command: Some(command.to_owned()) };
+    LoggedStep { word: word.to_owned(), new }
 }
 
 /// Lists what the script that changes a host does there.
@@ -47,7 +55,7 @@ pub(super) fn of_apply(work: &Steps) -> Vec<LoggedStep> {
 }
 
 /// Lists what the script that confirms a deploy does.
-pub(super) fn of_commit(work: &Steps) -> Vec<LoggedStep> {
+pub(super) fn of_commit(work: &Intention) -> Vec<LoggedStep> {
     let mut list = Vec::new();
     if !work.keep.is_empty() {
         list.push(part("reserve", format!("write {} to the disk", work.keep.join(", "))));

@@ -1,12 +1,16 @@
 //! Asking hosts for their state, many at once, and comparing it with the model.
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
 use crate::db::Store;
 use crate::fleet::{self, Fleet, Observed};
-use crate::model::{Actor, Host, InterfaceName, Name, PrivateKey, Secrets};
+use crate::model::{Actor, Host, InterfaceName, Name, PrivateKey, Secrets, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::error::{Error, similar};
 use crate::ops::parallel::each;
-use crate::wg::compile;
+use crate::ops::network::find;
+use crate::wg::{InterfaceConfig, NodeConfig, compile};
 
 use super::desired::{Deployed, Desired, question};
 use super::diff::diff;
@@ -41,21 +45,58 @@ pub fn plan(
     }
     let mut jobs = Vec::new();
     for host in topology.hosts.iter().filter(|h| only.is_empty() || only.contains(&h.name)) {
-        let desired = Desired::of(&host.name, &topology, &compiled, &secrets);
-        let deployed = super::journal::deployed(store, &host.name)?;
-        if desired.interfaces.is_empty() && deployed.as_ref().is_none_or(|d| d.version.interfaces.is_empty()) {
-            continue; // nothing of ours is there, and nothing is to come
-        }
-        // An adopted interface may get its key from a hook: then its own file says so.
-        let keyless = desired.interfaces.iter();
-        let mut keyless =
-            keyless.filter(|i| !secrets.private.contains_key(&i.id) && !secrets.documents.contains_key(&i.id));
-        let keyless = keyless.next();
-        let keyless =
-            keyless.and_then(|i| topology.nodes.iter().find(|n| n.interfaces.iter().any(|own| own.id == i.id)));
-        jobs.push(Job { host: host.clone(), desired, deployed, keyless: keyless.map(|n| n.name.clone()) });
+        jobs.extend(job(store, (&topology, &compiled, &secrets), host, None)?);
     }
     look(store, fleet, clock, actor, jobs, secrets, parallel, progress)
+}
+
+/// Observes one host and compares it with `topology`, which may be one that isn't saved yet; `only` some of its
+/// interfaces when they are given, whatever has become of the others.
+///
+/// # Errors
+/// When that topology contradicts itself. A host that can't be reached is an entry in the plan.
+#[expect(clippy::too_many_arguments, reason = "what it touches, what it looks for, and how")]
+pub fn plan_for(
+    store: &mut Store,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    actor: &Actor,
+    topology: &Topology,
+    host: &Name,
+    only: Option<&BTreeSet<InterfaceName>>,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
+    let compiled = compile::compile(topology).map_err(Error::Model)?;
+    let secrets = store.secrets()?;
+    let host = find::host(topology, host.as_str())?;
+    let job = job(store, (topology, &compiled, &secrets), host, only)?;
+    look(store, fleet, clock, actor, job.into_iter().collect(), secrets, 1, progress)
+}
+
+/// Says what a host is to be compared with; `None` when nothing of ours is there and nothing is to come.
+fn job(
+    store: &Store,
+    (topology, compiled, secrets): (&Topology, &[NodeConfig], &Secrets),
+    host: &Host,
+    only: Option<&BTreeSet<InterfaceName>>,
+) -> Result<Option<Job>, Error> {
+    let mut desired = Desired::of(&host.name, topology, compiled, secrets);
+    let deployed = super::journal::deployed(store, &host.name)?;
+    if desired.interfaces.is_empty() && deployed.as_ref().is_none_or(|d| d.version.interfaces.is_empty()) {
+        return Ok(None);
+    }
+    // An adopted interface may get its key from a hook: then its own file says so.
+    let keyless = |i: &&InterfaceConfig| {
+        let has_key = secrets.private.contains_key(&i.id) || secrets.documents.contains_key(&i.id);
+        !has_key && only.is_none_or(|only| only.contains(&i.name))
+    };
+    let keyless = desired.interfaces.iter().find(keyless);
+    let keyless = keyless.and_then(|i| topology.nodes.iter().find(|n| n.interfaces.iter().any(|own| own.id == i.id)));
+    let keyless = keyless.map(|node| node.name.clone());
+    if let Some(only) = only {
+        desired = desired.restricted_to(only.clone(), deployed.as_ref());
+    }
+    Ok(Some(Job { host: host.clone(), desired, deployed, keyless }))
 }
 
 /// A host to look at.
@@ -128,7 +169,7 @@ fn observe(
         return Err(HostError::Taken { host: host.name.clone(), interface });
     }
     let changes = diff(desired, secrets, deployed, &observed);
-    Ok(Seen { observed, question, changes, connection })
+    Ok(Seen { observed, question, changes, connection, asked: Instant::now() })
 }
 
 /// Returns an interface that the host has already and that isn't ours: nothing of that name was ever deployed there, and

@@ -7,22 +7,31 @@
 
 pub mod adopted;
 pub mod change;
+mod confirm;
 pub mod desired;
 mod diff;
 mod error;
-mod journal;
-mod logged;
+pub mod found;
+mod gate;
+mod intention;
+pub(in crate::ops) mod journal;
+pub(in crate::ops) mod logged;
 mod look;
+mod only;
+mod order;
+mod outcome;
 pub mod plan;
 mod progress;
 mod proof;
 mod reconcile;
 pub mod report;
+pub mod resume;
 pub mod rollback;
 mod run;
 mod running;
 pub mod status;
 pub mod steps;
+mod turns;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +39,8 @@ pub use change::{Cause, Change, Disruption, Kind};
 pub use diff::{SESSION_SECONDS, diff};
 pub use error::HostError;
 pub use logged::TAKEN_BACK;
-pub use look::plan;
+pub use look::{plan, plan_for};
+pub use outcome::{HeldBack, HostOutcome, Options, Outcome, Stop};
 pub use plan::{HostPlan, Interrupted, InterruptedOutcome, Plan};
 pub use progress::{Phase, Progress, Silent};
-pub use run::{HostOutcome, Options, Outcome, deploy};
+pub use run::deploy;

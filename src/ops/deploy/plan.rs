@@ -1,5 +1,7 @@
 //! A plan: what would change on each host.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use crate::fleet::{Connection, Observed, Question};
@@ -41,6 +43,8 @@ pub struct Seen {
     pub changes: Vec<Change>,
     /// The connection, kept for the deploy that may follow.
     pub(super) connection: Box<dyn Connection>,
+    /// When the answer came.
+    pub(super) asked: Instant,
 }
 
 impl HostPlan {
@@ -113,7 +117,10 @@ impl std::fmt::Display for Interrupted {
                     "the host took it back but is not quite as it was before ({reason}): the plan shows what differs"
                 )
             }
-            InterruptedOutcome::Waiting { seconds } => write!(f, "the host takes it back in {} s", (*seconds).max(0)),
+            InterruptedOutcome::Waiting { seconds } => {
+                let seconds = (*seconds).max(0);
+                write!(f, "the host takes it back in {seconds} s unless `wg-friend deploy --resume` confirms it")
+            }
         }
     }
 }

@@ -1,8 +1,12 @@
 //! How far hosts are, for whoever shows it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::model::Name;
+
+use super::outcome::HostOutcome;
 
 /// How far a host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -24,8 +28,19 @@ pub enum Phase {
 
 /// Hears how far each host is.
 pub trait Progress: Sync {
+    /// These hosts are going to be worked on.
+    fn expects(&self, _hosts: &[Name]) {}
+
     /// A host has come to a phase.
     fn reached(&self, host: &Name, phase: Phase);
+
+    /// A host takes everything back after that time, counted from now, unless the deploy is confirmed.
+    fn armed(&self, _host: &Name, _within: Duration) {}
+
+    /// A host's deploy is over.
+    fn ended(&self, outcome: &HostOutcome) {
+        self.reached(&outcome.host, Phase::Done);
+    }
 }
 
 /// Hears and says nothing.

@@ -75,17 +75,17 @@ pub(super) fn nudge(interfaces: &[InterfaceConfig], alive: &Alive) -> Vec<(Inter
         .collect()
 }
 
-/// Whether a difference found before confirming speaks against the deploy that has these changes. Files and boot set-up
+/// Whether a difference found before confirming speaks against the deploy, which changes these peers' endpoints. Files and boot set-up
 /// come with the confirmation. How the host lists new rules is only known from then on: that nft took them is enough; and
 /// so it is that wg took an endpoint whose address a name stands for. A peer whose endpoint counts as lost because it
 /// hasn't shaken hands yet isn't held against it either.
-pub(super) fn counts_before_confirming(change: &Change, changes: &[Change]) -> bool {
+pub(super) fn counts_before_confirming(change: &Change, endpoints: &BTreeSet<String>) -> bool {
     match change.kind {
         Kind::File | Kind::FileExtra | Kind::Boot => false,
         Kind::Firewall => change.after.is_none() || change.before.as_deref() == Some("missing"),
         Kind::Endpoint => {
             let is_address = change.after.as_ref().is_some_and(|after| after.parse::<SocketAddr>().is_ok());
-            is_address && changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == change.subject)
+            is_address && endpoints.contains(&change.subject)
         }
         _ => true,
     }

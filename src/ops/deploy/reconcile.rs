@@ -1,7 +1,7 @@
 //! What became of deploys that were interrupted: killed with wg-friend, cut off with the network, ended by a reboot.
 //! The store knows that they began; the host knows how they ended.
 
-use crate::db;
+use crate::db::{self, Deployment};
 use crate::fleet::Observed;
 use crate::model::{DeploymentState, Secrets};
 
@@ -18,31 +18,41 @@ pub(super) fn reconcile(
     let host = plan.host.name.clone();
     let Ok(seen) = &mut plan.seen else { return Ok(Vec::new()) };
     let open = journal.with(|s| s.open_deployments())?;
-    let mut found = Vec::new();
-    let mut confirmed = false;
-    for deployment in open.into_iter().filter(|d| d.host == host) {
-        let outcome = outcome_of(&deployment.token, &seen.observed);
-        let (state, note) = match &outcome {
-            InterruptedOutcome::Confirmed => (Some(DeploymentState::Confirmed), None),
-            InterruptedOutcome::Reverted { reason, .. } => (Some(DeploymentState::Reverted), Some(reason.as_str())),
-            InterruptedOutcome::Waiting { .. } => (None, None),
-        };
-        if let Some(state) = state {
-            let tables = (state == DeploymentState::Confirmed).then_some(&seen.observed.tables);
-            journal.finish(&host, deployment.id, state, note, tables)?;
-            confirmed |= state == DeploymentState::Confirmed;
-            journal.with(|s| s.mark_pending_unknown(&host))?;
-        }
-        found.push(Interrupted { host: host.clone(), token: deployment.token, outcome });
-    }
-    if confirmed {
+    let open: Vec<Deployment> = open.into_iter().filter(|deployment| deployment.host == host).collect();
+    let found = write_down(journal, &open, &seen.observed)?;
+    if found.iter().any(|interrupted| interrupted.outcome == InterruptedOutcome::Confirmed) {
         plan.deployed = journal.with(|s| deployed(s, &host))?;
         seen.changes = diff(&plan.desired, secrets, plan.deployed.as_ref(), &seen.observed);
     }
     Ok(found)
 }
 
-fn outcome_of(token: &str, observed: &Observed) -> InterruptedOutcome {
+/// Reads from an observation of their host how these deploys ended, and writes it down. What still waits stays open.
+pub(super) fn write_down(
+    journal: &Journal<'_>,
+    open: &[Deployment],
+    observed: &Observed,
+) -> Result<Vec<Interrupted>, db::Error> {
+    let mut found = Vec::new();
+    for Deployment { id, host, token, .. } in open {
+        let outcome = outcome_of(token, observed);
+        let (state, note) = match &outcome {
+            InterruptedOutcome::Confirmed => (Some(DeploymentState::Confirmed), None),
+            InterruptedOutcome::Reverted { reason, .. } => (Some(DeploymentState::Reverted), Some(reason.as_str())),
+            InterruptedOutcome::Waiting { .. } => (None, None),
+        };
+        if let Some(state) = state {
+            let tables = (state == DeploymentState::Confirmed).then_some(&observed.tables);
+            journal.finish(host, *id, state, note, tables)?;
+            journal.with(|s| s.mark_pending_unknown(host))?;
+        }
+        found.push(Interrupted { host: host.clone(), token: token.clone(), outcome });
+    }
+    Ok(found)
+}
+
+/// Reads from an observation of its host how a deploy ended.
+pub(super) fn outcome_of(token: &str, observed: &Observed) -> InterruptedOutcome {
     if let Some(pending) = observed.pending.as_ref().filter(|p| p.token == token) {
         return InterruptedOutcome::Waiting { seconds: pending.seconds_left };
     }

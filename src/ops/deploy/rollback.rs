@@ -53,7 +53,7 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
             None => format!("the host `{host}` has no earlier version to go back to"),
         });
     };
-    if found.state != DeploymentState::Confirmed {
+    if !matches!(found.state, DeploymentState::Confirmed | DeploymentState::Found) {
         return refused(format!("version {} of the host `{host}` was never confirmed", found.version));
     }
     let content = version_of(store, found)?;
@@ -75,7 +75,7 @@ fn retired(database: &Database, version: &Version) -> Result<Vec<Retired>, Error
     Ok(own.chain(peers).filter_map(|key| retired.get(&key).cloned()).collect())
 }
 
-fn version_of(store: &Store, deployment: &Deployment) -> Result<Version, Error> {
+pub(super) fn version_of(store: &Store, deployment: &Deployment) -> Result<Version, Error> {
     Ok(journal::read_version(&store.deployed_content(deployment.id)?)?)
 }
 
@@ -127,14 +127,19 @@ pub fn plan_back(
     let topology = store.topology()?;
     let host = find::host(&topology, deployment.host.as_str())?.clone();
     let version = version_of(store, deployment)?;
-    let secrets = secrets_of(&version)?;
-    let Version { interfaces, files } = version;
-    let keyless = interfaces.iter().filter(|interface| !secrets.private.contains_key(&interface.id));
-    let keys_elsewhere = keyless.map(|interface| interface.name.clone()).collect();
-    let desired = Desired { host: host.name.clone(), interfaces, files, keys_elsewhere };
+    let (desired, secrets) = desired_of(&host.name, Version { only: None, ..version })?;
     let deployed = journal::deployed(store, &host.name)?;
     let job = Job { host, desired, deployed, keyless: None };
     look(store, fleet, clock, actor, vec![job], secrets, 1, progress)
+}
+
+/// Returns what a host should have for it to be at a version, with the secrets that are in it.
+pub(super) fn desired_of(host: &Name, version: Version) -> Result<(Desired, Secrets), Error> {
+    let secrets = secrets_of(&version)?;
+    let Version { interfaces, files, only } = version;
+    let keyless = interfaces.iter().filter(|interface| !secrets.private.contains_key(&interface.id));
+    let keys_elsewhere = keyless.map(|interface| interface.name.clone()).collect();
+    Ok((Desired { host: host.clone(), interfaces, files, keys_elsewhere, only }, secrets))
 }
 
 /// Takes the keys of a version out of its files: those of the model may be others by now.

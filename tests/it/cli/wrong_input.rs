@@ -343,7 +343,7 @@ fn wrong_settings_are_shown_with_their_line() {
              |
            2 | paralel = 4
              | ^^^^^^^
-           unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `keep_versions`, `kdf`
+           unknown field `paralel`, expected one of `db`, `parallel`, `confirm_timeout`, `host_timeout`, `keep_versions`, `kdf`
     [exit 2]
     ");
     std::fs::write(directory.join("wg-friend.toml"), format!("db = '{}/other.db'\n", env.path().display())).unwrap();

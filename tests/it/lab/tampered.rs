@@ -51,14 +51,7 @@ fn in_the_controller() {
     let mut plan = plan(&mut store, &fleet, &clock, &actor, &[], 4, &Silent).unwrap();
     let mut secrets = store.secrets().unwrap();
     spoil(&fault, plan.hosts.iter_mut().find(|h| h.host.name.as_str() == "a").unwrap(), &mut secrets);
-    let options = Options {
-        canary: 0,
-        confirm_within: std::env::var(TIMEOUT).unwrap().parse().unwrap(),
-        parallel: 4,
-        check_handshakes: true,
-        owner: "a test".to_owned(),
-        keep_versions: std::num::NonZeroU32::MIN,
-    };
+    let options = options(std::env::var(TIMEOUT).unwrap().parse().unwrap());
     let plan = plan.with_secrets(secrets);
     for outcome in carry_out(&mut store, &fleet, &clock, &actor, plan, &options, &Silent).unwrap() {
         match outcome.outcome {
@@ -66,6 +59,16 @@ fn in_the_controller() {
             Outcome::Failed { reason, .. } => println!("OUTCOME failed: {reason}"),
             other => println!("OUTCOME {other:?}"),
         }
+    }
+}
+
+/// How a test deploys with the library.
+pub(super) fn options(confirm_within: u64) -> Options {
+    Options {
+        confirm_within,
+        parallel: 4,
+        keep_versions: std::num::NonZeroU32::MIN,
+        ..Options::new("a test".to_owned())
     }
 }
 

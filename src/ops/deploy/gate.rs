@@ -1,0 +1,83 @@
+//! Who may begin, and who is held back by whom. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::model::Name;
+
+use super::order::{Member, Turn, holds_back, order};
+use super::outcome::{HeldBack, Options, Outcome};
+use super::plan::HostPlan;
+
+/// The hosts of a deploy in the order of their turns.
+pub(super) struct Turns {
+    turns: Vec<Turn>,
+    hosts: Vec<Host>,
+    /// The turns of those that go first to try the change out.
+    canaries: BTreeSet<usize>,
+}
+
+/// What is known of a host before anything is done.
+struct Host {
+    name: Name,
+    /// Whether there is something to do.
+    differs: bool,
+    /// Whether it can be worked on at all.
+    answered: bool,
+}
+
+impl Turns {
+    /// Orders hosts, and picks the first of those that differ as canaries.
+    pub(super) fn of(plans: &[HostPlan], canaries: usize) -> Self {
+        let members: Vec<Member<'_>> = plans.iter().map(Member::from).collect();
+        let turns = order(&members);
+        let host = |turn: &Turn| {
+            let plan = &plans[turn.member];
+            Host { name: plan.host.name.clone(), differs: !plan.changes().is_empty(), answered: plan.seen.is_ok() }
+        };
+        Self::new(turns.iter().map(host).collect(), turns, canaries)
+    }
+
+    fn new(hosts: Vec<Host>, turns: Vec<Turn>, canaries: usize) -> Self {
+        let differing = hosts.iter().enumerate().filter(|(_, host)| host.differs).map(|(at, _)| at);
+        Self { canaries: differing.take(canaries).collect(), turns, hosts }
+    }
+
+    /// Gives each its turn: the work, and the turns that have to be over before it.
+    pub(super) fn jobs<T>(&self, work: Vec<T>) -> Vec<(T, BTreeSet<usize>)> {
+        let mut work: Vec<Option<T>> = work.into_iter().map(Some).collect();
+        let job = |(at, turn): (usize, &Turn)| Some((work[turn.member].take()?, self.after(at)));
+        self.turns.iter().enumerate().filter_map(job).collect()
+    }
+
+    fn after(&self, at: usize) -> BTreeSet<usize> {
+        let mut after = self.turns[at].after.clone();
+        if self.hosts[at].differs && !self.canaries.contains(&at) {
+            after.extend(&self.canaries);
+        }
+        after
+    }
+
+    /// Returns what becomes of a host instead of being changed. `good`: whether a turn ended well, once it has ended.
+    pub(super) fn instead(
+        &self,
+        at: usize,
+        options: &Options,
+        good: impl Fn(usize) -> Option<bool>,
+    ) -> Option<Outcome> {
+        if !self.hosts[at].differs {
+            return None; // it costs nothing to say so
+        }
+        if options.stop.is_asked() {
+            return Some(Outcome::NotBegun);
+        }
+        let failed = |other: &usize| good(*other) == Some(false) || !self.hosts[*other].answered;
+        let canary = || self.canaries.iter().copied().find(failed).filter(|_| !self.canaries.contains(&at));
+        let stops = || options.stop_on_failure.then(|| (0..self.turns.len()).find(failed)).flatten();
+        let (other, why) = match (canary(), holds_back(&self.turns, at, |other| !failed(&other))) {
+            (Some(canary), _) => (canary, HeldBack::Canary),
+            (None, Some(learner)) => (learner, HeldBack::HasToLearn),
+            (None, None) => (stops()?, HeldBack::StopOnFailure),
+        };
+        Some(Outcome::HeldBack { because_of: self.hosts[other].name.clone(), why })
+    }
+}
