@@ -9,6 +9,7 @@ use wg_friend::wg::compile::compile;
 use wg_friend::wg::reach::{Answer, Flow, Party, World};
 use wg_friend_lab::{Lab, Probe, Protocol, Result, Spec, lab_or_skip};
 
+use super::edits::Dice;
 use super::office::{Admin, REMOTES};
 
 const PORT: u16 = 8080;
@@ -41,23 +42,6 @@ impl Said {
         };
         let world = World::of(&self.topology, &self.compiled).with_edited_remotes(self.edited);
         world.reach(&party, probe.to, flow)
-    }
-}
-
-/// A small generator that gives the same numbers for the same seed (Steele, Lea and Flood: SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
 

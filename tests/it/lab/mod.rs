@@ -1,8 +1,10 @@
 //! The program on real hosts: real SSH, real handshakes, real packets.
 
 mod adopt;
+mod by_hand;
 mod can;
 mod drift;
+mod edits;
 mod hooks;
 mod hosts;
 mod lockout;
@@ -10,6 +12,7 @@ mod office;
 mod reach;
 mod rollback;
 mod secrets;
+mod sequence;
 mod tampered;
 mod vm;
 mod zero_loss;

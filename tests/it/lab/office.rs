@@ -43,9 +43,14 @@ impl<'a> Admin<'a> {
         Self { lab, home: tempfile::tempdir().unwrap() }
     }
 
+    /// Returns where the network is kept.
+    pub(super) fn database(&self) -> std::path::PathBuf {
+        self.home.path().join("data/office.db")
+    }
+
     /// Returns the network as the program has it.
     pub(super) fn topology(&self) -> Topology {
-        Database::open(&self.home.path().join("data/office.db")).unwrap().topology().unwrap()
+        Database::open(&self.database()).unwrap().topology().unwrap()
     }
 
     /// Returns `wg-friend` with these arguments, to run in the controller.
@@ -117,7 +122,8 @@ impl<'a> Admin<'a> {
         let host = self.lab.host(remote);
         // The lab's remotes have no resolver to tell.
         let file: String = edit(&file).lines().filter(|l| !l.starts_with("DNS")).map(|l| format!("{l}\n")).collect();
-        host.run("wg-quick down wg0")?;
+        // A userspace WireGuard takes its time to end, and its successor needs its socket.
+        host.run("wg-quick down wg0; while pgrep -fx 'wireguard-go wg0' >/dev/null; do sleep 0.05; done")?;
         host.write("/etc/wireguard/wg0.conf", file)?;
         host.sh("wg-quick up wg0").map(drop)
     }
