@@ -11,6 +11,8 @@ pub mod interface;
 pub mod network;
 pub mod parallel;
 pub mod reach;
+pub mod revision;
 pub mod safety;
+pub mod watch;
 
 pub use error::{Error, Kind};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::db::Database;
-use crate::fleet::{self, Fleet, Observed, Question, read_observation};
+use crate::fleet::{self, Connection, Fleet, Observed, Question, read_observation};
 use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
@@ -27,6 +27,19 @@ pub enum LinkState {
     NotDeployed,
     /// No host that could tell has answered.
     Unknown,
+}
+
+impl LinkState {
+    /// Returns its name, as JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+            Self::Never => "never",
+            Self::NotDeployed => "not_deployed",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// One link as one of its ends sees it.
@@ -99,23 +112,18 @@ pub fn recorded(database: &Database) -> Result<Status, Error> {
 /// # Errors
 /// When the model contradicts itself or the store can't be read. A host that doesn't answer is an entry.
 pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<Status, Error> {
-    let topology = database.topology()?;
-    let compiled = compile::compile(&topology).map_err(Error::Model)?;
-    let jobs: Vec<(&Host, Vec<&NodeConfig>)> = topology
-        .hosts
-        .iter()
-        .map(|host| (host, nodes_on(&topology, &compiled, &host.name)))
-        .filter(|(_, nodes)| !nodes.is_empty())
-        .collect();
-    let answers = each(jobs.iter().collect(), parallel, |(host, nodes)| ask(fleet, host, nodes));
+    let network = Network::of(database)?;
+    let jobs = network.hosts();
+    let answers = each(jobs.iter().collect(), parallel, |(host, question)| ask(fleet, host, question));
     let mut hosts = Vec::new();
-    let mut links = Vec::new();
-    for ((host, nodes), answer) in jobs.iter().zip(answers) {
+    let mut seen: BTreeMap<Name, Observed> = BTreeMap::new();
+    for ((host, _), answer) in jobs.iter().zip(answers) {
         let mut status = host_status(database, host)?;
-        match &answer {
+        match answer {
             Ok(observed) => {
                 status.reachable = Some(true);
                 status.uptime = Some(observed.system.uptime);
+                seen.insert(host.name.clone(), observed);
             }
             Err(error) => {
                 status.reachable = Some(false);
@@ -124,13 +132,56 @@ pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<S
             }
         }
         hosts.push(status);
-        let observed = answer.as_ref().ok();
-        links.extend(nodes.iter().flat_map(|node| links_of(&topology, host, node, observed)));
     }
-    Ok(Status { hosts, links: one_end_each(&topology, links) })
+    let seen = seen.iter().map(|(host, observed)| (host.clone(), observed)).collect();
+    Ok(Status { hosts, links: network.links(&seen) })
 }
 
-fn host_status(database: &Database, host: &Host) -> Result<HostStatus, Error> {
+/// What the hosts are compared with: the model, and what it compiles to.
+pub(in crate::ops) struct Network {
+    topology: Topology,
+    compiled: Vec<NodeConfig>,
+}
+
+impl Network {
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// When it contradicts itself or can't be read.
+    pub(in crate::ops) fn of(database: &Database) -> Result<Self, Error> {
+        let topology = database.topology()?;
+        let compiled = compile::compile(&topology).map_err(Error::Model)?;
+        Ok(Self { topology, compiled })
+    }
+
+    /// Returns the hosts that something of the network lives on, each with what to ask it.
+    pub(in crate::ops) fn hosts(&self) -> Vec<(Host, Question)> {
+        let asked = |host: &Host| {
+            let interfaces = self.on(&host.name).flat_map(|n| &n.interfaces).map(|i| i.name.clone()).collect();
+            (host.clone(), Question { interfaces, ..Question::default() })
+        };
+        let hosts = self.topology.hosts.iter().filter(|host| self.on(&host.name).next().is_some());
+        hosts.map(asked).collect()
+    }
+
+    /// Returns a line for every node but servers, as those hosts see it that have answered.
+    pub(in crate::ops) fn links(&self, seen: &BTreeMap<Name, &Observed>) -> Vec<LinkStatus> {
+        let mut links = Vec::new();
+        for host in &self.topology.hosts {
+            let observed = seen.get(&host.name).copied();
+            links.extend(self.on(&host.name).flat_map(|node| links_of(&self.topology, host, node, observed)));
+        }
+        one_end_each(&self.topology, links)
+    }
+
+    fn on<'a>(&'a self, host: &'a Name) -> impl Iterator<Item = &'a NodeConfig> {
+        let lives = |id: NodeId| self.topology.node(id).and_then(|n| n.host.as_ref()) == Some(host);
+        self.compiled.iter().filter(move |config| lives(config.node))
+    }
+}
+
+/// Returns what is recorded of a host.
+pub(in crate::ops) fn host_status(database: &Database, host: &Host) -> Result<HostStatus, Error> {
     let last = database.deployments(&host.name, 1)?.into_iter().next();
     Ok(HostStatus {
         host: host.name.clone(),
@@ -144,16 +195,18 @@ fn host_status(database: &Database, host: &Host) -> Result<HostStatus, Error> {
     })
 }
 
-fn nodes_on<'a>(topology: &Topology, compiled: &'a [NodeConfig], host: &Name) -> Vec<&'a NodeConfig> {
-    let lives = |id: NodeId| topology.node(id).and_then(|n| n.host.as_ref()) == Some(host);
-    compiled.iter().filter(|config| lives(config.node)).collect()
+fn ask(fleet: &dyn Fleet, host: &Host, question: &Question) -> Result<Observed, fleet::Error> {
+    look(fleet.connect(host)?.as_mut(), host, question)
 }
 
-fn ask(fleet: &dyn Fleet, host: &Host, nodes: &[&NodeConfig]) -> Result<Observed, fleet::Error> {
-    let interfaces = nodes.iter().flat_map(|n| &n.interfaces).map(|i| i.name.clone()).collect();
-    let question = Question { interfaces, ..Question::default() };
-    let answer = fleet.connect(host)?.run(&fleet::observe(&question, &[]))?;
-    read_observation(&answer, &question).map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })
+/// Asks over a connection.
+pub(in crate::ops) fn look(
+    connection: &mut dyn Connection,
+    host: &Host,
+    question: &Question,
+) -> Result<Observed, fleet::Error> {
+    let answer = connection.run(&fleet::observe(question, &[]))?;
+    read_observation(&answer, question).map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })
 }
 
 fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Option<&Observed>) -> Vec<LinkStatus> {

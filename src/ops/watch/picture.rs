@@ -1,0 +1,272 @@
+//! What a watcher sees: the hosts and links as they are known at one moment, and what changed. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::fleet::Observed;
+use crate::model::Name;
+use crate::ops::deploy::status::{LinkState, LinkStatus, Network};
+
+use super::state::{HostState, Reach};
+
+/// One moment, on two clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Since the watch began; never goes back.
+    pub since: Duration,
+    /// The time of day.
+    pub time: DateTime<Utc>,
+}
+
+/// A host.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostLine {
+    /// Which.
+    pub host: Name,
+    /// Whether it can be reached.
+    pub state: HostState,
+    /// When it answered last.
+    pub last_answer: Option<DateTime<Utc>>,
+    /// Why its last try failed.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Seconds since it booted.
+    pub uptime: Option<u64>,
+}
+
+/// A link.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkLine {
+    /// As the host sees it that tells.
+    #[serde(flatten)]
+    pub link: LinkStatus,
+    /// Bytes received from the far end, a second, between the host's last two answers.
+    pub rx_rate: Option<u64>,
+    /// Bytes sent to it.
+    pub tx_rate: Option<u64>,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Serialize)]
+pub struct Picture {
+    /// The hosts, ordered by name.
+    pub hosts: Vec<HostLine>,
+    /// The links, ordered by role and name.
+    pub links: Vec<LinkLine>,
+    /// Why what is watched may no longer be what the model says.
+    pub note: Option<String>,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Whether a host can be reached.
+    Host,
+    /// Whether a link carries traffic.
+    Link,
+}
+
+/// A change of state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When it was noticed.
+    pub time: DateTime<Utc>,
+    /// What it is about.
+    pub subject: Subject,
+    /// The host, or the node at the far end of the link.
+    pub name: Name,
+    /// The state before, as `status --json` writes it.
+    pub before: &'static str,
+    /// The state now.
+    pub after: &'static str,
+    /// Why, where that is known.
+    pub reason: Option<String>,
+}
+
+/// What is known of a host.
+struct Known {
+    reach: Reach,
+    /// Its last answer, while it counts.
+    observed: Option<Observed>,
+    answered: Option<DateTime<Utc>>,
+}
+
+/// Bytes received and sent, by interface and node.
+type Counters = BTreeMap<(Option<String>, Name), (u64, u64)>;
+
+/// Puts answers and silence together.
+pub struct Board {
+    network: Network,
+    note: Option<String>,
+    hosts: BTreeMap<Name, Known>,
+    links: Vec<LinkStatus>,
+    counters: BTreeMap<Name, (Duration, Counters)>,
+    rates: BTreeMap<Name, Counters>,
+}
+
+impl Board {
+    /// Begins to watch the hosts of a network; nothing is known of any.
+    pub fn new(network: Network, now: Moment) -> Self {
+        let nothing = (BTreeMap::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let (hosts, links, counters, rates) = nothing;
+        let mut board = Self { network, note: None, hosts, links, counters, rates };
+        board.meet(now);
+        board.links = board.network.links(&board.answers());
+        board
+    }
+
+    /// Takes another model in. Returns what that changes.
+    pub fn renew(&mut self, network: Network, now: Moment) -> Vec<Event> {
+        (self.network, self.note) = (network, None);
+        self.meet(now);
+        self.relink(now)
+    }
+
+    /// Goes on with the model there was, because another can't be had.
+    pub fn keep(&mut self, note: String) {
+        self.note = Some(note);
+    }
+
+    /// Returns the network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Returns what is known of a host's answers.
+    pub fn reach(&self, host: &Name) -> Option<&Reach> {
+        self.hosts.get(host).map(|known| &known.reach)
+    }
+
+    /// Begins with hosts that are new and forgets those that are gone.
+    fn meet(&mut self, now: Moment) {
+        let names: BTreeSet<Name> = self.network.hosts().into_iter().map(|(host, _)| host.name).collect();
+        self.hosts.retain(|name, _| names.contains(name));
+        for name in names {
+            let new = || Known { reach: Reach::new(now.since), observed: None, answered: None };
+            self.hosts.entry(name).or_insert_with(new);
+        }
+    }
+
+    /// Notes an answer. Returns what changed.
+    pub fn answer(&mut self, host: &Name, observed: Observed, now: Moment) -> Vec<Event> {
+        let Some(known) = self.hosts.get_mut(host) else { return Vec::new() };
+        let before = known.reach.answer(now.since);
+        known.observed = Some(observed);
+        known.answered = Some(now.time);
+        let mut events: Vec<Event> =
+            before.map(|before| host_event(host, before, HostState::Connected, None, now)).into_iter().collect();
+        events.extend(self.relink(now));
+        self.measure(host, now);
+        events
+    }
+
+    /// Notes a try that failed.
+    pub fn fail(&mut self, host: &Name, error: String, hint: Option<String>) {
+        if let Some(known) = self.hosts.get_mut(host) {
+            known.reach.fail(error, hint);
+        }
+    }
+
+    /// Counts hosts that have been silent for so long as disconnected. Returns what changed.
+    pub fn wait(&mut self, silence: Duration, now: Moment) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (name, known) in &mut self.hosts {
+            if let Some(before) = known.reach.wait(now.since, silence) {
+                known.observed = None; // what it said then is nothing to go by
+                self.counters.remove(name);
+                self.rates.remove(name);
+                let why = known.reach.error().map_or(String::new(), |(error, _)| format!(": {error}"));
+                let reason = format!("no answer for {} s{why}", silence.as_secs());
+                events.push(host_event(name, before, HostState::Disconnected, Some(reason), now));
+            }
+        }
+        if !events.is_empty() {
+            events.extend(self.relink(now));
+        }
+        events
+    }
+
+    /// Returns everything as it is known.
+    pub fn picture(&self) -> Picture {
+        let line = |(name, known): (&Name, &Known)| HostLine {
+            host: name.clone(),
+            state: known.reach.state(),
+            last_answer: known.answered,
+            error: known.reach.error().map(|(error, _)| error.to_owned()),
+            hint: known.reach.error().and_then(|(_, hint)| hint.map(str::to_owned)),
+            uptime: known.observed.as_ref().map(|observed| observed.system.uptime),
+        };
+        let with_rate = |link: &LinkStatus| {
+            let rates = link.seen_by.as_ref().and_then(|host| self.rates.get(host));
+            let rate = rates.and_then(|rates| rates.get(&key(link)));
+            LinkLine { link: link.clone(), rx_rate: rate.map(|r| r.0), tx_rate: rate.map(|r| r.1) }
+        };
+        Picture {
+            hosts: self.hosts.iter().map(line).collect(),
+            links: self.links.iter().map(with_rate).collect(),
+            note: self.note.clone(),
+        }
+    }
+
+    fn answers(&self) -> BTreeMap<Name, &Observed> {
+        self.hosts.iter().filter_map(|(name, known)| Some((name.clone(), known.observed.as_ref()?))).collect()
+    }
+
+    /// Works the links out anew. Returns those whose state is another.
+    fn relink(&mut self, now: Moment) -> Vec<Event> {
+        let links = self.network.links(&self.answers());
+        let before: BTreeMap<&Name, LinkState> = self.links.iter().map(|link| (&link.node, link.state)).collect();
+        let changed = links.iter().filter_map(|link| {
+            let before = before.get(&link.node).copied().unwrap_or(LinkState::Unknown);
+            (before != link.state).then(|| link_event(link, before, now))
+        });
+        let events = changed.collect();
+        self.links = links;
+        events
+    }
+
+    /// Works out how much went through the links that a host sees since its answer before.
+    fn measure(&mut self, host: &Name, now: Moment) {
+        let own = self.links.iter().filter(|link| link.seen_by.as_ref() == Some(host));
+        let counters: Counters = own.map(|link| (key(link), (link.rx, link.tx))).collect();
+        if let Some((then, before)) = self.counters.get(host) {
+            let rates = counters.iter().filter_map(|(key, now_)| {
+                let before = before.get(key)?;
+                rate(*before, *now_, now.since.saturating_sub(*then)).map(|rate| (key.clone(), rate))
+            });
+            self.rates.insert(host.clone(), rates.collect());
+        }
+        self.counters.insert(host.clone(), (now.since, counters));
+    }
+}
+
+fn key(link: &LinkStatus) -> (Option<String>, Name) {
+    (link.interface.clone(), link.node.clone())
+}
+
+/// Bytes a second; none when the interface came up anew in between and counts from zero again.
+fn rate(before: (u64, u64), after: (u64, u64), time: Duration) -> Option<(u64, u64)> {
+    let seconds = time.as_secs_f64();
+    let one = |before: u64, after: u64| after.checked_sub(before).map(|bytes| (bytes as f64 / seconds).round() as u64);
+    if seconds <= 0.0 { None } else { one(before.0, after.0).zip(one(before.1, after.1)) }
+}
+
+fn host_event(host: &Name, before: HostState, after: HostState, reason: Option<String>, now: Moment) -> Event {
+    let (before, after) = (before.as_str(), after.as_str());
+    Event { time: now.time, subject: Subject::Host, name: host.clone(), before, after, reason }
+}
+
+fn link_event(link: &LinkStatus, before: LinkState, now: Moment) -> Event {
+    let (before, after) = (before.as_str(), link.state.as_str());
+    let reason = match link.state {
+        LinkState::Disconnected => link.handshake_age.map(|age| format!("the last handshake was {age} s ago")),
+        LinkState::Unknown => link.seen_by.as_ref().map(|host| format!("{host} does not tell")),
+        _ => None,
+    };
+    Event { time: now.time, subject: Subject::Link, name: link.node.clone(), before, after, reason }
+}
