@@ -69,6 +69,9 @@ pub(super) struct Args {
     /// How costly trying the passphrase of a new database is: standard (1 GiB of memory) or light (64 MiB)
     #[arg(long, value_name = "PROFILE")]
     kdf: Option<KdfProfile>,
+    /// Don't encrypt a new database: whoever has the file has every private key
+    #[arg(long, conflicts_with = "kdf")]
+    no_encryption: bool,
 }
 
 /// What `--json` prints.
@@ -88,6 +91,10 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         return formats(context);
     }
     let store = if context.database.exists() { Some(context.store()?) } else { None };
+    if args.no_encryption && store.is_some() {
+        return Err(Error::value("--no-encryption", "the database is there already; this is for a new one"));
+    }
+    init::refuse_passphrase(args.no_encryption, context)?;
     let request = request(&args, store.as_ref(), context)?;
     let prepared = prepare(store.as_ref(), request, crate::ops::clock::Clock::now(&context.clock))?;
     let review = prepared.review();
@@ -110,28 +117,28 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     }
     let question = if store.is_some() { "Import this?" } else { "Make this network?" };
     context.confirm(question)?;
-    carry_out(args.kdf, store, &prepared, &review, context)
+    carry_out(&args, store, &prepared, &review, context)
 }
 
 fn carry_out(
-    kdf: Option<KdfProfile>,
+    args: &Args,
     store: Option<Store>,
     prepared: &Prepared,
     review: &Review,
     context: &Context,
 ) -> Result<Exit, Error> {
     let actor = context.actor();
+    let made = store.is_none();
     let (saved, recovery) = match store {
         Some(mut store) => (save(&mut store, &context.clock, &actor, prepared)?, None),
         None => {
-            let cost = vault::cost(kdf.unwrap_or(context.settings.kdf))?;
-            let passphrase = init::passphrase(context)?;
+            let protection = init::protection(args.no_encryption, args.kdf, context)?;
             let network = prepared.joined.topology.network.clone();
-            let request = ops_init::Request { network, server: None, passphrase, cost };
+            let request = ops_init::Request { network, server: None, protection };
             let (saved, recovery) = ops_init::fill(&context.database, request, &actor, &context.clock, |store| {
                 save(store, &context.clock, &actor, prepared)
             })?;
-            (saved, Some(recovery))
+            (saved, recovery)
         }
     };
     let recovery = recovery.map(|key| key.expose());
@@ -139,11 +146,16 @@ fn carry_out(
         let report = Report { review, saved: Some(&saved), recovery_key: recovery.as_deref().map(String::as_str) };
         context.out.show(&report, |_| String::new())?;
     } else {
-        if let Some(recovery) = &recovery {
+        if made {
             context.out.note(format!("  {} {}", paint(style::DIM, "database:"), context.database.display()));
+        }
+        if let Some(recovery) = &recovery {
             context.out.text(&vault::recovery(recovery))?;
         }
         context.out.note(outcome(&saved).trim_end());
+    }
+    if made && args.no_encryption {
+        vault::warn_unencrypted(context);
     }
     Ok(ending(review))
 }

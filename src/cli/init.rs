@@ -10,13 +10,14 @@ use crate::model::{Endpoint, InterfaceName, Mtu, Name, Network, Origin, Port, Ps
 use crate::ops::Error;
 use crate::ops::network::add::NewNodes;
 use crate::ops::network::defaults::{cidr4, cidr6};
-use crate::ops::network::init::{self, DEFAULT_CIDR, Made, Request};
+use crate::ops::network::init::{self, DEFAULT_CIDR, Made, Protection, Request};
 use crate::ops::network::setting::{Change, dns, parse};
 use crate::settings::KdfProfile;
 
 /// Make a new network with an encrypted database
 ///
-/// On a terminal, asks for what the options don't say. Prints a recovery key once.
+/// On a terminal, asks for what the options don't say. Prints a recovery key once. With --no-encryption there is neither
+/// passphrase nor recovery key; `wg-friend vault encrypt` makes up for it later.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  wg-friend init\n  wg-friend init --name home --cidr 10.66.0.0/24 --server hub --endpoint vpn.example.com\n  wg-friend init --name lab --no-ipv6 --passphrase-file /run/secrets/wg-friend\n\nWG_FRIEND_KDF_LOG_N sets scrypt's cost directly (base-2 logarithm, 10 to 20); it is meant for tests and very small machines."
@@ -61,13 +62,18 @@ pub(super) struct Args {
     /// How costly trying a passphrase is: standard (1 GiB of memory) or light (64 MiB) [default: of the settings]
     #[arg(long, value_name = "PROFILE")]
     kdf: Option<KdfProfile>,
+    /// Don't encrypt: whoever has the file has every private key, and nobody is asked for a passphrase
+    #[arg(long, conflicts_with = "kdf")]
+    no_encryption: bool,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     if context.database.exists() {
         return Err(Error::DatabaseExists(context.database.clone()));
     }
-    let cost = vault::cost(args.kdf.unwrap_or(context.settings.kdf))?;
+    let (no_encryption, kdf) = (args.no_encryption, args.kdf);
+    refuse_passphrase(no_encryption, context)?;
+    vault::cost(kdf.unwrap_or(context.settings.kdf))?; // before the questions
     let asks = prompt::is_possible() && !context.yes && args.name.is_none();
     let (network, server) = if asks { wizard(args, context)? } else { from_options(args)? };
     if context.dry_run {
@@ -76,23 +82,29 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         context.out.note(paint(style::WARN, "dry run: nothing was changed"));
         return Ok(Exit::Done);
     }
-    let passphrase = passphrase(context)?;
+    let protection = protection(no_encryption, kdf, context)?;
     if asks {
         context.out.note(plan(&network, server.as_ref()).trim_end());
         if !prompt::confirm("Make this network?", true)? {
             return Err(Error::Cancelled);
         }
     }
-    let request = Request { network, server, passphrase, cost };
+    let request = Request { network, server, protection };
     let (made, recovery) = init::init(&context.database, request, &context.actor(), &context.clock)?;
-    let recovery = recovery.expose();
+    let recovery = recovery.map(|key| key.expose());
     if context.out.is_json() {
-        let document = serde_json::json!({ "database": made.database, "network": made.network, "server": made.server, "recovery_key": *recovery });
+        let key = recovery.as_deref().map(String::as_str);
+        let document = serde_json::json!({ "database": made.database, "network": made.network, "server": made.server, "encrypted": made.encrypted, "recovery_key": key });
         context.out.show(&document, |_| String::new())?;
     } else {
         context.out.note(report(&made));
-        context.out.text(&vault::recovery(&recovery))?;
+        if let Some(recovery) = &recovery {
+            context.out.text(&vault::recovery(recovery))?;
+        }
         context.out.note(next(&made).trim_end());
+    }
+    if !made.encrypted {
+        vault::warn_unencrypted(context);
     }
     Ok(Exit::Done)
 }
@@ -186,6 +198,31 @@ fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), 
     Ok((network, Some(server)))
 }
 
+/// Refuses a passphrase for a database that isn't to have one: one of the two is a mistake.
+pub(super) fn refuse_passphrase(no_encryption: bool, context: &Context) -> Result<(), Error> {
+    if no_encryption && context.with_sources(|sources| sources.at_hand())?.is_some() {
+        return Err(Error::Value {
+            what: "--no-encryption".into(),
+            reason: "a passphrase is given, and without encryption there is none".into(),
+            hint: Some(
+                "leave out --no-encryption to encrypt; else --passphrase-file, WG_FRIEND_PASSPHRASE and the credential"
+                    .into(),
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Returns how the secrets of a new database are kept; asks for the passphrase, if there is to be one.
+pub(super) fn protection(no_encryption: bool, kdf: Option<KdfProfile>, context: &Context) -> Result<Protection, Error> {
+    if no_encryption {
+        return Ok(Protection::None);
+    }
+    let cost = vault::cost(kdf.unwrap_or(context.settings.kdf))?;
+    Ok(Protection::Passphrase { passphrase: passphrase(context)?, cost })
+}
+
+/// Returns the passphrase of what is about to be encrypted: from where passphrases come from, or typed twice.
 pub(super) fn passphrase(context: &Context) -> Result<Passphrase, Error> {
     let given = context.with_sources(|sources| sources.at_hand())?;
     let passphrase = match given {

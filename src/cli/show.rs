@@ -25,8 +25,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     if args.hooks {
         return super::hooks::list(&args.node, context);
     }
-    let details = view::show(&context.open()?, &args.node)?;
-    context.out.show(&details, render)?;
+    let database = context.open()?;
+    context.out.show(&view::show(&database, &args.node)?, render)?;
+    super::vault::mark_unencrypted(&database, context)?;
     Ok(Exit::Done)
 }
 

@@ -31,6 +31,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     };
     let now = context.clock.now();
     context.out.show(&status, |status| render(status, now))?;
+    super::vault::mark_unencrypted(&database, context)?;
     let silent = status.hosts.iter().any(|h| h.reachable == Some(false));
     Ok(if silent { Exit::SomeHosts } else { Exit::Done })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::output::{paint, style};
 use super::{Context, Exit};
 use crate::ops::Error;
-use crate::ops::safety::unlock;
+use crate::ops::safety::unlock::{self, Forgotten};
 
 /// Unlock the database for a while: the kernel's keyring keeps its key
 ///
@@ -34,18 +34,26 @@ pub(super) fn unlock(args: &UnlockArgs, context: &Context) -> Result<Exit, Error
     let remembered = context.with_sources(|sources| {
         unlock::remember(&context.database, sources, args.duration, &context.actor(), &context.clock)
     })?;
-    context.out.done(&remembered, |remembered| {
-        let until = remembered.until.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M");
-        format!("{} until {until}", paint(style::GOOD, "unlocked"))
+    context.out.done(&remembered, |remembered| match remembered.until {
+        Some(until) => {
+            let until = until.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M");
+            format!("{} until {until}", paint(style::GOOD, "unlocked"))
+        }
+        None => "nothing to unlock: the database is not encrypted".to_owned(),
     })?;
     Ok(Exit::Done)
 }
 
 pub(super) fn lock(_: &LockArgs, context: &Context) -> Result<Exit, Error> {
     context.no_dry_run("lock")?;
-    let was_unlocked = unlock::forget(&context.database)?;
-    context.out.done(&serde_json::json!({ "was_unlocked": was_unlocked }), |_| {
-        if was_unlocked { "locked" } else { "it was locked already" }.to_owned()
+    let forgotten = unlock::forget(&context.database)?;
+    context.out.done(&forgotten, |forgotten| {
+        match forgotten {
+            Forgotten { encrypted: false, .. } => "nothing to lock: the database is not encrypted",
+            Forgotten { was_unlocked: true, .. } => "locked",
+            Forgotten { was_unlocked: false, .. } => "it was locked already",
+        }
+        .to_owned()
     })?;
     Ok(Exit::Done)
 }

@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::output::{Fields, Table, paint, style};
-use super::{Context, Exit};
+use super::{Context, Exit, init, prompt};
+use crate::db::{Count, Database};
 use crate::ops::Error;
-use crate::ops::safety::vault;
+use crate::ops::safety::vault::{self, Encryption, Status};
 use crate::settings::KdfProfile;
 
-/// Look after the vault: status, passphrase, recovery key, rekeying
+/// Look after the vault: status, passphrase, recovery key, rekeying, encrypting
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  wg-friend vault status\n  wg-friend vault passphrase --new-passphrase-file /run/secrets/new\n  wg-friend vault encrypt --remove-copies"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +43,19 @@ enum Command {
     Recovery,
     /// Seal everything anew under a new key, with a new recovery key
     Rekey,
+    /// Encrypt a database that was made without encryption
+    ///
+    /// Takes a new passphrase, from where passphrases come from or typed twice, and prints a recovery key once. Everything
+    /// secret is encrypted under a new key in one transaction, and the file is written anew, so that nothing of it is left
+    /// in unused pages. What others have copied before stays readable to them: rotate the keys of your nodes as well.
+    Encrypt {
+        /// How costly trying a passphrase is: standard (1 GiB of memory) or light (64 MiB) [default: of the settings]
+        #[arg(long, value_name = "PROFILE")]
+        kdf: Option<KdfProfile>,
+        /// Remove the copies that upgrades left beside the file, which still hold it unencrypted
+        #[arg(long)]
+        remove_copies: bool,
+    },
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
@@ -70,8 +88,93 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
             let document = serde_json::json!({ "cells": sealed.cells, "time": sealed.time, "recovery_key": *key });
             context.out.show(&document, |_| format!("{} values sealed anew\n\n{}", sealed.cells, recovery(&key)))?;
         }
+        Command::Encrypt { kdf, remove_copies } => encrypt(kdf, remove_copies, context)?,
     }
     Ok(Exit::Done)
+}
+
+/// What `vault encrypt --json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    done: &'a Encryption,
+    /// Whether the copies were removed.
+    copies_removed: bool,
+    recovery_key: &'a str,
+}
+
+fn encrypt(kdf: Option<KdfProfile>, remove_copies: bool, context: &Context) -> Result<(), Error> {
+    if context.open()?.is_encrypted()? {
+        return Err(crate::db::Error::Encrypted.into()); // before anybody is asked for a passphrase
+    }
+    let cost = cost(kdf.unwrap_or(context.settings.kdf))?;
+    let passphrase = init::passphrase(context)?;
+    let mut store = context.store()?;
+    let (done, key) = vault::encrypt(&mut store, &passphrase, cost, &context.actor(), &context.clock)?;
+    let key = key.expose();
+    if !context.out.is_json() {
+        context.out.text(&format!("{}\n{}", counts(&done), recovery(&key)))?; // at once: it exists nowhere else
+    }
+    let removed =
+        if remove_old(&done, remove_copies, context)? { vault::remove_copies(&store, &done.copies) } else { Ok(()) };
+    let copies_removed = removed.is_ok() && !done.copies.is_empty();
+    if context.out.is_json() {
+        let report = Report { done: &done, copies_removed, recovery_key: &key };
+        context.out.show(&report, |_| String::new())?;
+    }
+    if let Some(reason) = &done.old_pages {
+        context.out.warn(format!(
+            "what was in the file before may still lie in unused pages of it ({reason}); the next command tries again to write it anew, and `wg-friend vault status` says when it has"
+        ));
+    }
+    removed
+}
+
+/// Says what was encrypted.
+fn counts(done: &Encryption) -> String {
+    let mut text = format!("{}\n", paint(style::GOOD, "encrypted"));
+    if done.counts.is_empty() {
+        text.push_str("  no secrets yet\n");
+    }
+    let width = done.counts.iter().map(|c| c.count.to_string().len()).max().unwrap_or(0);
+    for Count { kind, count } in &done.counts {
+        text.push_str(&format!("  {count:width$} {kind}\n"));
+    }
+    text
+}
+
+/// Whether the copies from before are to be removed. Without the option, somebody has to say so.
+fn remove_old(done: &Encryption, told: bool, context: &Context) -> Result<bool, Error> {
+    if done.copies.is_empty() || told {
+        return Ok(!done.copies.is_empty());
+    }
+    let list: String = done.copies.iter().map(|copy| format!("\n  {}", copy.display())).collect();
+    context.out.warn(format!("copies of the file from before still hold everything unencrypted:{list}"));
+    if context.yes {
+        return Ok(true);
+    }
+    // The database is encrypted by now: who doesn't answer hasn't cancelled that.
+    let remove = prompt::is_possible() && prompt::confirm("Remove them?", false).unwrap_or(false);
+    if !remove {
+        context.out.note(format!("  {} `rm` them once they aren't needed any more", paint(style::DIM, "next:")));
+    }
+    Ok(remove)
+}
+
+/// What is said when a database without encryption was made.
+pub(super) fn warn_unencrypted(context: &Context) {
+    context.out.warn(format!(
+        "the database is not encrypted: whoever can read {}, or a copy of it, has every private key; `wg-friend vault encrypt` makes up for it",
+        context.database.display()
+    ));
+}
+
+/// Marks, in a line of its own, that what was shown comes from a database without encryption.
+pub(super) fn mark_unencrypted(database: &Database, context: &Context) -> Result<(), Error> {
+    if !database.is_encrypted()? {
+        context.out.note(paint(style::DIM, "the database is not encrypted"));
+    }
+    Ok(())
 }
 
 /// Returns the cost of new passphrases; `WG_FRIEND_KDF_LOG_N` lowers it for tests and very small machines.
@@ -92,7 +195,20 @@ fn status(context: &Context) -> Result<(), Error> {
     context.out.show(&status, |status| {
         let mut fields = Fields::new();
         fields.add("database", status.database.display());
-        fields.add("state", if status.unlocked { "unlocked: the kernel's keyring holds the key" } else { "locked" });
+        fields.add(
+            "state",
+            match status {
+                Status { encrypted: false, .. } => "not encrypted: nothing to unlock",
+                Status { unlocked: true, .. } => "unlocked: the kernel's keyring holds the key",
+                Status { .. } => "locked",
+            },
+        );
+        if status.old_pages {
+            fields.add("old pages", "what was there before it was encrypted may still lie in the file");
+        }
+        if status.slots.is_empty() {
+            return fields.render();
+        }
         fields.add("one try takes", format!("{} MiB of memory", status.memory >> 20));
         let mut slots = Table::new(&["OPENS WITH", "SCRYPT", "SINCE"]);
         for slot in &status.slots {

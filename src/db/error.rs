@@ -87,6 +87,12 @@ pub enum Error {
     /// No slot opens with what was given.
     #[error("wrong passphrase")]
     WrongPassphrase,
+    /// It has no passphrase, and no recovery key.
+    #[error("the database is not encrypted: it has no passphrase and no recovery key")]
+    Unencrypted,
+    /// It can't be encrypted a second time.
+    #[error("the database is encrypted already")]
+    Encrypted,
     /// A new passphrase that is too short.
     #[error("a passphrase needs at least {minimum} characters")]
     PassphraseTooShort {
@@ -185,7 +191,9 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } | Self::NotFound { .. } => Kind::Missing,
-            Self::Exists { .. } | Self::Duplicate { .. } | Self::InUse => Kind::Conflict,
+            Self::Exists { .. } | Self::Duplicate { .. } | Self::InUse | Self::Unencrypted | Self::Encrypted => {
+                Kind::Conflict
+            }
             Self::Locked => Kind::Locked,
             Self::WrongPassphrase => Kind::WrongPassphrase,
             Self::NotADatabase { .. }
@@ -224,6 +232,10 @@ impl Error {
                 "run `wg-friend unlock`, or give the passphrase with `--passphrase-file` or WG_FRIEND_PASSPHRASE".into()
             }
             Self::WrongPassphrase => "try again; the printed recovery key works as well".into(),
+            Self::Unencrypted => "run `wg-friend vault encrypt` to give it both".into(),
+            Self::Encrypted => {
+                "`wg-friend vault passphrase` replaces its passphrase, `wg-friend vault rekey` its key".into()
+            }
             Self::Keyring(_) => "give the passphrase with each command instead".into(),
             Self::ReadOnly => "see that the file belongs to you and that its file system is mounted writable".into(),
             Self::DiskFull => "free some space and try again".into(),

@@ -43,12 +43,7 @@ pub(super) fn upgrade(conn: &mut Connection, path: &Path, migrations: &Migration
     if steps(found)? == known {
         return Ok(());
     }
-    // One process at a time. The directory serves as the lock: it needs no file of its own, and opening the database
-    // itself a second time would, on closing, drop the locks that SQLite holds on it.
-    let directory = super::open::directory_of(path);
-    let io = |action, source| Error::Io { action, path: directory.to_owned(), source };
-    let lock = File::open(&directory).map_err(|e| io("open", e))?;
-    lock.lock().map_err(|e| io("lock", e))?;
+    let _lock = lock(path)?;
     let mut at = steps(version(conn)?)?;
     while at < known {
         copy(conn, &copy_name(path, at))?;
@@ -69,12 +64,68 @@ fn copy_name(path: &Path, version: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// What a temporary file of a copy is called, around what is random about it.
+const COPY_UNDER_WAY: (&str, &str) = (".wg-friend-", ".bak");
+
+/// Returns the copies that steps left beside a database, and those that a crash left half-way, in order.
+pub(super) fn copies(path: &Path) -> Result<Vec<PathBuf>> {
+    let directory = super::open::directory_of(path);
+    let io = |source| Error::Io { action: "look into", path: directory.clone(), source };
+    let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".schema-";
+    let is_copy = |name: &str| {
+        let (before, after) = COPY_UNDER_WAY;
+        name.ends_with(after) && (name.starts_with(&own) || name.starts_with(before))
+    };
+    let mut copies = Vec::new();
+    for entry in std::fs::read_dir(&directory).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if is_copy(&name.to_string_lossy()) {
+            copies.push(path.with_file_name(name));
+        }
+    }
+    copies.sort();
+    Ok(copies)
+}
+
+/// Overwrites copies and removes them. Waits for a migration that is under way, and so never takes a copy away from one.
+pub(super) fn remove_copies(path: &Path, copies: &[PathBuf]) -> Result<()> {
+    let _lock = lock(path)?;
+    for copy in copies {
+        overwrite(copy).and_then(|()| std::fs::remove_file(copy)).map_err(|source| Error::Io {
+            action: "remove",
+            path: copy.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Fills a file with zeros, in place.
+fn overwrite(path: &Path) -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let mut file = File::options().write(true).open(path)?;
+    let length = file.metadata()?.len();
+    std::io::copy(&mut std::io::repeat(0).take(length), &mut file)?;
+    file.flush()?;
+    file.sync_all()
+}
+
+/// Lets one process at a time migrate. The directory serves as the lock: it needs no file of its own, and opening the
+/// database itself a second time would, on closing, drop the locks that SQLite holds on it.
+fn lock(path: &Path) -> Result<File> {
+    let directory = super::open::directory_of(path);
+    let io = |action, source| Error::Io { action, path: directory.to_owned(), source };
+    let lock = File::open(&directory).map_err(|e| io("open", e))?;
+    lock.lock().map_err(|e| io("lock", e))?;
+    Ok(lock)
+}
+
 /// Copies a database into a file that only its owner can read.
 fn copy(conn: &Connection, to: &Path) -> Result<()> {
     let io = |action| move |source| Error::Io { action, path: to.to_owned(), source };
     let file = tempfile::Builder::new()
-        .prefix(".wg-friend-")
-        .suffix(".bak")
+        .prefix(COPY_UNDER_WAY.0)
+        .suffix(COPY_UNDER_WAY.1)
         .tempfile_in(super::open::directory_of(to)) // 0600
         .map_err(io("make a copy beside"))?;
     {

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction};
 use wg_friend_crypt::{DataKey, KdfParams};
 
 use super::error::{Error, Result};
 use super::vault::{self, Passphrase, RecoveryKey};
-use super::{Database, Store, audit, migrate, networks, states};
+use super::{Database, Store, audit, migrate, networks, plain, states};
 use crate::model::{Action, Actor, Event, Network};
 
 /// Marks a SQLite file as ours ("wgfr").
@@ -43,6 +43,30 @@ fn look_at(path: &Path) -> Result<fs::Metadata> {
 fn only_ours(path: &Path, wanted: u32) -> Result<()> {
     let mode = look_at(path)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(Error::Permissions { path: path.to_owned(), mode, wanted }) }
+}
+
+/// Makes the directory of a new file, and sees that nothing is in its place.
+fn prepare_place(path: &Path) -> Result<()> {
+    let directory = directory_of(path);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(&directory)
+        .map_err(io_error(path, "make the directory of"))?;
+    only_ours(&directory, DIRECTORY_MODE)?;
+    if path.symlink_metadata().is_ok() { Err(Error::Exists { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// The event that a new database begins with.
+fn created(network: &Network) -> Event {
+    let prefixes: Vec<String> = network.prefixes().map(|p| p.to_string()).collect();
+    Event::network(Action::DatabaseCreated, network).with("prefixes", prefixes)
+}
+
+/// Says of what the system refuses to do that it was about this file.
+fn io_error(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::Io { action, path, source }
 }
 
 /// Sets what every connection needs.
@@ -85,6 +109,11 @@ impl Database {
         // for the first time.
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         migrate::upgrade(&mut conn, path, &migrate::MIGRATIONS, migrate::latest())?;
+        match plain::drop_old_pages(&conn) {
+            // Encrypted a while ago, and not written anew since: another process may be at it, and the next one tries again.
+            Ok(()) | Err(Error::Busy | Error::DiskFull) => {}
+            Err(other) => return Err(other),
+        }
         let id = conn
             .query_row("SELECT database_id FROM vault", [], |row| row.get(0))
             .map_err(|e| vault::no_row(e, "the vault is gone"))?;
@@ -111,6 +140,9 @@ impl Database {
     ///
     /// Missing directories are made with mode 0700. The file is built under another name and put in place complete, never
     /// over an existing one: after a crash half-way there is no database.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Permissions`] of the directory; [`Error::PassphraseTooShort`].
     pub fn create(
         path: &Path,
         passphrase: &Passphrase,
@@ -120,24 +152,41 @@ impl Database {
         now: DateTime<Utc>,
     ) -> Result<(Store, RecoveryKey)> {
         passphrase.check_new()?;
-        let directory = directory_of(path);
-        let io = |action| {
-            let path = path.to_owned();
-            move |source| Error::Io { action, path, source }
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(&directory)
-            .map_err(io("make the directory of"))?;
-        only_ours(&directory, DIRECTORY_MODE)?;
-        if path.symlink_metadata().is_ok() {
-            return Err(Error::Exists { path: path.to_owned() });
-        }
+        prepare_place(path)?;
         let key = DataKey::random()?;
         let recovery = RecoveryKey::random()?;
         let slots = vault::make_slots(&key, passphrase, params, &recovery, now)?; // seconds, before any file is there
+        let created = created(network).with("log_n", params.log_n());
+        let keep_key = |tx: &Transaction<'_>| slots.iter().try_for_each(|slot| slot.save(tx));
+        let store = Self::build(path, key, keep_key, network, actor, now, &[created])?;
+        Ok((store, recovery))
+    }
 
+    /// Makes a new database without encryption with one network: its key lies in the file. Otherwise as
+    /// [`Database::create`]; that it isn't encrypted is in the audit log.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Permissions`] of the directory.
+    pub fn create_unencrypted(path: &Path, network: &Network, actor: &Actor, now: DateTime<Utc>) -> Result<Store> {
+        prepare_place(path)?;
+        let key = DataKey::random()?;
+        let copy = key.duplicate();
+        let events = [created(network), Event::database(Action::EncryptionDisabled)];
+        Self::build(path, key, |tx| plain::save_key(tx, &copy, now), network, actor, now, &events)
+    }
+
+    /// Builds the file. `keep_key` leaves in it what leads to its key; the first event is the one it is made with.
+    fn build(
+        path: &Path,
+        key: DataKey,
+        keep_key: impl FnOnce(&Transaction<'_>) -> Result<()>,
+        network: &Network,
+        actor: &Actor,
+        now: DateTime<Utc>,
+        events: &[Event],
+    ) -> Result<Store> {
+        let directory = directory_of(path);
+        let io = |action| io_error(path, action);
         let file = tempfile::Builder::new().prefix(".wg-friend-").suffix(".new").tempfile_in(&directory); // 0600
         let file = file.map_err(io("make"))?;
         {
@@ -147,13 +196,13 @@ impl Database {
             migrate::create(&mut conn)?;
             states::touched::watch(&conn)?;
             let tx = conn.transaction()?;
-            vault::initialise(&tx, &key, &slots, now)?;
+            vault::initialise(&tx, &key, now)?;
+            keep_key(&tx)?;
             networks::insert(&tx, network)?;
-            let created = Event::network(Action::DatabaseCreated, network)
-                .with("log_n", params.log_n())
-                .with("prefixes", network.prefixes().map(|p| p.to_string()).collect::<Vec<_>>());
-            audit::append(&tx, &key, now, actor, &created)?;
-            states::begin(&tx, &key, now, actor, &created)?;
+            events.iter().try_for_each(|event| audit::append(&tx, &key, now, actor, event))?;
+            if let Some(first) = events.first() {
+                states::begin(&tx, &key, now, actor, first)?;
+            }
             tx.commit()?;
             conn.close().map_err(|(_, e)| e)?;
         }
@@ -164,7 +213,7 @@ impl Database {
         })?;
         // The name is on the disk only once its directory is.
         File::open(&directory).and_then(|d| d.sync_all()).map_err(io("write the directory of"))?;
-        Ok((Store { database: Self::open(path)?, key }, recovery))
+        Ok(Store { database: Self::open(path)?, key })
     }
 
     /// Reads the whole file and names the first damage, if there is any. Costs time in proportion to its size.

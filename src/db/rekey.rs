@@ -16,8 +16,9 @@ impl Store {
     /// The audit log is verified first and authenticated anew, for its key derives from the data key.
     ///
     /// # Errors
-    /// [`Error::WrongPassphrase`]; [`Error::Tampered`] when the audit log doesn't verify, which rekeying would cover up.
+    /// [`Error::WrongPassphrase`]; [`Error::Unencrypted`]; [`Error::Tampered`] when the audit log doesn't verify, which rekeying would cover up.
     pub fn rekey(&mut self, passphrase: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<Rekeyed> {
+        self.has_slots()?;
         let old_slot = StoredSlot::load(&self.conn, PASSPHRASE)?;
         if !old_slot.opens_with(passphrase)? {
             return Err(Error::WrongPassphrase); // the recovery key isn't taken: it would become the passphrase
@@ -28,11 +29,7 @@ impl Store {
 
         let tx = Transaction::new_unchecked(&self.database.conn, TransactionBehavior::Immediate)?;
         audit::verify(&tx, Some(&self.key))?.into_result()?;
-        let mut cells = 0;
-        for column in SEALED {
-            cells += reseal(&tx, column, &self.key, &new)?;
-        }
-        audit::authenticate_anew(&tx, &new)?;
+        let cells = reseal_all(&tx, &self.key, &new)?.iter().map(|(_, cells)| cells).sum();
         slots.iter().try_for_each(|slot| slot.save(&tx))?;
         audit::append(&tx, &new, now, actor, &Event::database(Action::Rekeyed).with("cells", cells))?;
         tx.commit()?;
@@ -40,6 +37,13 @@ impl Store {
         self.drop_old_pages()?;
         Ok(Rekeyed { recovery, cells })
     }
+}
+
+/// Seals everything anew, and authenticates the audit log anew; returns how many cells each column had.
+pub(super) fn reseal_all(conn: &Connection, old: &DataKey, new: &DataKey) -> Result<Vec<(&'static Sealed, usize)>> {
+    let cells = SEALED.iter().map(|column| Ok((*column, reseal(conn, column, old, new)?))).collect::<Result<_>>()?;
+    audit::authenticate_anew(conn, new)?;
+    Ok(cells)
 }
 
 /// Seals every cell of a column anew; returns how many there were.

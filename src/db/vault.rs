@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::error::{Error, Result};
 use super::row::Cells;
 use super::tx::Tx;
-use super::{Database, Store, audit, keyring, micros};
+use super::{Database, Store, audit, keyring, micros, plain};
 use crate::model::{Action, Actor, Event};
 
 /// What the operator types in. Wiped from memory on drop.
@@ -178,6 +178,22 @@ impl Sealed {
         std::str::from_utf8(&plain).ok().and_then(|text| text.parse().ok()).ok_or_else(|| self.shut(row))
     }
 
+    /// Says in words what the values are, for counting them; `None` for what the vault keeps for itself.
+    pub(super) fn kind(&self) -> Option<&'static str> {
+        Some(match self.table {
+            "vault" => return None,
+            "keys" => "private keys",
+            "preshared_keys" => "preshared keys",
+            "generated" => "generated files",
+            "documents" => "adopted files",
+            "state_documents" => "adopted files of earlier states",
+            "removed_keys" => "private keys of removed nodes",
+            "removed_preshared_keys" => "preshared keys of removed links",
+            "deployments" => "files of deployments",
+            other => other,
+        })
+    }
+
     fn shut(&self, row: &str) -> Error {
         Error::Sealed { table: self.table, column: self.column, row: row.to_owned() }
     }
@@ -315,20 +331,23 @@ pub(super) fn make_slots(
     ])
 }
 
-/// Fills the vault of a new database.
-pub(super) fn initialise(conn: &Connection, key: &DataKey, slots: &[StoredSlot], now: DateTime<Utc>) -> Result<()> {
+/// Fills the vault of a new database, save for the ways to its key.
+pub(super) fn initialise(conn: &Connection, key: &DataKey, now: DateTime<Utc>) -> Result<()> {
     let random = crypt::random()?;
     let id: String = random[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     conn.execute(
         "INSERT INTO vault (id, database_id, created, sealed_canary, sealed_audit_tail) VALUES (1, ?1, ?2, ?3, ?4)",
         params![id, micros(now), CANARY.seal(key, &id, b"wg-friend")?, audit::seal_empty_tail(key, &id)?],
     )?;
-    slots.iter().try_for_each(|slot| slot.save(conn))
+    Ok(())
 }
 
 /// Finds the data key with what the operator gave: the recovery key if it looks like one, else the passphrase. Says which
 /// of the two it was.
 fn find_key(conn: &Connection, given: &Passphrase) -> Result<Option<(DataKey, &'static str)>> {
+    if plain::is_plain(conn)? {
+        return Err(Error::Unencrypted);
+    }
     if let Ok(recovery) = given.0.parse::<RecoveryKey>()
         && let Some(key) = StoredSlot::load(conn, RECOVERY)?.unwrap(recovery.0.as_slice())?
     {
@@ -345,8 +364,8 @@ impl Database {
     /// failed before. A script whose every command brings the passphrase along is named once an hour.
     ///
     /// # Errors
-    /// [`Error::WrongPassphrase`], which is remembered for the audit log; [`Error::Damaged`] when the vault itself has been
-    /// changed.
+    /// [`Error::WrongPassphrase`], which is remembered for the audit log; [`Error::Unencrypted`] when there is nothing to
+    /// unlock; [`Error::Damaged`] when the vault itself has been changed.
     pub fn unlock(self, given: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<Store> {
         let (mut store, slot) = self.unlock_unsaid(given, actor, now)?;
         store.quietly(|tx| {
@@ -508,6 +527,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<()> {
         new.check_new()?;
+        self.has_slots()?;
         let slot = StoredSlot::make(PASSPHRASE, &self.key, new.0.as_bytes(), params, now)?;
         self.write(now, actor, |tx| {
             slot.save(&tx.transaction)?;
@@ -518,6 +538,7 @@ impl Store {
 
     /// Replaces the recovery key.
     pub fn new_recovery_key(&mut self, actor: &Actor, now: DateTime<Utc>) -> Result<RecoveryKey> {
+        self.has_slots()?;
         let recovery = RecoveryKey::random()?;
         let slot = StoredSlot::make(RECOVERY, &self.key, recovery.0.as_slice(), KdfParams::FULL_ENTROPY, now)?;
         self.write(now, actor, |tx| {
@@ -526,6 +547,11 @@ impl Store {
         })?;
         self.drop_old_pages()?;
         Ok(recovery)
+    }
+
+    /// Refuses to add a slot to a database of which the key lies open.
+    pub(super) fn has_slots(&self) -> Result<()> {
+        if self.is_encrypted()? { Ok(()) } else { Err(Error::Unencrypted) }
     }
 
     /// Empties the write-ahead log, in which pages from before a change would otherwise stay readable for a while.

@@ -68,8 +68,12 @@ words! {
 words! {
     /// What was done.
     Action, "action" {
-        /// The database was made, encrypted, with its network.
+        /// The database was made, with its network.
         DatabaseCreated = "database_created",
+        /// The database was made without encryption.
+        EncryptionDisabled = "encryption_disabled",
+        /// A database that was made without encryption was encrypted.
+        EncryptionEnabled = "encryption_enabled",
         /// The data key was taken out of the vault with a passphrase or the recovery key.
         Unlocked = "unlocked",
         /// Somebody tried a wrong passphrase.
@@ -141,7 +145,9 @@ impl Action {
         use Action as A;
         match self {
             A::DatabaseCreated => Category::System,
-            A::Unlocked
+            A::EncryptionDisabled
+            | A::EncryptionEnabled
+            | A::Unlocked
             | A::UnlockFailed
             | A::PassphraseChanged
             | A::RecoveryKeyChanged
@@ -178,7 +184,8 @@ impl Action {
     pub fn severity(self) -> Severity {
         use Action as A;
         match self {
-            A::UnlockFailed
+            A::EncryptionDisabled
+            | A::UnlockFailed
             | A::PassphraseChanged
             | A::RecoveryKeyChanged
             | A::Rekeyed

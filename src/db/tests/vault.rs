@@ -154,7 +154,11 @@ fn a_new_recovery_key_replaces_the_old_one() {
 
 /// A database with something in every sealed column. Returns the secrets that must be found nowhere.
 fn filled() -> (Lab, Vec<String>) {
-    let mut lab = lab();
+    fill(lab())
+}
+
+/// Puts something into every sealed column of a new database.
+pub(super) fn fill(mut lab: Lab) -> (Lab, Vec<String>) {
     let private = [random_key(), random_key(), random_key(), random_key()];
     let shared = PresharedKey::from_random([42; 32]);
     let secrets = private.iter().map(|k| k.expose_base64().to_string()).collect::<Vec<_>>();
@@ -180,7 +184,7 @@ fn filled() -> (Lab, Vec<String>) {
     (lab, secrets)
 }
 
-fn sealed_cells(store: &Store) -> Vec<(String, String)> {
+pub(super) fn sealed_cells(store: &Store) -> Vec<(String, String)> {
     let cells = SEALED.iter().flat_map(|column| {
         let sql = format!("SELECT {} FROM {}", column.column, column.table);
         let mut statement = store.conn.prepare(&sql).unwrap();

@@ -20,10 +20,22 @@ pub struct Request {
     pub network: Network,
     /// Its server, when it is added at once.
     pub server: Option<NewNodes>,
-    /// What unlocks it.
-    pub passphrase: Passphrase,
-    /// The cost of trying a passphrase.
-    pub cost: KdfParams,
+    /// How its secrets are kept.
+    pub protection: Protection,
+}
+
+/// How the secrets of a new database are kept.
+#[derive(Debug)]
+pub enum Protection {
+    /// Encrypted.
+    Passphrase {
+        /// What unlocks it.
+        passphrase: Passphrase,
+        /// The cost of trying a passphrase.
+        cost: KdfParams,
+    },
+    /// For whoever has the file: there is nothing to unlock, and no recovery key.
+    None,
 }
 
 /// What was made.
@@ -35,15 +47,24 @@ pub struct Made {
     pub network: Network,
     /// The server, if one was added.
     pub server: Option<NodeView>,
+    /// Whether its secrets are encrypted.
+    pub encrypted: bool,
 }
 
-/// Makes a database with one network, and its server if one is given. Returns the recovery key, to be shown once.
+/// Makes a database with one network, and its server if one is given. Returns the recovery key, to be shown once, if it is
+/// encrypted.
 ///
 /// If the server can't be added, there is no database afterwards either.
-pub fn init(path: &Path, request: Request, actor: &Actor, clock: &dyn Clock) -> Result<(Made, RecoveryKey), Error> {
-    let mut made = Made { database: path.to_owned(), network: request.network.clone(), server: None };
-    let Request { network, server, passphrase, cost } = request;
-    let request = Request { network, server: None, passphrase, cost };
+pub fn init(
+    path: &Path,
+    request: Request,
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<(Made, Option<RecoveryKey>), Error> {
+    let encrypted = matches!(request.protection, Protection::Passphrase { .. });
+    let mut made = Made { database: path.to_owned(), network: request.network.clone(), server: None, encrypted };
+    let Request { network, server, protection } = request;
+    let request = Request { network, server: None, protection };
     let (server, recovery) = fill(path, request, actor, clock, |store| {
         let outcome = server.map(|server| add::add(store, clock, actor, server, Mode::Save)).transpose()?;
         Ok(outcome.and_then(|outcome| outcome.nodes.into_iter().next()))
@@ -52,7 +73,7 @@ pub fn init(path: &Path, request: Request, actor: &Actor, clock: &dyn Clock) -> 
     Ok((made, recovery))
 }
 
-/// Makes a database with one network and fills it. Returns the recovery key, to be shown once.
+/// Makes a database with one network and fills it. Returns the recovery key, to be shown once, if it is encrypted.
 ///
 /// If it can't be filled, there is no database afterwards either.
 pub fn fill<T>(
@@ -61,12 +82,18 @@ pub fn fill<T>(
     actor: &Actor,
     clock: &dyn Clock,
     work: impl FnOnce(&mut Store) -> Result<T, Error>,
-) -> Result<(T, RecoveryKey), Error> {
-    let Request { network, passphrase, cost, .. } = request;
+) -> Result<(T, Option<RecoveryKey>), Error> {
+    let Request { network, protection, .. } = request;
     if network.prefixes().next().is_none() {
         return Err(Error::value("--cidr", "a network needs an IPv4 or an IPv6 prefix"));
     }
-    let (mut store, recovery) = Database::create(path, &passphrase, cost, &network, actor, clock.now())?;
+    let (mut store, recovery) = match protection {
+        Protection::Passphrase { passphrase, cost } => {
+            let (store, recovery) = Database::create(path, &passphrase, cost, &network, actor, clock.now())?;
+            (store, Some(recovery))
+        }
+        Protection::None => (Database::create_unencrypted(path, &network, actor, clock.now())?, None),
+    };
     match work(&mut store) {
         Ok(done) => Ok((done, recovery)),
         Err(error) => {

@@ -69,12 +69,16 @@ pub fn open(path: &Path) -> Result<Database, Error> {
     Ok(Database::open(path)?)
 }
 
-/// Opens and unlocks the database: with the key in the kernel's keyring, else with a passphrase from `sources`.
+/// Opens and unlocks the database: with the key in the kernel's keyring, else with a passphrase from `sources`. One that
+/// isn't encrypted needs neither.
 ///
 /// # Errors
 /// [`Error::Locked`] when there is none; a wrong passphrase, after some attempts if there is somebody to ask.
 pub fn unlock(path: &Path, sources: &Sources<'_>, actor: &Actor, clock: &dyn Clock) -> Result<Store, Error> {
     let database = open(path)?;
+    if let Some(key) = database.plain_key()? {
+        return Ok(database.unlock_with(key)?);
+    }
     if let Some(key) = keyring::recall(database.id()) {
         match database.unlock_with(key) {
             Err(db::Error::Locked) => {} // the database has been rekeyed since
@@ -99,6 +103,9 @@ pub fn with_passphrase(
 type Unlock<'a> = &'a dyn Fn(Database, &Passphrase) -> db::Result<Store>;
 
 fn open_with(path: &Path, sources: &Sources<'_>, unlock: Unlock<'_>) -> Result<(Store, Passphrase), Error> {
+    if !open(path)?.is_encrypted()? {
+        return Err(db::Error::Unencrypted.into()); // before anybody is asked for what doesn't exist
+    }
     if let Some(passphrase) = sources.at_hand()? {
         let store = unlock(open(path)?, &passphrase)?;
         return Ok((store, passphrase));
@@ -120,8 +127,8 @@ fn open_with(path: &Path, sources: &Sources<'_>, unlock: Unlock<'_>) -> Result<(
 pub struct Remembered {
     /// The database.
     pub database: PathBuf,
-    /// When the kernel forgets the key.
-    pub until: DateTime<Utc>,
+    /// When the kernel forgets the key; `None` for a database that isn't encrypted, which leaves nothing to unlock.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Unlocks the database and leaves its key in the kernel's keyring for a while.
@@ -133,12 +140,25 @@ pub fn remember(
     clock: &dyn Clock,
 ) -> Result<Remembered, Error> {
     let seconds = chrono::TimeDelta::from_std(duration).map_err(|_| Error::value("--for", "is too long"))?;
+    if !open(path)?.is_encrypted()? {
+        return Ok(Remembered { database: path.to_owned(), until: None });
+    }
     let now = clock.now();
     open_with(path, sources, &|database, passphrase| database.unlock_for(passphrase, duration, actor, now))?;
-    Ok(Remembered { database: path.to_owned(), until: now + seconds })
+    Ok(Remembered { database: path.to_owned(), until: Some(now + seconds) })
 }
 
-/// Takes the key out of the kernel's keyring. Whether there was one.
-pub fn forget(path: &Path) -> Result<bool, Error> {
-    Ok(open(path)?.forget())
+/// What `lock` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Whether the kernel's keyring held the key.
+    pub was_unlocked: bool,
+    /// Whether the database is encrypted: one that isn't can't be locked.
+    pub encrypted: bool,
+}
+
+/// Takes the key out of the kernel's keyring.
+pub fn forget(path: &Path) -> Result<Forgotten, Error> {
+    let database = open(path)?;
+    Ok(Forgotten { was_unlocked: database.forget(), encrypted: database.is_encrypted()? })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::{Database, KdfParams, Passphrase, RecoveryKey, Rekeyed, Slot, Store, keyring};
+use crate::db::{Count, Database, Encrypted, KdfParams, Passphrase, RecoveryKey, Rekeyed, Slot, Store, keyring};
 use crate::model::Actor;
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -36,11 +36,16 @@ pub fn cost(profile: KdfProfile, log_n: Option<&str>) -> Result<KdfParams, Error
 pub struct Status {
     /// The database.
     pub database: PathBuf,
-    /// Whether the kernel's keyring holds a key for it.
+    /// Whether its secrets are encrypted.
+    pub encrypted: bool,
+    /// Whether what was there before it was encrypted may still lie in unused pages of the file. The next command tries
+    /// again to write it anew.
+    pub old_pages: bool,
+    /// Whether commands need no passphrase now: the kernel's keyring holds the key, or there is nothing to unlock.
     pub unlocked: bool,
     /// The ways to the data key.
     pub slots: Vec<Slot>,
-    /// Memory in bytes that one try of the passphrase takes.
+    /// Memory in bytes that one try of the passphrase takes; 0 if there is none.
     pub memory: u64,
 }
 
@@ -49,8 +54,9 @@ pub fn status(database: &Database) -> Result<Status, Error> {
     let slots = database.slots()?;
     let passphrase = slots.iter().find(|slot| slot.kind == "passphrase");
     let memory = passphrase.map_or(0, |slot| (128 * u64::from(slot.r)) << slot.log_n);
-    let unlocked = keyring::recall(database.id()).is_some();
-    Ok(Status { database: database.path().to_owned(), unlocked, slots, memory })
+    let (encrypted, old_pages) = (database.is_encrypted()?, database.has_old_pages()?);
+    let unlocked = !encrypted || keyring::recall(database.id()).is_some();
+    Ok(Status { database: database.path().to_owned(), encrypted, old_pages, unlocked, slots, memory })
 }
 
 /// Replaces the passphrase.
@@ -89,6 +95,38 @@ pub fn rekey(
     let Rekeyed { recovery, cells } = store.rekey(passphrase, actor, time)?;
     store.forget(); // the keyring would hold a key that opens nothing any more
     Ok((Sealed { cells, time }, recovery))
+}
+
+/// What encrypting did.
+#[derive(Debug, Serialize)]
+pub struct Encryption {
+    /// How many values of each kind were encrypted.
+    pub counts: Vec<Count>,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// Why unused pages of the file may still hold what was there before, if they may.
+    pub old_pages: Option<String>,
+    /// Copies of the file from before, which still hold its secrets for whoever has them.
+    pub copies: Vec<PathBuf>,
+}
+
+/// Encrypts a database that was made without encryption, and makes a recovery key.
+pub fn encrypt(
+    store: &mut Store,
+    passphrase: &Passphrase,
+    cost: KdfParams,
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<(Encryption, RecoveryKey), Error> {
+    let time = clock.now();
+    let copies = store.copies()?; // asked before, so that nothing can fail between encrypting and showing the recovery key
+    let Encrypted { recovery, counts, old_pages } = store.encrypt(passphrase, cost, actor, time)?;
+    Ok((Encryption { counts, time, old_pages: old_pages.map(|error| error.to_string()), copies }, recovery))
+}
+
+/// Overwrites and removes copies of the file that hold it as it was before it was encrypted.
+pub fn remove_copies(database: &Database, copies: &[PathBuf]) -> Result<(), Error> {
+    Ok(database.remove_copies(copies)?)
 }
 
 #[cfg(test)]

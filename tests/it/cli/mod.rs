@@ -11,6 +11,7 @@ mod hosts;
 mod import;
 mod model;
 mod other_tools;
+mod plain;
 mod surface;
 mod vault;
 mod wizard;
