@@ -51,6 +51,18 @@ w_down() {
 	[ "$W_INIT" != systemd ] || systemctl daemon-reload
 }
 
+# Removes address $1 from interface $2. With the first IPv4 address of a subnet the kernel removes the others of that
+# subnet and the interface's routes, unless it is told to promote them.
+w_drop_address() {
+	w_promote=/proc/sys/net/ipv4/conf/$2/promote_secondaries
+	w_v=
+	[ ! -w "$w_promote" ] || { read -r w_v < "$w_promote"; echo 1 > "$w_promote"; }
+	ip addr del "$1" dev "$2"
+	w_dropped=$?
+	[ -z "$w_v" ] || echo "$w_v" > "$w_promote"
+	return $w_dropped
+}
+
 # The sets, maps and chains of a table on stdin, one a line with what can't be changed in place, without what is in them.
 w_frame() {
 	awk '

@@ -212,13 +212,12 @@ impl Builder<'_> {
                 }
                 Kind::AddressMissing | Kind::AddressExtra => {
                     let address = change.after.as_ref().or(change.before.as_ref()).map_or("", String::as_str);
-                    let command = |verb| format!("ip addr {verb} {} dev {name}", quote(address));
+                    let add = format!("ip addr add {} dev {name}", quote(address));
+                    let drop = format!("w_drop_address {} {name}", quote(address));
                     if change.kind == Kind::AddressMissing {
-                        let what = format!("add address {address} to {name}");
-                        self.step(change.kind, what, command("add"), command("del"));
+                        self.step(change.kind, format!("add address {address} to {name}"), add, drop);
                     } else {
-                        let what = format!("remove address {address} from {name}");
-                        self.step(change.kind, what, command("del"), command("add"));
+                        self.step(change.kind, format!("remove address {address} from {name}"), drop, add);
                     }
                 }
                 _ => {}
