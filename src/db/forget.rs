@@ -17,6 +17,7 @@ impl Tx<'_> {
         let keys = self.private_keys_ever(interface)?;
         let had = self.forget_private_key(interface)?;
         self.transaction.execute("DELETE FROM generated WHERE interface_id = ?1", [interface.0])?;
+        self.forget_revisions(interface)?;
         for column in [&ORIGINAL, &DOCUMENT, &STATE_ORIGINAL, &STATE_DOCUMENT] {
             self.take_out_of(column, interface, &keys)?;
         }

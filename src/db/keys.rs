@@ -1,6 +1,5 @@
 //! Key pairs of interfaces, past and present, and preshared keys of links.
 
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
@@ -149,18 +148,6 @@ impl Tx<'_> {
         let values = params![public.to_string(), interface.0, micros(now), sealed];
         self.transaction.prepare_cached(sql)?.execute(values)?;
         Ok(())
-    }
-
-    /// Returns since when each link has the preshared key that it has.
-    pub(super) fn preshared_times(&self) -> Result<BTreeMap<LinkId, DateTime<Utc>>> {
-        let mut statement = self.transaction.prepare_cached("SELECT low_id, high_id, created FROM preshared_keys")?;
-        let mut rows = statement.query([])?;
-        let mut times = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let cells = Cells { table: "preshared_keys", row };
-            times.insert(LinkId::between(InterfaceId(cells.get(0)?), InterfaceId(cells.get(1)?)), cells.time(2)?);
-        }
-        Ok(times)
     }
 
     fn seal_private(&self, public: PublicKey, private: Option<&PrivateKey>) -> Result<Option<String>> {

@@ -62,7 +62,7 @@ impl Tx<'_> {
         self.return_links(&then, &mut returned)?;
         self.return_documents(&then)?;
         let hosts = crate::db::hosts::load_with_rows(&self.transaction)?.into_iter().collect();
-        let preshared = self.preshared_times()?;
+        let preshared = self.preshared_since()?;
         Ok((returned, Model { topology: self.topology()?, hosts, preshared, adopted: then.adopted }))
     }
 
@@ -232,7 +232,7 @@ impl Tx<'_> {
                 returned.lacking.push(*link);
             }
         }
-        let is = self.preshared_times()?;
+        let is = self.preshared_since()?;
         returned.kept_preshared =
             then.preshared.iter().filter(|(link, was)| is.get(link).is_some_and(|is| is != *was)).count();
         Ok(())

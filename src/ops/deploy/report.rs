@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::Name;
 
+use super::blast::{self, Blast, Whom};
 use super::change::{Cause, Change, Disruption};
 use super::plan::{HostPlan, Interrupted, Plan};
 
@@ -22,6 +23,8 @@ pub struct PlanReport {
     pub rekeys: usize,
     /// Hosts that gave no answer that can be used.
     pub failed: usize,
+    /// What it does to others.
+    pub blast: Blast,
 }
 
 /// What a plan comes to on one host.
@@ -34,7 +37,7 @@ pub struct HostReport {
     /// Its operating system and kernel, once it has answered.
     pub system: Option<String>,
     /// What differs.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PlannedChange>,
     /// Why there is no plan for it.
     pub error: Option<String>,
     /// What to do about that.
@@ -43,16 +46,30 @@ pub struct HostReport {
     pub interrupted: Vec<Interrupted>,
 }
 
+/// A difference, with what carrying it out means to others.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedChange {
+    /// The difference.
+    #[serde(flatten)]
+    pub change: Change,
+    /// Who may lose packets meanwhile.
+    pub affects: Whom,
+    /// Whether it touches the way by which wg-friend reaches the host.
+    pub touches_way: bool,
+}
+
 impl From<&Plan> for PlanReport {
     fn from(plan: &Plan) -> Self {
         let hosts: Vec<HostReport> = plan.hosts.iter().map(HostReport::from).collect();
-        let count = |test: &dyn Fn(&Change) -> bool| hosts.iter().flat_map(|h| &h.changes).filter(|c| test(c)).count();
+        let changes = || hosts.iter().flat_map(|h| &h.changes).map(|planned| &planned.change);
+        let count = |test: &dyn Fn(&Change) -> bool| changes().filter(|change| test(change)).count();
         Self {
             changes: count(&|_| true),
             drift: count(&|c| c.cause == Cause::Drift),
             restarts: count(&|c| c.disruption == Disruption::Restart),
             rekeys: count(&|c| c.disruption == Disruption::Rekey),
             failed: plan.failed(),
+            blast: blast::predict(&plan.hosts, &plan.devices),
             hosts,
         }
     }
@@ -61,11 +78,17 @@ impl From<&Plan> for PlanReport {
 impl From<&HostPlan> for HostReport {
     fn from(plan: &HostPlan) -> Self {
         let error = plan.seen.as_ref().err();
+        let planned = plan.changes().iter().zip(blast::touching(plan));
+        let planned = planned.map(|(change, touches_way)| PlannedChange {
+            affects: Whom::of(change.kind),
+            change: change.clone(),
+            touches_way,
+        });
         Self {
             host: plan.host.name.clone(),
             address: plan.host.address.to_string(),
             system: plan.seen.as_ref().ok().map(|s| format!("{}, {}", s.observed.system.os, s.observed.system.kernel)),
-            changes: plan.changes().to_vec(),
+            changes: planned.collect(),
             error: error.map(ToString::to_string),
             hint: error.and_then(super::HostError::hint),
             interrupted: plan.interrupted.clone(),

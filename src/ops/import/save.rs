@@ -17,6 +17,7 @@ use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::deploy;
 use crate::ops::network::find;
+use crate::ops::revision::handed;
 use crate::wg::compile::compile;
 use crate::wg::formats;
 
@@ -93,7 +94,7 @@ impl<'a> Save<'a> {
         self.links(before.as_ref(), &after)?;
         self.keys()?;
         self.sources()?;
-        compile(&self.tx.topology()?).map_err(Error::Model)?;
+        self.found()?;
         let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut sources: Vec<String> = self.prepared.origins.iter().map(|origin| origin.source.clone()).collect();
         sources.dedup();
@@ -103,6 +104,20 @@ impl<'a> Save<'a> {
             .with("updated", names(&self.saved.updated));
         self.events.push(event);
         Ok((self.saved, self.events))
+    }
+
+    /// Notes what devices have whose files people carry: they had it before, whoever gave it to them. Of one that is known
+    /// only from the other end of its link, it is what fits that end.
+    fn found(&self) -> Result<(), Error> {
+        let (topology, secrets) = (self.tx.topology()?, self.tx.secrets()?);
+        let configs = compile(&topology).map_err(Error::Model)?;
+        let viewed = self.viewed();
+        let new = |node: &&Node| self.saved.added.contains(&node.name) || viewed.contains(&node.id);
+        topology
+            .nodes
+            .iter()
+            .filter(new)
+            .try_for_each(|node| handed::revision(self.tx, node, &configs, &secrets, "found", self.now))
     }
 
     fn hosts(&mut self) -> Result<(), Error> {

@@ -13,6 +13,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Event, InterfaceName, Name, Node, Secrets};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::revision::handed;
 use crate::wg::compile::compile;
 use crate::wg::config::{self, Document, Mode};
 use crate::wg::formats::{self, Export, Feature, Format, Inexpressible, LeftOut, OutFile, Subject};
@@ -409,7 +410,7 @@ fn record(
         let mut events = Vec::new();
         for node in nodes {
             let sha256 = fingerprint(configs, node.id, secrets).unwrap_or_default();
-            tx.record_handout(node.id, "export", &sha256, now)?;
+            handed::record(tx, node, configs, secrets, ("export", &sha256), now)?;
             let files: Vec<&str> =
                 report.files.iter().filter(|file| file.node == node.name).map(|file| file.file.as_str()).collect();
             let left_out: BTreeSet<&str> = report

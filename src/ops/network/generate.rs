@@ -12,6 +12,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Custody, Event, InterfaceId, Name, Node, NodeId, Secrets, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::revision::handed;
 use crate::wg::compile::compile;
 use crate::wg::{NodeConfig, config};
 
@@ -125,7 +126,7 @@ pub fn generate(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &R
                 file.path = Some(path);
             }
         }
-        record(store, clock, actor, &topology, &files, request.directory.as_deref())?;
+        record(store, clock, actor, (&topology, &configs, &secrets), &files, request.directory.as_deref())?;
     }
     Ok(Report { saved, files, skipped })
 }
@@ -242,7 +243,7 @@ fn record(
     store: &mut Store,
     clock: &dyn Clock,
     actor: &Actor,
-    topology: &Topology,
+    (topology, configs, secrets): (&Topology, &[NodeConfig], &Secrets),
     files: &[Made],
     directory: Option<&Path>,
 ) -> Result<(), Error> {
@@ -256,7 +257,7 @@ fn record(
                 tx.save_generated(*interface, name, file.content.as_bytes(), now)?;
             }
             let node = find::node(topology, made[0].node.as_str())?;
-            tx.record_handout(node.id, "file", &made[0].sha256, now)?;
+            handed::record(tx, node, configs, secrets, ("file", &made[0].sha256), now)?;
             let names: Vec<&str> = made.iter().map(|file| file.file.as_str()).collect();
             let event = Event::node(Action::ConfigGenerated, node).with("files", names).with("to", to.as_str());
             events.push(event.with("sha256", made[0].sha256.as_str()));

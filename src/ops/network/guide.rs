@@ -12,6 +12,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Device, Event, Name, Node, Role};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::revision::handed;
 use crate::render::guide::{Facts, Guide, Platform, guide};
 use crate::render::qr::{COMFORTABLE, Code};
 use crate::wg::compile::compile;
@@ -128,7 +129,7 @@ pub fn write(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &Requ
     let sha256 = fingerprint(&configs, node.id, &secrets).unwrap_or_default();
     let now = clock.now();
     store.write_all(now, actor, |tx| -> Result<_, Error> {
-        tx.record_handout(node.id, "guide", &sha256, now)?;
+        handed::record(tx, node, &configs, &secrets, ("guide", &sha256), now)?;
         let event = Event::node(Action::ConfigHandedOut, node).with("method", "guide").with("to", to.as_str());
         Ok(((), vec![event.with("platforms", report.platforms.clone()).with("sha256", sha256.as_str())]))
     })?;

@@ -11,6 +11,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Event, Name, Node, Role, Secrets, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::revision::handed;
 use crate::render::qr::{COMFORTABLE, Code, HARD_LIMIT, NoCode};
 use crate::wg::compile::compile;
 use crate::wg::{NodeConfig, config};
@@ -146,7 +147,7 @@ pub fn draw(
             let mut events = Vec::new();
             for (node, code) in &codes {
                 let sha256 = fingerprint(&configs, node.id, &secrets).unwrap_or_default();
-                tx.record_handout(node.id, form.method(), &sha256, now)?;
+                handed::record(tx, node, &configs, &secrets, (form.method(), &sha256), now)?;
                 let event = Event::node(Action::ConfigHandedOut, node).with("method", form.method());
                 events.push(event.with("sha256", sha256).with("bytes", code.bytes));
             }

@@ -14,6 +14,7 @@ use crate::model::{
     KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology,
 };
 use crate::ops::Error;
+use crate::ops::revision::{self, DeviceReport};
 use crate::wg::compile::links;
 
 /// A node.
@@ -254,6 +255,8 @@ pub struct NodeDetails {
     pub not_enforced_by: Option<Name>,
     /// What an adopted node keeps of its own configuration, in words.
     pub kept: Option<String>,
+    /// What it was given, and whether that still fits; `None` when nobody carries its file.
+    pub file: Option<DeviceReport>,
     /// Where it is known from, the newest source first; none for a node that was added by command.
     pub sources: Vec<Provenance>,
 }
@@ -284,6 +287,7 @@ pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
         reaches: reach(node, &topology),
         not_enforced_by: not_enforced_by(node, &topology),
         kept: node.main().kept.as_ref().map(|_| adopted::in_words(node)),
+        file: revision::of(database, &topology, node)?,
         sources: database.provenance(node.id)?,
     })
 }
