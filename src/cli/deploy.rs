@@ -2,24 +2,28 @@
 
 use std::time::Duration;
 
-use super::output::{paint, paint_code, style};
-use super::plan::{Looked, look_over, render};
+use super::plan::{Looked, look_over, names, render};
 use super::progress::Line;
-use super::{Context, Exit, width};
+use super::{Context, Exit, interrupt, outcomes};
 use crate::db::Store;
 use crate::fleet::RealFleet;
-use crate::ops::Error;
 use crate::ops::deploy::report::PlanReport;
-use crate::ops::deploy::{HeldBack, HostOutcome, Options, Outcome, deploy};
+use crate::ops::deploy::resume::{OpenDeploy, Resumed};
+use crate::ops::deploy::{HostOutcome, Options, Outcome, Plan, deploy};
+use crate::ops::network::find;
+use crate::ops::{self, Error};
 
 /// Bring hosts to what the model says, without locking anyone out
 ///
 /// Shows the plan and asks. Every host then checks the new files, arms a watchdog, and changes what differs while it
 /// runs; nobody else's packets are lost. wg-friend looks at the result over a new connection and confirms. What is not
 /// confirmed in time, the host takes back by itself: files and running state are then as they were before.
+///
+/// Many hosts go at once, but each after those that have to learn of its new key. Ctrl-C begins no further host and brings
+/// those that work to an end.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1\n  wg-friend deploy --dry-run"
+    after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1 --stop-on-failure\n  wg-friend deploy --dry-run\n  wg-friend deploy --resume            after a crash or a power cut"
 )]
 pub(super) struct Args {
     /// Only these hosts [default: all]
@@ -76,6 +80,9 @@ impl How {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    if args.resume {
+        return resume(args, context);
+    }
     let mut options = args.how.options(context);
     options.canary = args.canary;
     options.stop_on_failure = args.stop_on_failure;
@@ -85,12 +92,55 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     match carry_out(looked, options, context, question)? {
         Carried::Shown(exit) => Ok(exit),
         Carried::Out { outcomes, .. } => {
-            context
-                .out
-                .done(&Report { hosts: &outcomes }, |report| table(report.hosts, context.out.verbosity() > 0))?;
-            Ok(exit(&outcomes))
+            outcomes::show(&outcomes, context)?;
+            Ok(outcomes::exit(&outcomes))
         }
     }
+}
+
+/// What is printed for programs.
+#[derive(serde::Serialize)]
+struct Resumption<'a> {
+    /// One entry a deploy that was open.
+    resumed: &'a [Resumed],
+}
+
+fn resume(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let mut options = args.how.options(context);
+    options.parallel = args.parallel.unwrap_or(options.parallel);
+    let (mut store, fleet) = (context.store()?, args.how.fleet(context)?);
+    let hosts = names(&args.hosts)?;
+    let known = store.topology()?;
+    for host in &hosts {
+        find::host(&known, host.as_str())?;
+    }
+    if context.dry_run {
+        let open = ops::deploy::resume::open(&store)?;
+        let open: Vec<_> = open.into_iter().filter(|open| hosts.is_empty() || hosts.contains(&open.host)).collect();
+        context.out.show(&open, |open| open_deploys(open))?;
+        return Ok(Exit::Done);
+    }
+    let line = Line::new(context);
+    interrupt::watch(options.stop.clone(), line.voice());
+    let resumed =
+        ops::deploy::resume::resume(&mut store, &fleet, &context.clock, &context.actor(), &hosts, &options, &line)?;
+    drop(line);
+    context.out.done(&Resumption { resumed: &resumed }, |report| match report.resumed {
+        [] => "no deploy was interrupted: nothing to finish".to_owned(),
+        all => outcomes::resumed(all),
+    })?;
+    let undecided = |resumed: &Resumed| matches!(resumed.outcome, Outcome::OutOfSight { .. });
+    Ok(if resumed.iter().any(undecided) { Exit::SomeHosts } else { Exit::Done })
+}
+
+/// Says of each open deploy what there is to know without asking its host.
+fn open_deploys(open: &[OpenDeploy]) -> String {
+    if open.is_empty() {
+        return "no deploy was interrupted: nothing to finish\n".to_owned();
+    }
+    open.iter()
+        .map(|open| format!("host `{}`: version {}, begun by {}\n", open.host, open.version, open.operator))
+        .collect()
 }
 
 /// What came of a plan.
@@ -113,11 +163,22 @@ pub(super) fn carry_out(
     context: &Context,
     question: impl FnOnce(usize) -> String,
 ) -> Result<Carried, Error> {
-    let Looked { mut store, fleet, plan } = looked;
-    let report = PlanReport::from(&plan);
+    match agree(&looked.plan, context, question)? {
+        Some(exit) => Ok(Carried::Shown(exit)),
+        None => execute(looked, &options, context),
+    }
+}
+
+/// Shows a plan and asks. Returns how the command ends when that was all there was to do.
+pub(super) fn agree(
+    plan: &Plan,
+    context: &Context,
+    question: impl FnOnce(usize) -> String,
+) -> Result<Option<Exit>, Error> {
+    let report = PlanReport::from(plan);
     if context.dry_run || (report.changes == 0 && !context.out.is_json()) {
         context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
-        return Ok(Carried::Shown(if report.failed > 0 { Exit::SomeHosts } else { Exit::Done }));
+        return Ok(Some(if report.failed > 0 { Exit::SomeHosts } else { Exit::Done }));
     }
     if !context.out.is_json() {
         context.out.note(render(&report, context.out.verbosity() > 0).trim_end());
@@ -127,93 +188,16 @@ pub(super) fn carry_out(
     if differing > 0 {
         context.confirm(&question(differing))?;
     }
+    Ok(None)
+}
 
+/// Carries a plan out that was agreed on.
+pub(super) fn execute(looked: Looked, options: &Options, context: &Context) -> Result<Carried, Error> {
+    let Looked { mut store, fleet, plan } = looked;
     let actor = context.actor();
     let line = Line::new(context);
-    let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, &options, &line)?;
+    interrupt::watch(options.stop.clone(), line.voice());
+    let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, options, &line)?;
     drop(line);
     Ok(Carried::Out { outcomes, store: Box::new(store) })
-}
-
-/// Returns how the command ends when hosts were changed like this.
-pub(super) fn exit(outcomes: &[HostOutcome]) -> Exit {
-    if outcomes.iter().all(|outcome| outcome.outcome.is_good()) { Exit::Done } else { Exit::SomeHosts }
-}
-
-/// What is printed for programs.
-#[derive(serde::Serialize)]
-struct Report<'a> {
-    /// One entry a host.
-    hosts: &'a [HostOutcome],
-}
-
-pub(super) fn table(outcomes: &[HostOutcome], steps: bool) -> String {
-    let width = outcomes.iter().map(|o| o.host.as_str().len()).max().unwrap_or(0);
-    let mut text = String::new();
-    let states: Vec<_> = outcomes.iter().map(|outcome| words(&outcome.outcome)).collect();
-    let counts = outcomes.iter().map(|outcome| count(outcome.changes).len()).max().unwrap_or(0);
-    let room = states.iter().map(|(state, ..)| width::of(state)).max().unwrap_or(0);
-    for (outcome, (state, why, hint)) in outcomes.iter().zip(states) {
-        let blanks = room - width::of(&state);
-        let name = paint(style::STRONG, format_args!("{:width$}", outcome.host));
-        let count = count(outcome.changes);
-        let count = if counts == 0 { String::new() } else { format!("  {:blanks$}{count:counts$}", "") };
-        let seconds = paint(style::DIM, format_args!("{:.1} s", outcome.seconds));
-        text.push_str(&format!("{name}  {state}{count}  {seconds}\n"));
-        for line in why.iter().flat_map(|why| why.lines()) {
-            text.push_str(&width::hang(&format!("{:width$}  {line}", ""), &format!("{:width$}    ", "")));
-            text.push('\n');
-        }
-        if let Some(hint) = hint {
-            let line = format!("{:width$}  {} {}", "", paint(style::CODE.bold(), "hint:"), paint_code(&hint));
-            text.push_str(&width::hang(&line, &format!("{:width$}    ", "")));
-            text.push('\n');
-        }
-        if steps {
-            for step in &outcome.steps {
-                text.push_str(&format!("{:width$}  {} {step}\n", "", paint(style::DIM, "·")));
-            }
-        }
-    }
-    text
-}
-
-fn count(changes: usize) -> String {
-    match changes {
-        0 => String::new(),
-        1 => "1 change".to_owned(),
-        n => format!("{n} changes"),
-    }
-}
-
-fn words(outcome: &Outcome) -> (String, Option<String>, Option<String>) {
-    match outcome {
-        Outcome::Unchanged => (paint(style::GOOD, "as it should be"), None, None),
-        Outcome::Confirmed => (paint(style::GOOD, "deployed and confirmed"), None, None),
-        Outcome::Reverted { reason, clean: true } => {
-            (paint(style::BAD, "taken back; the host is as it was before"), Some(reason.clone()), None)
-        }
-        Outcome::Reverted { reason, clean: false } => {
-            let hint = "`wg-friend plan` shows what differs there now";
-            (
-                paint(style::BAD, "taken back, but not everything is as it was before"),
-                Some(reason.clone()),
-                Some(hint.into()),
-            )
-        }
-        Outcome::Failed { reason, hint } => (paint(style::BAD, "not deployed"), Some(reason.clone()), hint.clone()),
-        Outcome::HeldBack { because_of, why } => {
-            let why = match why {
-                HeldBack::Canary => format!("`{because_of}` went first, and not well"),
-                HeldBack::HasToLearn => format!("`{because_of}` has to learn of its new key first, and did not"),
-                HeldBack::StopOnFailure => format!("`{because_of}` did not go well (--stop-on-failure)"),
-            };
-            (paint(style::WARN, "held back"), Some(why), None)
-        }
-        Outcome::NotBegun => (paint(style::WARN, "not begun"), Some("stopped before its turn".to_owned()), None),
-        Outcome::OutOfSight { reason } => {
-            let hint = "the host takes the change back by itself; `wg-friend plan` tells once it can be reached";
-            (paint(style::BAD, "out of sight"), Some(reason.clone()), Some(hint.into()))
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod blast;
 mod can;
 mod change;
 mod completions;
@@ -11,17 +12,20 @@ mod drift;
 mod enable;
 mod export;
 mod generate;
+mod handouts;
 mod help;
 mod history;
 mod hooks;
 mod host;
 mod import;
 mod init;
+mod interrupt;
 mod interface;
 mod list;
 mod log;
 mod man;
 mod network;
+mod outcomes;
 pub mod output;
 mod plan;
 mod progress;
@@ -31,12 +35,14 @@ mod remove;
 mod rename;
 mod rollback;
 mod rotate;
+mod screen;
 mod set;
 mod show;
 mod status;
 mod topology;
 mod unlock;
 mod vault;
+mod watch;
 mod width;
 
 use std::ffi::OsString;
@@ -153,6 +159,7 @@ enum Command {
     Generate(generate::Args),
     Qr(qr::Args),
     Export(export::Args),
+    Handouts(handouts::Args),
     Plan(plan::Args),
     Deploy(deploy::Args),
     Status(status::Args),
@@ -191,6 +198,7 @@ impl Command {
             Self::Generate(args) => generate::run(args, context),
             Self::Qr(args) => qr::run(args, context),
             Self::Export(args) => export::run(args, context),
+            Self::Handouts(args) => handouts::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Deploy(args) => deploy::run(&args, context),
             Self::Status(args) => status::run(&args, context),

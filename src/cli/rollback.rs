@@ -1,7 +1,8 @@
 //! `rollback`: back to an earlier version of a host, or to an earlier state of the model.
 
-use super::deploy::{Carried, How, carry_out, exit, table};
+use super::deploy::{Carried, How, carry_out};
 use super::history::differences;
+use super::outcomes::{exit, table};
 use super::output::{paint, paint_code, style};
 use super::plan::Looked;
 use super::progress::Line;
@@ -71,10 +72,11 @@ fn host_back(host: &str, args: &Args, context: &Context) -> Result<Exit, Error> 
     drop(line);
     drift::mark(&store, &mut plan, context.clock.now())?;
     let question = |_| format!("Bring {} back to version {}?", target.host, target.version);
-    let (outcomes, mut store) = match carry_out(Looked { store, fleet, plan }, args.how.options(context), context, question)? {
-        Carried::Shown(exit) => return Ok(exit),
-        Carried::Out { outcomes, store } => (outcomes, store),
-    };
+    let (outcomes, mut store) =
+        match carry_out(Looked { store, fleet, plan }, args.how.options(context), context, question)? {
+            Carried::Shown(exit) => return Ok(exit),
+            Carried::Out { outcomes, store } => (outcomes, store),
+        };
     let confirmed = outcomes.iter().any(|outcome| outcome.outcome == Outcome::Confirmed);
     if confirmed {
         record(&mut store, &context.clock, &context.actor(), &target)?;

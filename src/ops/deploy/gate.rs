@@ -81,3 +81,64 @@ impl Turns {
         Some(Outcome::HeldBack { because_of: self.hosts[other].name.clone(), why })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hosts in the order of their turns: name, whether it differs, whether it answered, and whom it waits for.
+    fn turns(hosts: &[(&str, bool, bool, &[usize])], canaries: usize) -> Turns {
+        let host = |(name, differs, answered, _): &(&str, bool, bool, &[usize])| Host {
+            name: name.parse().unwrap(),
+            differs: *differs,
+            answered: *answered,
+        };
+        let turn = |(at, (.., after)): (usize, &(&str, bool, bool, &[usize]))| Turn::new(at, after, 1);
+        let turns = hosts.iter().enumerate().map(turn).collect();
+        Turns::new(hosts.iter().map(host).collect(), turns, canaries)
+    }
+
+    fn options() -> Options {
+        Options::new("a test".to_owned())
+    }
+
+    fn held(by: &str, why: HeldBack) -> Option<Outcome> {
+        Some(Outcome::HeldBack { because_of: by.parse().unwrap(), why })
+    }
+
+    #[test]
+    fn canaries_are_the_first_that_differ_and_all_others_wait_for_them() {
+        let turns = turns(&[("a", false, true, &[]), ("b", true, true, &[]), ("c", true, true, &[])], 1);
+        let jobs = turns.jobs(vec!["a", "b", "c"]);
+        assert_eq!(jobs, [("a", [].into()), ("b", [].into()), ("c", [1].into())]);
+        assert_eq!(turns.instead(1, &options(), |_| None), None);
+        assert_eq!(turns.instead(2, &options(), |_| Some(true)), None);
+        assert_eq!(turns.instead(2, &options(), |at| Some(at != 1)), held("b", HeldBack::Canary));
+        assert_eq!(turns.instead(0, &options(), |at| Some(at != 1)), None, "nothing is to be done there");
+    }
+
+    #[test]
+    fn whoever_depends_on_a_host_that_failed_is_held_back_and_nobody_else() {
+        let turns = turns(&[("hub", true, true, &[]), ("office", true, true, &[0]), ("lab", true, true, &[])], 0);
+        let failed = |at: usize| Some(at != 0);
+        assert_eq!(turns.instead(1, &options(), failed), held("hub", HeldBack::HasToLearn));
+        assert_eq!(turns.instead(2, &options(), failed), None);
+    }
+
+    #[test]
+    fn after_a_failure_nobody_is_begun_when_that_is_wanted() {
+        let turns = turns(&[("a", true, true, &[]), ("b", true, true, &[]), ("dead", false, false, &[])], 0);
+        let options = Options { stop_on_failure: true, ..options() };
+        assert_eq!(turns.instead(0, &options, |_| None), held("dead", HeldBack::StopOnFailure));
+        assert_eq!(turns.instead(1, &options, |at| (at == 0).then_some(false)), held("a", HeldBack::StopOnFailure));
+    }
+
+    #[test]
+    fn nobody_is_begun_once_somebody_has_asked_for_an_end() {
+        let turns = turns(&[("a", true, true, &[]), ("b", false, true, &[])], 0);
+        let options = options();
+        options.stop.ask();
+        assert_eq!(turns.instead(0, &options, |_| None), Some(Outcome::NotBegun));
+        assert_eq!(turns.instead(1, &options, |_| None), None);
+    }
+}

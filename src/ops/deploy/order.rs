@@ -48,6 +48,13 @@ pub(super) struct Turn {
     peers: usize,
 }
 
+#[cfg(test)]
+impl Turn {
+    pub(super) fn new(member: usize, after: &[usize], peers: usize) -> Self {
+        Self { member, after: after.iter().copied().collect(), peers }
+    }
+}
+
 /// Puts hosts in an order in which each comes after those that it waits for.
 pub(super) fn order(members: &[Member<'_>]) -> Vec<Turn> {
     let ranks: Vec<Rank<'_>> = members.iter().map(rank).collect();
@@ -198,4 +205,176 @@ fn in_order(waits: &[BTreeSet<usize>], ranks: &[Rank<'_>]) -> Vec<Turn> {
         }
     }
     turns
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::change::Cause;
+    use super::*;
+    use crate::wg::NodeConfig;
+    use crate::wg::compile::{compile, fixture::Fixture};
+
+    fn compiled() -> Vec<NodeConfig> {
+        compile(&Fixture::everything().topology).unwrap()
+    }
+
+    fn change(kind: Kind, subject: &str) -> Change {
+        Change {
+            interface: Some("wg0".parse().unwrap()),
+            kind,
+            subject: subject.to_owned(),
+            before: None,
+            after: None,
+            severity: kind.severity(),
+            disruption: kind.disruption(),
+            cause: Cause::Pending,
+            acknowledged: None,
+        }
+    }
+
+    /// Each node a host of its own, those with `changes` differing and the others as they should be.
+    fn members<'a>(nodes: &'a [NodeConfig], changes: &'a BTreeMap<&str, Option<Vec<Change>>>) -> Vec<Member<'a>> {
+        let member = |node: &'a NodeConfig| Member {
+            name: &node.name,
+            desired: &node.interfaces,
+            deployed: &[],
+            changes: changes.get(node.name.as_str()).map_or(Some(&[][..]), |changes| changes.as_deref()),
+        };
+        nodes.iter().map(member).collect()
+    }
+
+    /// The order in words: `office after hub`.
+    fn words(members: &[Member<'_>]) -> Vec<String> {
+        let turns = order(members);
+        let name = |turn: usize| members[turns[turn].member].name.to_string();
+        let turn = |at: usize| match turns[at].after.iter().map(|other| name(*other)).collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => name(at),
+            others => format!("{} after {others}", name(at)),
+        };
+        (0..turns.len()).map(turn).collect()
+    }
+
+    /// Those that wait, or are waited for.
+    fn waits(changes: &[(&'static str, &[(Kind, &str)])]) -> Vec<String> {
+        let list = |all: &[(Kind, &str)]| Some(all.iter().map(|(kind, subject)| change(*kind, subject)).collect());
+        let changes = changes.iter().map(|(host, all)| (*host, list(all))).collect();
+        let nodes = compiled();
+        words(&members(&nodes, &changes)).into_iter().filter(|line| line.contains(" after ")).collect()
+    }
+
+    #[test]
+    fn a_server_learns_of_a_new_key_before_the_router_gets_it() {
+        let hub: &[(Kind, &str)] = &[(Kind::PeerMissing, "office"), (Kind::PeerExtra, "office")];
+        assert_eq!(waits(&[("hub", hub), ("office", &[(Kind::PrivateKey, "")])]), ["office after hub"]);
+    }
+
+    #[test]
+    fn routers_learn_of_a_servers_new_key_before_the_server_gets_it() {
+        let learns: &[(Kind, &str)] = &[(Kind::PeerMissing, "hub")];
+        let found = waits(&[("hub", &[(Kind::PrivateKey, "")]), ("office", learns), ("depot", learns)]);
+        assert_eq!(found, ["hub after depot, office"]);
+    }
+
+    #[test]
+    fn of_two_that_wait_for_each_other_the_one_with_more_peers_goes_first() {
+        let psk = |peer| [(Kind::PresharedKey, peer)];
+        assert_eq!(waits(&[("hub", &psk("office")), ("office", &psk("hub"))]), ["office after hub"]);
+        let new: &[(Kind, &str)] = &[(Kind::InterfaceMissing, "")];
+        assert_eq!(waits(&[("hub", new), ("office", new), ("alice", new)]), ["alice after hub", "office after hub"]);
+    }
+
+    #[test]
+    fn who_learns_nothing_and_who_switches_nothing_waits_for_nobody() {
+        let other: &[(Kind, &str)] = &[(Kind::Mtu, ""), (Kind::AllowedIps, "depot"), (Kind::Firewall, "")];
+        assert_eq!(waits(&[("hub", other), ("office", &[(Kind::PrivateKey, "")])]), Vec::<String>::new());
+        assert_eq!(waits(&[("hub", &[(Kind::AllowedIps, "office")]), ("office", other)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_host_that_gives_no_answer_counts_as_it_was_left() {
+        let nodes = compiled();
+        let changes = BTreeMap::from([("hub", None), ("office", Some(vec![change(Kind::PrivateKey, "")]))]);
+        let mut members = members(&nodes, &changes);
+        let after = |members: &[Member<'_>]| {
+            let lines = words(members);
+            lines.into_iter().filter(|line| line.contains(" after ")).collect::<Vec<_>>()
+        };
+        assert_eq!(after(&members), ["office after hub"], "nothing was ever deployed to it");
+        let hub = nodes.iter().position(|node| node.name.as_str() == "hub").unwrap();
+        members[hub].deployed = &nodes[hub].interfaces;
+        assert_eq!(after(&members), Vec::<String>::new(), "it has that key already");
+        let preshared = [change(Kind::PresharedKey, "hub")];
+        let office = nodes.iter().position(|node| node.name.as_str() == "office").unwrap();
+        members[office].changes = Some(&preshared);
+        assert_eq!(after(&members), ["office after hub"], "which preshared key it has, nobody knows");
+    }
+
+    fn turn(peers: usize, after: &[usize]) -> Turn {
+        Turn::new(0, after, peers)
+    }
+
+    #[test]
+    fn a_router_stays_when_its_server_has_not_learned_and_a_server_goes_with_the_majority() {
+        let router = [turn(9, &[]), turn(2, &[]), turn(1, &[]), turn(2, &[0, 1, 2])];
+        assert_eq!(holds_back(&router, 3, |other| other != 0), Some(0), "the server failed");
+        assert_eq!(holds_back(&router, 3, |other| other != 2), None, "two of three learned, the server among them");
+        assert_eq!(holds_back(&router, 3, |_| true), None);
+        let server = [turn(1, &[]), turn(1, &[]), turn(1, &[]), turn(9, &[0, 1, 2])];
+        assert_eq!(holds_back(&server, 3, |other| other == 0), Some(1), "most of its routers don't know it");
+        assert_eq!(holds_back(&server, 3, |other| other != 0), None, "one of its routers doesn't");
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_has_one_turn_and_waits_only_for_earlier_ones(
+            picked in prop::collection::vec((0_usize..11, 0_usize..6, 0_usize..11), 0..40),
+        ) {
+            let nodes = compiled();
+            let kinds = [Kind::PrivateKey, Kind::InterfaceMissing, Kind::PeerMissing, Kind::AllowedIps, Kind::PresharedKey, Kind::Restart];
+            let mut changes: BTreeMap<&str, Option<Vec<Change>>> = BTreeMap::new();
+            for (host, kind, subject) in picked {
+                let (host, subject) = (nodes[host % nodes.len()].name.as_str(), nodes[subject % nodes.len()].name.as_str());
+                let list = changes.entry(host).or_insert_with(|| Some(Vec::new()));
+                list.as_mut().unwrap().push(change(kinds[kind], subject));
+            }
+            let members = members(&nodes, &changes);
+            let turns = order(&members);
+            let mut places: Vec<usize> = turns.iter().map(|turn| turn.member).collect();
+            places.sort_unstable();
+            prop_assert_eq!(places, (0..nodes.len()).collect::<Vec<_>>());
+            for (at, turn) in turns.iter().enumerate() {
+                prop_assert!(turn.after.iter().all(|other| *other < at));
+            }
+            // Whoever waits and isn't waited for in return, be it by way of others, keeps its place.
+            let waits = learners(&members);
+            let cycles = components(&waits);
+            let place = |member: usize| turns.iter().position(|turn| turn.member == member).unwrap();
+            for (member, after) in waits.iter().enumerate() {
+                for other in after.iter().filter(|other| cycles[**other] != cycles[member]) {
+                    prop_assert!(turns[place(member)].after.contains(&place(*other)));
+                }
+            }
+        }
+
+        #[test]
+        fn two_are_in_a_cycle_exactly_when_each_reaches_the_other(
+            edges in prop::collection::vec((0_usize..9, 0_usize..9), 0..30),
+        ) {
+            let mut graph = vec![BTreeSet::new(); 9];
+            edges.iter().for_each(|(from, to)| { graph[*from].insert(*to); });
+            let reach = |from: usize| {
+                let (mut seen, mut found) = (vec![false; 9], Vec::new());
+                walk(from, &graph, &mut seen, &mut found);
+                seen
+            };
+            let numbers = components(&graph);
+            for a in 0..9 {
+                for b in 0..9 {
+                    prop_assert_eq!(numbers[a] == numbers[b], reach(a)[b] && reach(b)[a]);
+                }
+            }
+        }
+    }
 }
