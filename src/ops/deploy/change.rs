@@ -52,6 +52,10 @@ pub enum Kind {
     Endpoint,
     /// The nftables table.
     Firewall,
+    /// A command that runs when the interface goes up or down.
+    Hook,
+    /// The mark of the packets that the tunnel itself sends.
+    FwMark,
     /// The loop beside the interface that follows the names by which peers are dialled.
     Resolver,
     /// A file in /etc/wireguard.
@@ -148,6 +152,8 @@ impl Kind {
             Self::Keepalive => "keepalive",
             Self::Endpoint => "endpoint",
             Self::Firewall => "firewall",
+            Self::Hook => "hook",
+            Self::FwMark => "fwmark",
             Self::Resolver => "resolver",
             Self::File | Self::FileExtra => "file",
             Self::Boot => "start",

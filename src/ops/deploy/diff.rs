@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use crate::fleet::{Observed, ObservedInterface};
 use crate::model::{Endpoint, EndpointHost, InterfaceAddr, InterfaceName, PresharedKey, PublicKey, Run, Secrets};
 use crate::wg::dump::LivePeer;
-use crate::wg::{InterfaceConfig, PeerConfig, runtime};
+use crate::wg::hooks::live::Live;
+use crate::wg::{InterfaceConfig, PeerConfig, Table, config, resolve, runtime};
 
-use super::change::{Cause, Change, Kind};
+use super::change::{Cause, Change, Disruption, Kind};
 use super::desired::{Deployed, Desired, preshared};
+use super::hooks;
 
 /// A handshake older than this proves nothing any more, in seconds (the protocol's own limit: REJECT_AFTER_TIME).
 pub const SESSION_SECONDS: i64 = 180;
@@ -21,7 +23,8 @@ pub fn diff(desired: &Desired, secrets: &Secrets, deployed: Option<&Deployed>, o
     let mut changes = Vec::new();
     for interface in &desired.interfaces {
         let before = deployed.and_then(|d| d.interface(&interface.name));
-        let context = Context { interface, before, deployed, secrets, observed };
+        let hooks = hooks::compare(interface, desired, deployed, observed);
+        let context = Context { interface, before, deployed, secrets, observed, hooks };
         context.compare(&mut changes);
     }
     let gone =
@@ -32,6 +35,7 @@ pub fn diff(desired: &Desired, secrets: &Secrets, deployed: Option<&Deployed>, o
     rules(desired, deployed, observed, &mut changes);
     sysctls(desired, deployed, observed, &mut changes);
     files(desired, deployed, observed, &mut changes);
+    changes.retain(|change| desired.concerns(change));
     changes
 }
 
@@ -61,6 +65,7 @@ struct Context<'a> {
     deployed: Option<&'a Deployed>,
     secrets: &'a Secrets,
     observed: &'a Observed,
+    hooks: Live,
 }
 
 impl Context<'_> {
@@ -68,16 +73,18 @@ impl Context<'_> {
         let interface = self.interface;
         let name = Some(&interface.name);
         let runs = self.observed.interfaces.get(&interface.name);
-        if interface.run == Run::Off {
-            return; // whether somebody brings it up by hand is up to him
+        if !interface.run.is_up() {
+            return self.at_rest(changes);
         }
+        self.own_hooks(changes);
         if let Some(seen) = runs {
-            if self.needs_restart(seen) {
-                changes.push(change(name, Kind::Restart, "", cause(self.before == Some(interface))));
+            if let Some(why) = self.needs_restart(seen) {
+                changes.push(change(name, Kind::Restart, why, cause(self.before == Some(interface))));
             } else {
                 self.link(seen, changes);
                 self.peers(seen, changes);
                 self.firewall(changes);
+                self.resolver(changes);
             }
         } else {
             let mut missing = change(name, Kind::InterfaceMissing, "", cause(self.before.is_some()));
@@ -91,16 +98,67 @@ impl Context<'_> {
         }
     }
 
-    /// Whether something changes that only wg-quick's own `up` and `down` can change.
-    fn needs_restart(&self, seen: &ObservedInterface) -> bool {
-        // A mark of its own choosing tells nothing about wg-quick's default route.
-        let marked = seen.live.fwmark != 0;
-        let default_route = match self.interface.fwmark {
-            None => runtime::takes_default_route(self.interface) != marked,
-            Some(mark) => mark != seen.live.fwmark,
+    /// An interface whose file lies there and that is not to run.
+    fn at_rest(&self, changes: &mut Vec<Change>) {
+        let name = &self.interface.name;
+        let cause = cause(self.before.is_some_and(|before| before.run == self.interface.run));
+        if self.observed.interfaces.contains_key(name) {
+            let extra = change(Some(name), Kind::InterfaceExtra, "", cause);
+            changes.push(Change { before: Some(summary(self.interface)), ..extra });
+        }
+        if self.observed.boot.contains(name) {
+            let boot = change(Some(name), Kind::Boot, "", cause);
+            changes.push(Change { before: Some("at boot".to_owned()), ..boot });
+        }
+    }
+
+    /// Says why the interface has to go down and up: something changes that only wg-quick's own `up` and `down` can
+    /// change. Nothing is said where it is plain to see on the host.
+    fn needs_restart(&self, seen: &ObservedInterface) -> Option<String> {
+        let default_route = match (self.interface.fwmark, self.new_mark(seen)) {
+            (_, Some(_)) => false,
+            // A mark of its own choosing tells nothing about wg-quick's default route.
+            (None, None) => runtime::takes_default_route(self.interface) != (seen.live.fwmark != 0),
+            (Some(mark), None) => mark != seen.live.fwmark,
         };
-        let resolver = self.before.is_some_and(|b| b.dns != self.interface.dns || b.table != self.interface.table);
-        default_route || resolver
+        if default_route {
+            return Some(String::new());
+        }
+        let before = self.before?;
+        if before.dns != self.interface.dns {
+            return Some("for other DNS servers".to_owned());
+        }
+        // Routes in a table with a number are seen, and can be changed; wg-quick's own rules can't.
+        let by_itself = |i: &InterfaceConfig| runtime::takes_default_route(i) || matches!(i.table, Table::Named(_));
+        if before.table != self.interface.table && (by_itself(before) || by_itself(self.interface)) {
+            return Some("for another routing table".to_owned());
+        }
+        let stuck = self.hooks.stuck.as_ref()?;
+        Some(format!("for the hook `{}`: {}", config::masked_line(&stuck.text), stuck.why))
+    }
+
+    /// Returns the mark that follows from the model and that can be set while the interface runs: where wg-quick's default
+    /// route doesn't hang on it.
+    fn new_mark(&self, seen: &ObservedInterface) -> Option<u32> {
+        let before = self.before?;
+        let by_itself = runtime::takes_default_route(before) || runtime::takes_default_route(self.interface);
+        let (was, is) = (before.fwmark.unwrap_or(0), self.interface.fwmark.unwrap_or(0));
+        (!by_itself && was != is && seen.live.fwmark == was).then_some(is)
+    }
+
+    /// The hooks that somebody wrote, line by line.
+    fn own_hooks(&self, changes: &mut Vec<Change>) {
+        let name = &self.interface.name;
+        for line in &self.hooks.differing {
+            let cause = if line.drifted { Cause::Drift } else { Cause::Pending };
+            let mut differs = change(Some(name), Kind::Hook, line.hook.phase.as_str(), cause);
+            let text = Some(hooks::shown(line, name));
+            (differs.before, differs.after) = if line.new { (None, text) } else { (text, None) };
+            if line.needs_restart {
+                differs.disruption = Disruption::Restart;
+            }
+            changes.push(differs);
+        }
     }
 
     fn link(&self, seen: &ObservedInterface, changes: &mut Vec<Change>) {
@@ -122,18 +180,30 @@ impl Context<'_> {
             let same = self.before.is_some_and(|b| b.mtu == Some(mtu));
             changes.push(with(change(name, Kind::Mtu, "", cause(same)), seen.mtu, mtu));
         }
+        if let Some(mark) = self.new_mark(seen) {
+            let words = |mark: u32| if mark == 0 { "off".to_owned() } else { format!("{mark:#x}") };
+            let differs = change(name, Kind::FwMark, "", Cause::Pending);
+            changes.push(with(differs, words(seen.live.fwmark), words(mark)));
+        }
         let all = |i: &InterfaceConfig| -> BTreeSet<InterfaceAddr> {
             i.addresses.iter().chain(&i.by_hooks.addresses).copied().filter(|a| !is_link_local(a)).collect()
         };
         let addresses = all(interface);
         let addresses_before = self.before.map(all);
         let kinds = (Kind::AddressMissing, Kind::AddressExtra);
+        let begin = changes.len();
         self.sets(kinds, &addresses, addresses_before.as_ref(), &seen.addresses, changes);
         let by_wg_quick = runtime::takes_default_route(interface); // then further tables are wg-quick's own
         let routes_seen = seen.routes.iter().copied().filter(|r| !by_wg_quick || r.table.is_none()).collect();
         let routes_before = self.before.map(runtime::routes);
         let kinds = (Kind::RouteMissing, Kind::RouteExtra);
         self.sets(kinds, &runtime::routes(interface), routes_before.as_ref(), &routes_seen, changes);
+        // What hooks set up in ways of their own is theirs to set up.
+        let made = &self.hooks.made;
+        let routes = made.routes.iter().map(ToString::to_string);
+        let by_hooks: BTreeSet<String> = routes.chain(made.addresses.iter().map(ToString::to_string)).collect();
+        let ours = changes.split_off(begin);
+        changes.extend(ours.into_iter().filter(|change| !change.after.as_ref().is_some_and(|a| by_hooks.contains(a))));
     }
 
     /// Compares two sets of values; what the host lacks comes first, so that nothing is taken away before its successor.
@@ -250,6 +320,25 @@ impl Context<'_> {
     }
 }
 
+/// The loop that follows the names of an interface's peers; one that has to come up brings its own.
+impl Context<'_> {
+    fn resolver(&self, changes: &mut Vec<Change>) {
+        let wanted = resolve::version(self.interface);
+        let runs = self.observed.resolvers.get(&self.interface.name);
+        if wanted.as_ref() == runs {
+            return;
+        }
+        let same = self.before.and_then(resolve::version) == wanted;
+        let differs = change(Some(&self.interface.name), Kind::Resolver, "", cause(same));
+        let names = |interface| format!("follows {}", resolve::names(interface));
+        let seen = runs.map(|version| match self.before.filter(|b| resolve::version(b).as_ref() == Some(version)) {
+            Some(before) if !same => names(before),
+            _ => "another one".to_owned(),
+        });
+        changes.push(Change { before: seen, after: wanted.map(|_| names(self.interface)), ..differs });
+    }
+}
+
 /// Whether an address is one that hosts also give themselves: those aren't observed.
 fn is_link_local(address: &InterfaceAddr) -> bool {
     matches!(address.address(), IpAddr::V6(six) if six.is_unicast_link_local())
@@ -292,30 +381,41 @@ fn removed(interface: &InterfaceConfig, observed: &Observed, changes: &mut Vec<C
         let boot = change(name, Kind::Boot, "", Cause::Pending);
         changes.push(Change { before: Some("at boot".to_owned()), ..boot });
     }
+    // While the interface runs, its own hooks take the table away with it.
+    if let Some(table) = interface.firewall.as_ref().map(crate::wg::firewall::Firewall::table)
+        && observed.tables.contains_key(&table)
+        && !observed.interfaces.contains_key(&interface.name)
+    {
+        let extra = change(name, Kind::Firewall, format!("table {table}"), Cause::Pending);
+        changes.push(Change { before: Some("rules".to_owned()), ..extra });
+    }
 }
 
 /// Policy rules. Those of an interface that has to come up come with it.
 fn rules(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, changes: &mut Vec<Change>) {
-    let before: BTreeSet<_> =
-        deployed.into_iter().flat_map(|d| &d.version.interfaces).flat_map(|i| &i.rules).copied().collect();
+    let deployed = deployed.into_iter().flat_map(|d| &d.version.interfaces);
+    let before: BTreeMap<_, &InterfaceName> =
+        deployed.flat_map(|i| i.rules.iter().map(move |rule| (*rule, &i.name))).collect();
     let mut all = BTreeSet::new();
     for interface in &desired.interfaces {
         all.extend(interface.rules.iter().copied());
-        if observed.interfaces.contains_key(&interface.name) {
+        if interface.run.is_up() && observed.interfaces.contains_key(&interface.name) {
             for rule in interface.rules.iter().filter(|rule| !observed.rules.contains(rule)) {
-                let missing = change(Some(&interface.name), Kind::RuleMissing, "", cause(before.contains(rule)));
+                let missing = change(Some(&interface.name), Kind::RuleMissing, "", cause(before.contains_key(rule)));
                 changes.push(Change { after: Some(rule.to_string()), ..missing });
             }
         }
     }
     for rule in observed.rules.difference(&all) {
-        let extra = change(None, Kind::RuleExtra, "", cause(!before.contains(rule)));
+        let owner = before.get(rule).copied();
+        let extra = change(owner, Kind::RuleExtra, "", cause(owner.is_none()));
         changes.push(Change { before: Some(rule.to_string()), ..extra });
     }
 }
 
 fn sysctls(desired: &Desired, deployed: Option<&Deployed>, observed: &Observed, changes: &mut Vec<Change>) {
-    for interface in desired.interfaces.iter().filter(|i| observed.interfaces.contains_key(&i.name)) {
+    let runs = |i: &&InterfaceConfig| i.run.is_up() && observed.interfaces.contains_key(&i.name);
+    for interface in desired.interfaces.iter().filter(runs) {
         let before = deployed.and_then(|d| d.interface(&interface.name));
         for sysctl in &interface.sysctls {
             let seen = observed.sysctls.get(&sysctl.key);

@@ -6,6 +6,7 @@
 //! `look` and `run` talk to hosts.
 
 pub mod adopted;
+pub mod blast;
 pub mod change;
 mod confirm;
 pub mod desired;
@@ -13,6 +14,7 @@ mod diff;
 mod error;
 pub mod found;
 mod gate;
+mod hooks;
 mod intention;
 pub(in crate::ops) mod journal;
 pub(in crate::ops) mod logged;
@@ -27,7 +29,7 @@ mod reconcile;
 pub mod report;
 pub mod resume;
 pub mod rollback;
-mod run;
+pub(in crate::ops) mod run;
 mod running;
 pub mod status;
 pub mod steps;

@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 use crate::fleet::{Observed, StagedFile};
 use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
 use crate::wg::dump::LivePeer;
-use crate::wg::{InterfaceConfig, Route, Rule, firewall, runtime};
+use crate::wg::hooks::live::Live;
+use crate::wg::{InterfaceConfig, Route, Rule, firewall, resolve, runtime};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired, preshared};
+use super::hooks::{self, Command};
 
 /// Keys on one command line: far below what any kernel allows.
 const KEYS_AT_ONCE: usize = 400;
@@ -98,6 +100,10 @@ pub fn steps(
             builder.link(interface, &mine);
             builder.peers(interface, secrets, &mine);
             builder.routes(interface, &mine);
+            builder.hooks(interface, &hooks::compare(interface, desired, deployed, observed));
+            if mine.iter().any(|c| c.kind == Kind::Resolver) {
+                builder.resolver(interface);
+            }
         }
     }
     for change in of(Kind::RuleMissing).chain(of(Kind::RuleExtra)) {
@@ -200,6 +206,16 @@ impl Builder<'_> {
                     let set = |port: &str| format!("wg set {name} listen-port {port}");
                     let wanted = interface.listen_port.map_or("0".to_owned(), |p| p.to_string());
                     self.step(change.kind, format!("set the port of {name} to {wanted}"), set(&wanted), set(&was));
+                }
+                Kind::FwMark => {
+                    let set = |mark: u32| format!("wg set {name} fwmark {mark:#x}");
+                    let mark = interface.fwmark.unwrap_or(0);
+                    self.step(
+                        change.kind,
+                        format!("set the mark of {name} to {mark:#x}"),
+                        set(mark),
+                        set(seen.live.fwmark),
+                    );
                 }
                 Kind::PrivateKey => {
                     self.checks.push(format!("w_save_key {name}"));
@@ -318,6 +334,28 @@ impl Builder<'_> {
         }
     }
 
+    /// The loop that follows names, after the peers that it looks at.
+    fn resolver(&mut self, interface: &InterfaceConfig) {
+        let (name, file) = (quote(&interface.name), quote(resolve::file_name(&interface.name)));
+        let wanted = resolve::version(interface).is_some();
+        let command = |begin: bool, from: &str| match begin {
+            true => format!("sh {from}/{file} start"),
+            false => format!("w_end_resolver {name}"),
+        };
+        let what = if wanted { "follow the names of peers of" } else { "no longer follow the names of peers of" };
+        let undo = command(self.observed.resolvers.contains_key(&interface.name), "/etc/wireguard");
+        self.step(Kind::Resolver, format!("{what} {name}"), command(wanted, "\"$D\"/new"), undo);
+    }
+
+    /// What hooks set up and take down, of which the file alone tells the kernel nothing.
+    fn hooks(&mut self, interface: &InterfaceConfig, live: &Live) {
+        for step in &live.steps {
+            let Command { what, run, undo, check } = hooks::command(step, self.steps.len() + 1, &interface.name);
+            self.checks.extend(check.map(str::to_owned));
+            self.step(Kind::Hook, what, run, undo);
+        }
+    }
+
     fn rules(&mut self, change: &Change, desired: &Desired) {
         let command = |verb: &str, rule: &Rule| {
             let Rule { ipv4, priority, mark, table } = rule;
@@ -371,7 +409,11 @@ impl Builder<'_> {
 
     fn down(&mut self, name: &InterfaceName) {
         let name = quote(name);
-        let undo = format!("w_is_up {name} || w_up_from {name} /etc/wireguard");
+        // What ran may differ from its file: it comes back as it ran.
+        self.checks.push(format!("w_save_live {name}"));
+        let undo = format!(
+            "w_is_up {name} || {{ w_up_from {name} /etc/wireguard && wg syncconf {name} \"$D\"/old/{name}.live; }}"
+        );
         self.step(Kind::InterfaceExtra, format!("take {name} down"), format!("w_down {name}"), undo);
     }
 }

@@ -24,17 +24,17 @@ pub fn items(plan: &HostPlan) -> Vec<Found> {
     let Ok(seen) = &plan.seen else { return Vec::new() };
     let host = &plan.host.name;
     named(host, &seen.changes, &|change| substance(change, &plan.desired, &seen.observed), &|change| {
-        other_hooks(change, &plan.desired, &seen.observed)
+        in_file(change, &plan.desired, &seen.observed)
     })
 }
 
 /// Names the drift among differences. `substance` is what was found behind the words of a difference, where they are the
-/// same for whatever was found; `hooks` tells whether a file's hooks differ.
+/// same for whatever was found; `in_file` tells what of a file differs.
 pub(super) fn named(
     host: &Name,
     changes: &[Change],
     substance: &dyn Fn(&Change) -> Option<Vec<u8>>,
-    hooks: &dyn Fn(&Change) -> bool,
+    in_file: &dyn Fn(&Change) -> InFile,
 ) -> Vec<Found> {
     let drift = |change: &Change| change.cause == Cause::Drift;
     let mut found = Vec::new();
@@ -60,7 +60,16 @@ pub(super) fn named(
                     places.push(other);
                 }
             }
-            Kind::File if hooks(change) => kind = DriftKind::HooksChanged,
+            Kind::File if in_file(change) != InFile::Other => kind = DriftKind::HooksChanged,
+            // The file that they stand in, and that differs in nothing else.
+            Kind::Hook => {
+                let path = change.interface.as_ref().map(|interface| format!("{interface}.conf"));
+                let file = changes.iter().enumerate().find(|(other, file)| {
+                    let same = file.kind == Kind::File && Some(&file.subject) == path.as_ref() && drift(file);
+                    same && !taken.contains(other) && in_file(file) == InFile::Hooks
+                });
+                places.extend(file.map(|(other, _)| other));
+            }
             _ => {}
         }
         taken.extend(&places);
@@ -95,7 +104,8 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::InterfaceMissing => D::InterfaceRemoved,
         Kind::InterfaceExtra => D::InterfaceAdded,
         Kind::LinkDown => D::LinkDown,
-        Kind::Restart => D::DefaultRouteChanged,
+        Kind::Restart | Kind::FwMark => D::DefaultRouteChanged,
+        Kind::Hook => D::HooksChanged,
         Kind::PrivateKey => D::ServerKeyChanged,
         Kind::ListenPort => D::PortChanged,
         Kind::Mtu => D::MtuChanged,
@@ -151,6 +161,7 @@ fn substance(change: &Change, desired: &Desired, observed: &Observed) -> Option<
             let live = observed.interfaces.get(interface)?.live.peers.get(&peer.public_key)?;
             Some(live.preshared.as_ref()?.expose_base64().as_bytes().to_vec())
         }
+        Kind::Hook => change.after.as_ref().map(|wanted| wanted.as_bytes().to_vec()),
         Kind::Restart => {
             let live = &observed.interfaces.get(change.interface.as_ref()?)?.live;
             Some(live.fwmark.to_le_bytes().to_vec())
@@ -159,12 +170,31 @@ fn substance(change: &Change, desired: &Desired, observed: &Observed) -> Option<
     }
 }
 
-/// Whether a file that differs has other hooks.
-fn other_hooks(change: &Change, desired: &Desired, observed: &Observed) -> bool {
+/// What of a file differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InFile {
+    /// Its hooks, and nothing else.
+    Hooks,
+    /// Its hooks, and more.
+    HooksAndOther,
+    /// Anything but its hooks.
+    Other,
+}
+
+fn in_file(change: &Change, desired: &Desired, observed: &Observed) -> InFile {
     let (Some(wanted), Some(seen)) = (desired.files.get(&change.subject), observed.files.get(&change.subject)) else {
-        return false;
+        return InFile::Other;
     };
-    hooks(wanted) != hooks(&String::from_utf8_lossy(&seen.content))
+    let seen = String::from_utf8_lossy(&seen.content);
+    let rest = |text: &str| -> Vec<String> {
+        let hooks = hooks(text);
+        text.lines().map(str::trim).filter(|line| !hooks.contains(line)).map(str::to_owned).collect()
+    };
+    match (hooks(wanted) == hooks(&seen), rest(wanted) == rest(&seen)) {
+        (true, _) => InFile::Other,
+        (false, true) => InFile::Hooks,
+        (false, false) => InFile::HooksAndOther,
+    }
 }
 
 fn hooks(text: &str) -> Vec<&str> {

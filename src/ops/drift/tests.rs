@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::history::{History, Trend, summary};
-use super::item::{Found, named};
+use super::item::{Found, InFile, named};
 use crate::db::{Scan, SeenItem};
 use crate::model::{DriftKind, ScanOutcome, Severity};
 use crate::ops::deploy::{Cause, Change, Kind};
@@ -25,7 +25,7 @@ fn change(kind: Kind, subject: &str, before: Option<&str>, after: Option<&str>) 
 }
 
 fn found(changes: &[Change]) -> Vec<Found> {
-    named(&"hub".parse().unwrap(), changes, &|_| None, &|_| false)
+    named(&"hub".parse().unwrap(), changes, &|_| None, &|_| InFile::Other)
 }
 
 #[test]
@@ -96,14 +96,14 @@ fn an_id_lasts_as_long_as_the_same_is_found() {
     let file = |text: &'static [u8]| {
         let changes = [change(Kind::File, "wg0.conf", Some("other text"), Some("the model's"))];
         let substance = |_: &Change| Some(text.to_vec());
-        named(&"hub".parse().unwrap(), &changes, &substance, &|_| false)[0].item.id.clone()
+        named(&"hub".parse().unwrap(), &changes, &substance, &|_| InFile::Other)[0].item.id.clone()
     };
     assert_ne!(file(b"one"), file(b"another"));
     let hooks = named(
         &"hub".parse().unwrap(),
         &[change(Kind::File, "wg0.conf", Some("other text"), Some("the model's"))],
         &|_| None,
-        &|_| true,
+        &|_| InFile::HooksAndOther,
     );
     assert_eq!(hooks[0].item.kind, DriftKind::HooksChanged);
 }

@@ -77,7 +77,7 @@ fn family(cidr: &Cidr) -> &'static str {
 
 /// Returns the hooks that follow from the rest of an interface: those that nobody wrote.
 pub fn generated(interface: &InterfaceConfig) -> Vec<crate::wg::Hook> {
-    let without_own = InterfaceConfig { hooks: Vec::new(), peers: Vec::new(), ..interface.clone() };
+    let without_own = InterfaceConfig { hooks: Vec::new(), ..interface.clone() };
     let phase = |key: &str| crate::wg::Phase::ALL.iter().find(|phase| phase.as_str() == key).copied();
     of(&without_own)
         .into_iter()

@@ -4,6 +4,9 @@
 //! needs no command. Each thing that is new is set up by its own commands, each that is gone is taken down by the commands
 //! that belonged to it; both can be taken back. What can't be told, such as a script, needs a restart of the interface.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{ByHooks, Cidr, Hook, InterfaceAddr, InterfaceName, Phase, Route};
