@@ -46,6 +46,13 @@ pub(super) fn named(
         let (mut kind, mut severity, mut places) = (kind_of(change), change.severity, vec![at]);
         let (mut before, mut subject) = (change.before.clone(), change.subject.clone());
         match change.kind {
+            // The kernel takes the routes of a link that goes down away, and its IPv6 addresses.
+            Kind::LinkDown => places.extend(changes.iter().enumerate().filter_map(|(other, gone)| {
+                let went_along = matches!(gone.kind, Kind::RouteMissing | Kind::AddressMissing)
+                    && drift(gone)
+                    && gone.interface == change.interface;
+                went_along.then_some(other)
+            })),
             // Another key has exactly what a missing peer had: somebody replaced the key, or himself.
             Kind::PeerExtra | Kind::PeerMissing => {
                 let twin = changes.iter().enumerate().find(|(other, twin)| {
