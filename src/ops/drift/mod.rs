@@ -7,7 +7,11 @@ pub mod ack;
 pub mod adopt;
 mod check;
 pub mod history;
+mod hooks;
 mod item;
+mod newcomers;
+mod refusal;
+mod taking;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,120 @@
+//! What of a file, and of what hooks could make, the model can take over.
+
+use crate::fleet::{Observed, ObservedInterface};
+use crate::model::{Hook, Node, Phase, Route};
+use crate::ops::deploy::{Change, Kind};
+use crate::ops::error::Error;
+use crate::ops::network::interface::holds_key;
+use crate::wg::InterfaceConfig;
+use crate::wg::config::{Document, generated_hooks, masked_line};
+use crate::wg::hooks::allow::judge;
+use crate::wg::hooks::live::makes;
+
+use super::refusal::refusal;
+use super::taking::{Reason, Taking, follows_from_peers, interface, kept};
+
+/// Keeps a route that somebody added, by a hook that makes it again whenever the interface comes up.
+pub(super) fn route(
+    node: &mut Node,
+    config: &InterfaceConfig,
+    live: &ObservedInterface,
+    change: &Change,
+) -> Option<Result<(), Reason>> {
+    let route: Route = live.routes.iter().copied().find(|route| Some(route.to_string()) == change.before)?;
+    if follows_from_peers(live, &route) {
+        return Some(Ok(()));
+    }
+    if interface(node, config.id)?.kept.as_ref().is_some_and(|kept| !kept.made) {
+        let text =
+            "its hooks stand in its own file: `wg-friend interface set HOST NAME post-up+='ip route ...'` adds one";
+        return Some(Err(text.to_owned()));
+    }
+    let family = if route.to.is_ipv4() { "-4" } else { "-6" };
+    let table = route.table.map_or_else(String::new, |number| format!(" table {number}"));
+    let command = format!("ip {family} route replace {} dev %i{table}", route.to);
+    let kept = kept(node, config);
+    kept.hooks.push(Hook { phase: Phase::PostUp, command });
+    kept.by_hooks.routes.push(route);
+    Some(Ok(()))
+}
+
+impl Taking<'_> {
+    /// Takes the hooks of a file over; of an adopted interface, the whole file.
+    pub(super) fn file(
+        &mut self,
+        config: &InterfaceConfig,
+        change: &Change,
+        observed: &Observed,
+    ) -> Result<Result<(), Reason>, Error> {
+        if let Some(done) = self.files.get(&config.id) {
+            return Ok(done.clone());
+        }
+        let done = self.read_file(config, change, observed)?;
+        self.files.insert(config.id, done.clone());
+        Ok(done)
+    }
+
+    fn read_file(
+        &mut self,
+        config: &InterfaceConfig,
+        change: &Change,
+        observed: &Observed,
+    ) -> Result<Result<(), Reason>, Error> {
+        let refused = |change: &Change| refusal(change, &self.host.desired, Some(observed));
+        let path = format!("{}.conf", config.name);
+        let Some(file) = observed.files.get(&path).filter(|file| file.mode == "600") else {
+            return Ok(Err(refused(change)));
+        };
+        let text = String::from_utf8_lossy(&file.content);
+        let hooks = Document::parse(&text).hooks();
+        let generated = generated_hooks(config);
+        let mut own = hooks.clone();
+        for hook in &generated {
+            match own.iter().position(|other| other == hook) {
+                Some(at) => drop(own.remove(at)),
+                None => {
+                    let (key, command) = (hook.phase.as_str(), masked_line(&hook.command));
+                    return Ok(Err(format!("{key} `{command}` is wg-friend's own: the interface can't do without it")));
+                }
+            }
+        }
+        if let Some(reason) = self.offence(config, &own) {
+            return Ok(Err(reason));
+        }
+        let Some(node) = self.topology.nodes.iter_mut().find(|n| n.interfaces.iter().any(|i| i.id == config.id)) else {
+            return Ok(Err("its interface is no longer in the model".to_owned()));
+        };
+        let adopted = node.interfaces.iter().any(|i| i.id == config.id && i.kept.as_ref().is_some_and(|k| !k.made));
+        if adopted {
+            self.tx.edit_document(config.id, &text)?;
+            return Ok(Ok(()));
+        }
+        if own == config.hooks && change.kind == Kind::File {
+            return Ok(Err(refused(change)));
+        }
+        let kept = kept(node, config);
+        kept.by_hooks = makes(&own, &config.name);
+        kept.hooks = own;
+        self.touched.insert(node.id);
+        Ok(Ok(()))
+    }
+
+    /// Says what in hooks that are new may not stand in the model.
+    fn offence(&self, config: &InterfaceConfig, hooks: &[Hook]) -> Option<Reason> {
+        let host = &self.host.host;
+        for hook in hooks.iter().filter(|hook| !config.hooks.contains(hook)) {
+            let key = hook.phase.as_str();
+            if holds_key(&hook.command) {
+                return Some(format!("a secret key stands in a {key}, and hooks are kept and shown as they are"));
+            }
+            if let (Err(offence), None) = (judge(&hook.command, &config.name), &host.allow_unsafe) {
+                return Some(format!(
+                    "a {key} isn't on the list of safe hooks: {}; `wg-friend host set {} allow-unsafe=on --reason TEXT` lets it through",
+                    masked_line(&offence.to_string()),
+                    host.name
+                ));
+            }
+        }
+        None
+    }
+}
