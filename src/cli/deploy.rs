@@ -165,7 +165,7 @@ pub(super) fn carry_out(
 ) -> Result<Carried, Error> {
     match agree(&looked.plan, context, question)? {
         Some(exit) => Ok(Carried::Shown(exit)),
-        None => execute(looked, &options, context),
+        None => execute(looked, &options, context).map(|(outcomes, store)| Carried::Out { outcomes, store: Box::new(store) }),
     }
 }
 
@@ -191,13 +191,17 @@ pub(super) fn agree(
     Ok(None)
 }
 
-/// Carries a plan out that was agreed on.
-pub(super) fn execute(looked: Looked, options: &Options, context: &Context) -> Result<Carried, Error> {
+/// Carries a plan out that was agreed on, and gives the store back.
+pub(super) fn execute(
+    looked: Looked,
+    options: &Options,
+    context: &Context,
+) -> Result<(Vec<HostOutcome>, Store), Error> {
     let Looked { mut store, fleet, plan } = looked;
     let actor = context.actor();
     let line = Line::new(context);
     interrupt::watch(options.stop.clone(), line.voice());
     let outcomes = deploy(&mut store, &fleet, &context.clock, &actor, plan, options, &line)?;
     drop(line);
-    Ok(Carried::Out { outcomes, store: Box::new(store) })
+    Ok((outcomes, store))
 }

@@ -150,6 +150,7 @@ fn versions(versions: &[Deployment]) -> String {
         let colour = match version.state {
             DeploymentState::Confirmed => style::GOOD,
             DeploymentState::Started | DeploymentState::Unknown => style::WARN,
+            DeploymentState::Found => style::PLAIN,
             DeploymentState::Reverted | DeploymentState::Failed => style::BAD,
         };
         table.row([

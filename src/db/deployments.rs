@@ -186,7 +186,7 @@ impl Tx<'_> {
     /// Removes the old deployments to the host of this one.
     fn prune_deployments(&self, of: DeploymentId, keep: NonZeroU32) -> Result<()> {
         let old = "SELECT id FROM (
-                     SELECT id, row_number() OVER (PARTITION BY state = 'confirmed' ORDER BY id DESC) AS place
+                     SELECT id, row_number() OVER (PARTITION BY state IN ('confirmed', 'found') ORDER BY id DESC) AS place
                      FROM deployments
                      WHERE host_id = (SELECT host_id FROM deployments WHERE id = ?1) AND state != 'started')
                    WHERE place > ?2";

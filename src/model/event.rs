@@ -116,6 +116,8 @@ words! {
         HostUpdated = "host_updated",
         /// A machine was removed.
         HostRemoved = "host_removed",
+        /// What a host had was stored before something was taken away there.
+        HostCopied = "host_copied",
         /// Somebody acknowledged what was changed on a host.
         DriftAcknowledged = "drift_acknowledged",
         /// He took that back.
@@ -167,6 +169,7 @@ impl Action {
             | A::HostAdded
             | A::HostUpdated
             | A::HostRemoved
+            | A::HostCopied
             | A::DriftAcknowledged
             | A::DriftAckRemoved
             | A::DriftAdopted
@@ -311,6 +314,8 @@ words! {
         Failed = "failed",
         /// It was interrupted, and what the host made of it isn't known.
         Unknown = "unknown",
+        /// It never was one: what somebody found on the host, stored before something was taken away there.
+        Found = "found",
     }
 }
 

@@ -113,6 +113,15 @@ words! {
         Now = "now",
         /// Not: its file lies there.
         Off = "off",
+        /// Not, and nothing of it is on its host: only the model knows it, and can bring it back.
+        Gone = "gone",
+    }
+}
+
+impl Run {
+    /// Whether it is meant to be up.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Boot | Self::Now)
     }
 }
 

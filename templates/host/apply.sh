@@ -45,6 +45,7 @@ w_check() {
 w_check_nft() { nft -c -f "$D/new/$1" || { echo "nft does not take the new $1"; return 1; }; }
 
 # What undoing needs.
+w_save_live() { wg showconf "$1" > "$D/old/$1.live"; }
 w_save_key() { wg show "$1" private-key > "$D/old/$1.key"; }
 w_save_ra() {
 	for w_f in /proc/sys/net/ipv6/conf/*/accept_ra; do
@@ -88,6 +89,7 @@ w_main() {
 		{ w_did stage no; w_give_up stage "the files could not be written to $RUN: $(cat "$D/error" 2>/dev/null)"; return 0; }
 	w_did stage yes
 	W_ROLE=; . "$D/deploy.sh"
+	w_before > "$D/old/before"
 	w_begin
 	w_why=$(w_expect 2>&1) || { w_did validate no; w_give_up validate "$w_why"; return 0; }
 	w_did validate yes

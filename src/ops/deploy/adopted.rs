@@ -31,7 +31,7 @@ pub fn record(
     if desired.interfaces.is_empty() {
         return Ok(Vec::new());
     }
-    let version = Version { interfaces: desired.interfaces.clone(), files: desired.files.clone() };
+    let version = Version { interfaces: desired.interfaces.clone(), files: desired.files.clone(), only: None };
     let deployed = Deployed { version, ..Deployed::default() };
     let changes = diff(&desired, &secrets, Some(&deployed), observed);
     let token = super::run::token()?;

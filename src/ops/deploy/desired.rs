@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::fleet::Question;
-use crate::model::{Cidr, InterfaceName, Name, PresharedKey, PublicKey, Secrets, Topology};
+use crate::model::{Cidr, InterfaceName, Name, PresharedKey, PublicKey, Run, Secrets, Topology};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, config, runtime};
 
 /// Everything that wg-friend wants on one host.
@@ -20,15 +20,19 @@ pub struct Desired {
     pub files: BTreeMap<String, Zeroizing<String>>,
     /// The interfaces whose private key the host itself has, and no file of ours.
     pub keys_elsewhere: BTreeSet<InterfaceName>,
+    /// The only interfaces that it is about; of the others it has what was deployed. `None` is about all.
+    pub only: Option<BTreeSet<InterfaceName>>,
 }
 
 impl Desired {
-    /// Gathers what the nodes on a host compile to.
+    /// Gathers what the nodes on a host compile to. An interface that is gone from its host has no part in it.
     pub fn of(host: &Name, topology: &Topology, compiled: &[NodeConfig], secrets: &Secrets) -> Self {
         let (interfaces, files, keys_elsewhere) = Default::default();
-        let mut desired = Self { host: host.clone(), interfaces, files, keys_elsewhere };
+        let mut desired = Self { host: host.clone(), interfaces, files, keys_elsewhere, only: None };
         for node in compiled {
             if topology.node(node.node).and_then(|n| n.host.as_ref()) == Some(host) {
+                let there = node.interfaces.iter().filter(|i| i.run != Run::Gone).cloned().collect();
+                let node = &NodeConfig { interfaces: there, ..node.clone() };
                 let keyless = node.interfaces.iter().filter(|i| !secrets.private.contains_key(&i.id));
                 desired.keys_elsewhere.extend(keyless.map(|i| i.name.clone()));
                 desired.files.extend(config::files(node, secrets).into_iter().map(|file| (file.path, file.content)));
@@ -40,7 +44,8 @@ impl Desired {
 
     /// Returns it as the store keeps it, as JSON.
     pub fn version_json(&self) -> Zeroizing<Vec<u8>> {
-        let version = Version { interfaces: self.interfaces.clone(), files: self.files.clone() };
+        let (interfaces, files, only) = (self.interfaces.clone(), self.files.clone(), self.only.clone());
+        let version = Version { interfaces, files, only };
         Zeroizing::new(serde_json::to_vec(&version).expect("names and texts are representable"))
     }
 
@@ -57,6 +62,9 @@ pub struct Version {
     pub interfaces: Vec<InterfaceConfig>,
     /// The files, by name.
     pub files: BTreeMap<String, Zeroizing<String>>,
+    /// The only interfaces that the deploy was about; `None` is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<BTreeSet<InterfaceName>>,
 }
 
 /// What the last confirmed deploy left on a host.

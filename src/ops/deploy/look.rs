@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::db::Store;
-use crate::fleet::{self, Fleet, Observed};
+use crate::fleet::{self, Fingerprint, Fleet, Observed};
 use crate::model::{Actor, Host, InterfaceName, Name, PrivateKey, Secrets, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::error::{Error, similar};
-use crate::ops::parallel::each;
 use crate::ops::network::find;
+use crate::ops::parallel::each;
+use crate::ops::revision;
 use crate::wg::{InterfaceConfig, NodeConfig, compile};
 
 use super::desired::{Deployed, Desired, question};
@@ -47,7 +48,8 @@ pub fn plan(
     for host in topology.hosts.iter().filter(|h| only.is_empty() || only.contains(&h.name)) {
         jobs.extend(job(store, (&topology, &compiled, &secrets), host, None)?);
     }
-    look(store, fleet, clock, actor, jobs, secrets, parallel, progress)
+    let plan = look(store, fleet, clock, actor, jobs, secrets, parallel, progress)?;
+    Ok(Plan { devices: revision::needed(store)?, ..plan })
 }
 
 /// Observes one host and compares it with `topology`, which may be one that isn't saved yet; `only` some of its
@@ -74,7 +76,7 @@ pub fn plan_for(
 }
 
 /// Says what a host is to be compared with; `None` when nothing of ours is there and nothing is to come.
-fn job(
+pub(super) fn job(
     store: &Store,
     (topology, compiled, secrets): (&Topology, &[NodeConfig], &Secrets),
     host: &Host,
@@ -96,7 +98,7 @@ fn job(
     if let Some(only) = only {
         desired = desired.restricted_to(only.clone(), deployed.as_ref());
     }
-    Ok(Some(Job { host: host.clone(), desired, deployed, keyless }))
+    Ok(Some(Job { host: host.clone(), desired, deployed, keyless, before: None }))
 }
 
 /// A host to look at.
@@ -107,6 +109,8 @@ pub(super) struct Job {
     pub(super) deployed: Option<Deployed>,
     /// A node on it whose key isn't here.
     pub(super) keyless: Option<Name>,
+    /// An earlier state that this one is to be compared with.
+    pub(super) before: Option<Fingerprint>,
 }
 
 /// Observes hosts and compares each with what is desired there.
@@ -123,11 +127,11 @@ pub(super) fn look(
 ) -> Result<Plan, Error> {
     let database = store.path().to_owned();
     let journal = Journal::new(store, clock, actor);
-    let mut hosts = each(jobs, parallel, |Job { host, desired, deployed, keyless }| {
+    let mut hosts = each(jobs, parallel, |Job { host, desired, deployed, keyless, before }| {
         progress.reached(&host.name, Phase::Observing);
         let seen = match keyless {
             Some(node) => Err(HostError::KeyElsewhere { node }),
-            None => observe(fleet, &journal, &host, &desired, &secrets, deployed.as_ref()),
+            None => observe(fleet, &journal, &host, (&desired, &secrets, deployed.as_ref()), before.as_ref()),
         };
         progress.reached(&host.name, Phase::Observed);
         HostPlan { host, desired, deployed, seen, interrupted: Vec::new() }
@@ -137,20 +141,25 @@ pub(super) fn look(
             host.interrupted = reconcile(&journal, host, &secrets)?;
         }
     }
-    Ok(Plan { hosts, secrets })
+    let observed = hosts.iter().filter_map(|host| host.seen.as_ref().ok()).map(|seen| &seen.observed);
+    // What isn't noted now, as on a disk that is full, the next look notes: it keeps nobody from looking.
+    let _ = revision::seen::note(store, &secrets, observed, clock.now());
+    Ok(Plan { hosts, devices: Vec::new(), secrets })
 }
 
 fn observe(
     fleet: &dyn Fleet,
     journal: &Journal<'_>,
     host: &Host,
-    desired: &Desired,
-    secrets: &Secrets,
-    deployed: Option<&Deployed>,
+    (desired, secrets, deployed): (&Desired, &Secrets, Option<&Deployed>),
+    before: Option<&Fingerprint>,
 ) -> Result<Seen, HostError> {
     let question = question(desired, deployed);
     let mut connection = fleet.connect(host)?;
-    let script = fleet::observe(&question, &[]);
+    let script = match before {
+        None => fleet::observe(&question, &[]),
+        Some(before) => fleet::observe_again(&question, before),
+    };
     let answer = journal.run(&host.name, None, connection.as_mut(), &script)?;
     let observed = fleet::read_observation(&answer, &question)
         .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;

@@ -127,9 +127,13 @@ pub fn plan_back(
     let topology = store.topology()?;
     let host = find::host(&topology, deployment.host.as_str())?.clone();
     let version = version_of(store, deployment)?;
-    let (desired, secrets) = desired_of(&host.name, Version { only: None, ..version })?;
+    let only = version.only.clone().filter(|_| deployment.state == DeploymentState::Found);
+    let (mut desired, secrets) = desired_of(&host.name, Version { only: None, ..version })?;
     let deployed = journal::deployed(store, &host.name)?;
-    let job = Job { host, desired, deployed, keyless: None };
+    if let Some(only) = only {
+        desired = desired.restricted_to(only, deployed.as_ref()); // a copy of one interface says nothing of the others
+    }
+    let job = Job { host, desired, deployed, keyless: None, before: None };
     look(store, fleet, clock, actor, vec![job], secrets, 1, progress)
 }
 

@@ -36,7 +36,7 @@ impl Scene {
         let desired = self.desired();
         let tables = desired.interfaces.iter().filter_map(|i| i.firewall.as_ref());
         let tables = tables.map(|f| (f.table(), format!("table inet {} {{ }}", f.table()))).collect();
-        Deployed { version: Version { interfaces: desired.interfaces, files: desired.files }, tables }
+        Deployed { version: Version { interfaces: desired.interfaces, files: desired.files, only: None }, tables }
     }
 
     /// What the host answers when everything is as this network wants it.

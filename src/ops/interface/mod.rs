@@ -1,5 +1,6 @@
 //! One interface of a host: what it is, switching it on and off, taking it away, its key.
 
 pub mod find;
+pub mod switch;
 
 pub use find::Target;

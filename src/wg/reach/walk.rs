@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Cidr, InterfaceName, Role, Run};
+use crate::model::{Cidr, InterfaceName, Role};
 use crate::wg::{InterfaceConfig, PeerConfig};
 
 use super::answer::{Code, Flow, Hop, Way};
@@ -220,7 +220,7 @@ impl<'a> World<'a> {
         let other = &self.machines[far];
         let there = &other.config.interfaces[far_number];
         for (at, interface) in [(at, interface), (far, there)] {
-            if interface.run == Run::Off {
+            if !interface.run.is_up() {
                 let text = format!("doesn't run {}: it is switched off there", interface.name);
                 return Err(stop(at, Code::NotRunning, text));
             }

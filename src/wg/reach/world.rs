@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::model::{Cidr, InterfaceName, Node, NodeId, PublicKey, Role, Run, Table, Topology};
+use crate::model::{Cidr, InterfaceName, Node, NodeId, PublicKey, Role, Table, Topology};
 use crate::wg::firewall::{Duty, Firewall, PRIVATE4, PRIVATE6};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, runtime};
 
@@ -161,7 +161,7 @@ impl<'a> World<'a> {
                 best = Some((number, prefix));
             }
         };
-        for (number, interface) in machine.config.interfaces.iter().enumerate().filter(|(_, i)| i.run != Run::Off) {
+        for (number, interface) in machine.config.interfaces.iter().enumerate().filter(|(_, i)| i.run.is_up()) {
             let connected = interface.addresses.iter().chain(&interface.by_hooks.addresses);
             connected.for_each(|address| consider(number, address.network()));
             if interface.table == Table::Auto {
@@ -184,7 +184,7 @@ impl<'a> World<'a> {
         let own = machine.node.interfaces.iter().filter(has_own_table);
         for kept in own {
             let configs = machine.config.interfaces.iter().enumerate();
-            let found = configs.into_iter().find(|(_, config)| config.id == kept.id && config.run != Run::Off);
+            let found = configs.into_iter().find(|(_, config)| config.id == kept.id && config.run.is_up());
             let Some((number, config)) = found else { continue };
             if self.winner(machine, config, to).is_some() {
                 let (name, table) = (&machine.node.name, &config.table);
