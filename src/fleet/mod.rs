@@ -7,25 +7,28 @@
 mod answer;
 mod error;
 mod inspect;
+mod join;
 mod local;
 mod observe;
 mod openssh;
 mod prepare;
 mod question;
 mod scripts;
+pub mod sshkey;
 mod trial;
 
 pub use answer::{Answer, AnswerError};
 pub use error::Error;
 pub use inspect::{Forwarding, Nft, Setup, Tunnel, inspect, read_setup};
+pub use join::{Joining, join, own_address_towards};
 pub(crate) use observe::in_order;
 pub use observe::{
     Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, Way, read_observation, tables_of,
 };
 pub use prepare::{Lack, PackageCommand, PackageTrouble, Packages, Wanted, install, read_packages};
 pub(crate) use question::sysctl_path;
-pub use question::{Fingerprint, Question};
-pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, survey};
+pub use question::{Fingerprint, InvalidFingerprint, Question};
+pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, observe_again, survey};
 pub use trial::{Attempt, Counted, Tried, Watch, attempt, read_counted, read_tried, watch};
 
 use std::num::NonZeroUsize;

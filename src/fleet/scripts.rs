@@ -105,7 +105,7 @@ pub(super) fn quote(value: &str) -> String {
 }
 
 /// Assigns the variables by which `lib.sh` knows what is ours.
-fn ours(question: &Question) -> String {
+pub(super) fn ours(question: &Question) -> String {
     let list = |words: Vec<String>| quote(&words.join(" "));
     format!(
         "W_IFACES={}\nW_SYSCTLS={}\nW_TABLES={}\nW_FILES={}\n",
@@ -122,6 +122,12 @@ pub fn observe(question: &Question, nudge: &[(InterfaceName, IpAddr)]) -> Script
     let nudge: Vec<String> = nudge.iter().map(|(interface, address)| format!("{interface}/{address}")).collect();
     let body = format!("{}W_NUDGE={}\n{OBSERVE}", ours(question), quote(&nudge.join(" ")));
     Script::new("observe", &boundary(), ANSWER, &body)
+}
+
+/// Asks a host for its state as it was asked before, so that the answer's fingerprint can be compared with that one.
+pub fn observe_again(question: &Question, before: &Fingerprint) -> Script {
+    let body = format!("{}W_NUDGE=\n{OBSERVE}", ours(question));
+    Script::new("observe", &before.boundary, ANSWER, &body)
 }
 
 /// Asks a host for everything that could be adopted: whatever interfaces it has, and every wg-quick file.
@@ -166,14 +172,12 @@ pub struct Staging<'a> {
     pub disable: &'a [String],
 }
 
-/// Locks a host, stages, validates, arms the watchdog, and carries the steps out.
-pub fn apply(staging: &Staging<'_>) -> Script {
-    let deploy = deploy_script(staging);
+/// The function `w_stage`, which writes files below `$D`.
+pub(super) fn stage<'a>(files: impl Iterator<Item = &'a StagedFile>) -> Zeroizing<String> {
     let end = format!("WG_FRIEND_{}", boundary());
     let mut stage = String::from("w_stage() {\n");
-    let deploy_file = StagedFile { path: "deploy.sh".to_owned(), content: Zeroizing::new(deploy) };
     let mut text = Zeroizing::new(String::new());
-    for file in staging.files.iter().chain([&deploy_file]) {
+    for file in files {
         let path = quote(&file.path);
         if file.content.is_empty() || file.content.ends_with('\n') {
             let _ = writeln!(stage, "cat > \"$D\"/{path} <<'{end}' &&");
@@ -193,6 +197,14 @@ pub fn apply(staging: &Staging<'_>) -> Script {
     }
     text.push_str(&stage);
     text.push_str(":\n}\n");
+    text
+}
+
+/// Locks a host, stages, validates, arms the watchdog, and carries the steps out.
+pub fn apply(staging: &Staging<'_>) -> Script {
+    let deploy = deploy_script(staging);
+    let deploy_file = StagedFile { path: "deploy.sh".to_owned(), content: Zeroizing::new(deploy) };
+    let text = stage(staging.files.iter().chain([&deploy_file]));
     let checks = if staging.checks.is_empty() { ":".to_owned() } else { staging.checks.join(" &&\n") };
     let body = Zeroizing::new(format!(
         "{}TOKEN={}\nOWNER={}\nBEFORE={}\nSTEPS={}\nSECONDS_TO_CONFIRM={}\n{}w_expect() {{\n{checks}\n}}\n{APPLY}",

@@ -2,10 +2,12 @@
 
 mod check;
 mod install;
+mod join;
 mod set;
 
 pub use check::{Checked, Requirement, Verdict, check};
 pub use install::{Installed, install};
+pub use join::{Joined, Request as JoinRequest, Way, join, operators_key};
 pub use set::{KEYS, set};
 
 use serde::Serialize;

@@ -55,6 +55,8 @@ w_package() { # the package that has program $1
 	awk,*) echo gawk ;;
 	resolvconf,*) echo openresolv ;;
 	tunnel,*) echo wireguard-go ;;
+	sshd,alpine | sshd,arch) echo openssh ;;
+	sshd,*) echo openssh-server ;;
 	*) echo coreutils ;;
 	esac
 }
@@ -96,6 +98,7 @@ w_prepare() {
 		case $w_p in
 		tunnel) w_tunnel && continue ;;
 		boot) continue ;;
+		sshd) { w_have sshd || w_have dropbear; } && continue ;;
 		*) w_have "$w_p" && continue ;;
 		esac
 		if [ "$w_p" = resolvconf ] && w_resolved; then
@@ -120,6 +123,12 @@ w_prepare() {
 	[ -z "$W_PACKAGES" ] || w_commands
 	[ -z "$w_links" ] || { w_command link 'mkdir -p /usr/local/bin'; w_command link "$w_links"; }
 	case $W_MISSING in *boot:service*) w_command service 'w_write_service' ;; esac
+	# Debian starts it by itself.
+	case $W_FAMILY,$W_INIT,$W_MISSING in
+	debian,*) ;;
+	*,systemd,*sshd:*) w_command start 'systemctl enable --now sshd' ;;
+	*,openrc,*sshd:*) w_command start 'rc-update add sshd default'; w_command start 'rc-service sshd start' ;;
+	esac
 }
 
 w_commands() {

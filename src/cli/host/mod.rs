@@ -3,6 +3,7 @@
 mod add;
 mod check;
 mod install;
+mod join;
 mod list;
 mod remove;
 mod set;
@@ -30,6 +31,7 @@ enum Command {
     Remove(remove::Args),
     Check(check::Args),
     Install(install::Args),
+    Join(Box<join::Args>),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
@@ -40,6 +42,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         Command::Remove(args) => remove::run(&args, context),
         Command::Check(args) => check::run(&args, context),
         Command::Install(args) => install::run(&args, context),
+        Command::Join(args) => join::run(*args, context),
     }
 }
 

@@ -17,7 +17,7 @@ pub mod hooks;
 pub mod init;
 pub mod interface;
 mod place;
-mod private_file;
+pub(in crate::ops) mod private_file;
 pub mod qr;
 pub mod remove;
 pub mod rollback;

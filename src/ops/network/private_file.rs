@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::ops::Error;
 
 /// Writes a file with mode 0600, over one that may be there. Missing directories are made with mode 0700.
-pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(in crate::ops) fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     put(path, content).map_err(|source| Error::Unwritable { path: path.to_owned(), source })
 }
 
