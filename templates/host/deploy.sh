@@ -163,6 +163,25 @@ w_take_back() {
 	w_clear
 }
 
+# What `host uninstall` has to find again: kernel settings, and what a deploy makes beside its files. One thing a line.
+w_before() {
+	for w_s in $W_SYSCTLS; do
+		[ ! -r "/proc/sys/$w_s" ] || { read -r w_v < "/proc/sys/$w_s" && echo "sysctl $w_s $w_v"; }
+	done
+	for w_f in /proc/sys/net/ipv6/conf/*/accept_ra; do
+		[ ! -r "$w_f" ] || { read -r w_v < "$w_f" && [ "$w_v" = 1 ] && echo "accept_ra $w_f 1"; }
+	done
+	if [ -d /etc/wireguard ]; then echo "directory /etc/wireguard $(stat -c %a /etc/wireguard)"; else echo "directory /etc/wireguard none"; fi
+	if [ -e /etc/rc.local ]; then echo "rc.local /etc/rc.local $(stat -c %a /etc/rc.local)"; else echo "rc.local /etc/rc.local none"; fi
+}
+# Keeps that for good, each thing as it was before it was first changed.
+w_keep_before() {
+	[ -r "$D/old/before" ] || return 0
+	while read -r w_k w_n w_v; do
+		grep -qsF "$w_k $w_n " /var/lib/wg-friend/before || printf '%s %s %s\n' "$w_k" "$w_n" "$w_v" >> /var/lib/wg-friend/before
+	done < "$D/old/before"
+}
+
 # Writes the new files beside the old ones. Fails without a trace when the disk is full.
 w_reserve() {
 	[ -d /etc/wireguard ] || { mkdir -p -m 700 /etc/wireguard && : > "$D/made"; } || return 1
@@ -185,6 +204,7 @@ w_unreserve() {
 # Makes what runs last. May run again after it was interrupted. The firewall's files sort before the interfaces', and
 # new rules over old peers are safe: so whatever moment a power cut picks, what boots is consistent.
 w_finish() {
+	w_keep_before
 	chmod 700 /etc/wireguard
 	for w_f in $W_NEW; do
 		[ ! -e "/etc/wireguard/.$w_f.wg-friend" ] || mv -f "/etc/wireguard/.$w_f.wg-friend" "/etc/wireguard/$w_f"
