@@ -119,7 +119,8 @@ impl<'a> Admin<'a> {
         let file: String = edit(&file).lines().filter(|l| !l.starts_with("DNS")).map(|l| format!("{l}\n")).collect();
         host.run("wg-quick down wg0")?;
         host.write("/etc/wireguard/wg0.conf", file)?;
-        host.sh("wg-quick up wg0").map(drop)
+        // Like a person who is told that the old one is still there: a userspace WireGuard ends a moment after its link.
+        host.sh("n=0; until wg-quick up wg0; do n=$((n + 1)); [ $n -lt 20 ] && sleep 0.2 || exit 1; done").map(drop)
     }
 
     /// Returns a node's addresses in the network, IPv4 first.
