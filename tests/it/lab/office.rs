@@ -125,7 +125,8 @@ impl<'a> Admin<'a> {
         // A userspace WireGuard takes its time to end, and its successor needs its socket.
         host.run("wg-quick down wg0; while pgrep -fx 'wireguard-go wg0' >/dev/null; do sleep 0.05; done")?;
         host.write("/etc/wireguard/wg0.conf", file)?;
-        host.sh("wg-quick up wg0").map(drop)
+        // Like a person who is told that the old one is still there: a userspace WireGuard ends a moment after its link.
+        host.sh("n=0; until wg-quick up wg0; do n=$((n + 1)); [ $n -lt 20 ] && sleep 0.2 || exit 1; done").map(drop)
     }
 
     /// Returns a node's addresses in the network, IPv4 first.

@@ -17,7 +17,7 @@ use crate::{Error, Lab, Output, Reason, Result, Snapshot, Spawned, Tried};
 const RECIPE: &str = include_str!("vm_image.sh");
 
 /// How long a boot may take: without hardware support the machine is some twenty times slower than this one.
-const BOOT: Duration = Duration::from_secs(300);
+const BOOT: Duration = Duration::from_secs(600);
 
 /// The programs that make and run the machine, with the Debian package of each.
 const PROGRAMS: [(&str, &str); 6] = [

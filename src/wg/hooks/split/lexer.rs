@@ -195,9 +195,11 @@ impl<'a> Lexer<'a> {
     /// The next word of a command. Returns whether the one after it could be a program.
     fn word_of(&mut self, command: &mut Command, open: &mut Vec<Closer>, first: bool) -> Result<bool, Unreadable> {
         let (word, beyond) = self.word()?;
-        let raw = &self.text[word.span.clone()];
+        // The shell joins continued lines before it looks at words: a `d`, a backslash, a line end and an `o` are `do`.
+        let raw = self.text[word.span.clone()].replace("\\\n", "");
+        let raw = raw.as_str();
         if matches!(self.peek(), b'<' | b'>') && self.ahead(1) != b'(' {
-            if raw.bytes().all(|b| b.is_ascii_digit()) {
+            if !raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit()) {
                 // Beyond 9 it depends on the shell and its limits whether there is such a descriptor.
                 let descriptor = raw.parse().ok().filter(|number| *number < 10).ok_or(Unreadable)?;
                 self.redirect(command, Some(descriptor), word.span.start)?;

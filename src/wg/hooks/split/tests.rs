@@ -28,6 +28,20 @@ fn shape(line: &str) -> String {
 }
 
 #[test]
+fn a_word_that_goes_on_in_the_next_line_is_still_the_shells_own() {
+    for word in ["do", "then", "if", "{", "!"] {
+        let whole = format!("{word} ip a");
+        let continued = format!("{}\\\n{} ip a", &word[..1], &word[1..]);
+        let beyond = |line: &str| match split(line).parts.remove(0) {
+            Part::Command(command) => command.beyond.map(|(beyond, _)| beyond),
+            part => panic!("{line:?} begins with {part:?}"),
+        };
+        assert!(beyond(&whole).is_some(), "{whole:?}");
+        assert_eq!(beyond(&continued), beyond(&whole), "{continued:?}");
+    }
+}
+
+#[test]
 fn what_is_quoted_belongs_to_one_command() {
     insta::assert_snapshot!(shape("nft 'add chain ip t c { type nat hook postrouting priority 100 ; }'; ip a"), @"
     [nft|add chain ip t c { type nat hook postrouting priority 100 ; }]
