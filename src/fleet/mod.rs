@@ -8,6 +8,7 @@ mod answer;
 mod error;
 mod inspect;
 mod join;
+mod leave;
 mod local;
 mod observe;
 mod openssh;
@@ -21,6 +22,7 @@ pub use answer::{Answer, AnswerError};
 pub use error::Error;
 pub use inspect::{Forwarding, Nft, Setup, Tunnel, inspect, read_setup};
 pub use join::{Joining, join, own_address_towards};
+pub use leave::{Leaving, Remains, leave, look_before_leaving, read_remains};
 pub(crate) use observe::in_order;
 pub use observe::{
     Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, Way, read_observation, tables_of,

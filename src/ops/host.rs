@@ -4,11 +4,13 @@ mod check;
 mod install;
 mod join;
 mod set;
+mod uninstall;
 
 pub use check::{Checked, Requirement, Verdict, check};
 pub use install::{Installed, install};
 pub use join::{Joined, Request as JoinRequest, Way, join, operators_key};
 pub use set::{KEYS, set};
+pub use uninstall::{Adopted, Departure, Removal, Request as UninstallRequest, Uninstalled, look, uninstall};
 
 use serde::Serialize;
 

@@ -7,6 +7,7 @@ mod join;
 mod list;
 mod remove;
 mod set;
+mod uninstall;
 
 use clap::Subcommand;
 
@@ -32,6 +33,7 @@ enum Command {
     Check(check::Args),
     Install(install::Args),
     Join(Box<join::Args>),
+    Uninstall(uninstall::Args),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
@@ -43,6 +45,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         Command::Check(args) => check::run(&args, context),
         Command::Install(args) => install::run(&args, context),
         Command::Join(args) => join::run(*args, context),
+        Command::Uninstall(args) => uninstall::run(&args, context),
     }
 }
 
