@@ -1,7 +1,9 @@
 //! `status`: who is connected, and how the last deploys ended.
 
+use std::time::Duration;
+
 use super::output::{Cell, Table, paint, paint_code, style};
-use super::{Context, Exit};
+use super::{Context, Exit, watch};
 use crate::fleet::RealFleet;
 use crate::model::DeploymentState;
 use crate::ops::Error;
@@ -10,25 +12,37 @@ use crate::ops::deploy::status::{HostStatus, LinkState, LinkStatus, Status, live
 
 /// Show the hosts, and with --live who is connected right now
 ///
+/// With --watch it goes on until Ctrl-C: hosts are asked again and again over connections that stay open, and what
+/// changes is told. A host that has not answered for three intervals (90 seconds, unless --interval says otherwise) is
+/// disconnected. Where no terminal reads along, it prints a line for each change of state.
+///
 /// Needs no passphrase.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wg-friend status\n  wg-friend status --live\n  wg-friend status --live --json")]
+#[command(
+    after_help = "Examples:\n  wg-friend status\n  wg-friend status --live\n  wg-friend status --live --json\n  wg-friend status --watch\n  wg-friend status --watch --interval 5 --json"
+)]
 pub(super) struct Args {
     /// Ask the hosts
     #[arg(long)]
     live: bool,
+    /// Go on asking them, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// How often to ask a host that answers
+    #[arg(long, value_name = "SECONDS", requires = "watch", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
     /// Hosts to talk to at once
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let parallel = args.parallel.unwrap_or(context.settings.parallel);
+    if args.watch {
+        return watch::run(Duration::from_secs(args.interval), parallel, context).map(|()| Exit::Done);
+    }
     let database = context.open()?;
-    let status = if args.live {
-        live(&database, &RealFleet::new()?, args.parallel.unwrap_or(context.settings.parallel))?
-    } else {
-        recorded(&database)?
-    };
+    let status = if args.live { live(&database, &RealFleet::new()?, parallel)? } else { recorded(&database)? };
     let now = context.clock.now();
     context.out.show(&status, |status| render(status, now))?;
     super::vault::mark_unencrypted(&database, context)?;
@@ -45,6 +59,9 @@ fn render(status: &Status, now: chrono::DateTime<chrono::Utc>) -> String {
         if let (Some(error), Some(hint)) = (&host.error, &host.hint) {
             text.push_str(&format!("\n{error}\n {} {}\n", paint(style::CODE.bold(), "hint:"), paint_code(hint)));
         }
+    }
+    if !status.open.is_empty() {
+        text.push_str(&format!("\n{}", super::outcomes::open(&status.open, now)));
     }
     if !status.links.is_empty() {
         text.push('\n');
@@ -87,19 +104,12 @@ fn hosts(hosts: &[HostStatus], now: chrono::DateTime<chrono::Utc>) -> String {
 fn links(links: &[LinkStatus]) -> String {
     let mut table = Table::new(&["NODE", "ROLE", "ADDRESS", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "ENDPOINT"]);
     for link in links {
-        let state = match link.state {
-            LinkState::Connected => Cell::new("connected", style::GOOD),
-            LinkState::Disconnected => Cell::new("disconnected", style::WARN),
-            LinkState::Never => Cell::new("never seen", style::DIM),
-            LinkState::NotDeployed => Cell::new("not deployed", style::WARN),
-            LinkState::Unknown => Cell::new("unknown", style::DIM),
-        };
         let dash = || "-".to_owned();
         table.row([
             Cell::new(&link.node, style::STRONG),
             Cell::new(link.role, style::DIM),
             Cell::new(link.address.clone().unwrap_or_else(dash), style::PLAIN),
-            state,
+            link_state(link.state),
             Cell::new(link.handshake_age.map_or_else(dash, |s| format!("{} ago", duration(s))), style::PLAIN),
             Cell::new(bytes(link.rx), style::PLAIN),
             Cell::new(bytes(link.tx), style::PLAIN),
@@ -107,6 +117,16 @@ fn links(links: &[LinkStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+pub(super) fn link_state(state: LinkState) -> Cell {
+    match state {
+        LinkState::Connected => Cell::new("connected", style::GOOD),
+        LinkState::Disconnected => Cell::new("disconnected", style::WARN),
+        LinkState::Never => Cell::new("never seen", style::DIM),
+        LinkState::NotDeployed => Cell::new("not deployed", style::WARN),
+        LinkState::Unknown => Cell::new("unknown", style::DIM),
+    }
 }
 
 /// A duration in its largest sensible unit.
@@ -120,7 +140,7 @@ pub(super) fn duration(seconds: i64) -> String {
 }
 
 /// A number of bytes with a decimal unit and up to three digits.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if count < 1000 {
         return format!("{count} B");

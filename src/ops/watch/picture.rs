@@ -14,11 +14,11 @@ use super::state::{HostState, Reach};
 
 /// One moment, on two clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(super) struct Moment {
     /// Since the watch began; never goes back.
-    pub since: Duration,
+    pub(super) since: Duration,
     /// The time of day.
-    pub time: DateTime<Utc>,
+    pub(super) time: DateTime<Utc>,
 }
 
 /// A host.
@@ -100,7 +100,7 @@ struct Known {
 type Counters = BTreeMap<(Option<String>, Name), (u64, u64)>;
 
 /// Puts answers and silence together.
-pub struct Board {
+pub(super) struct Board {
     network: Network,
     note: Option<String>,
     hosts: BTreeMap<Name, Known>,
@@ -111,7 +111,7 @@ pub struct Board {
 
 impl Board {
     /// Begins to watch the hosts of a network; nothing is known of any.
-    pub fn new(network: Network, now: Moment) -> Self {
+    pub(super) fn new(network: Network, now: Moment) -> Self {
         let nothing = (BTreeMap::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (hosts, links, counters, rates) = nothing;
         let mut board = Self { network, note: None, hosts, links, counters, rates };
@@ -121,25 +121,20 @@ impl Board {
     }
 
     /// Takes another model in. Returns what that changes.
-    pub fn renew(&mut self, network: Network, now: Moment) -> Vec<Event> {
+    pub(super) fn renew(&mut self, network: Network, now: Moment) -> Vec<Event> {
         (self.network, self.note) = (network, None);
         self.meet(now);
         self.relink(now)
     }
 
     /// Goes on with the model there was, because another can't be had.
-    pub fn keep(&mut self, note: String) {
+    pub(super) fn keep(&mut self, note: String) {
         self.note = Some(note);
     }
 
     /// Returns the network.
-    pub fn network(&self) -> &Network {
+    pub(super) fn network(&self) -> &Network {
         &self.network
-    }
-
-    /// Returns what is known of a host's answers.
-    pub fn reach(&self, host: &Name) -> Option<&Reach> {
-        self.hosts.get(host).map(|known| &known.reach)
     }
 
     /// Begins with hosts that are new and forgets those that are gone.
@@ -153,7 +148,7 @@ impl Board {
     }
 
     /// Notes an answer. Returns what changed.
-    pub fn answer(&mut self, host: &Name, observed: Observed, now: Moment) -> Vec<Event> {
+    pub(super) fn answer(&mut self, host: &Name, observed: Observed, now: Moment) -> Vec<Event> {
         let Some(known) = self.hosts.get_mut(host) else { return Vec::new() };
         let before = known.reach.answer(now.since);
         known.observed = Some(observed);
@@ -166,14 +161,14 @@ impl Board {
     }
 
     /// Notes a try that failed.
-    pub fn fail(&mut self, host: &Name, error: String, hint: Option<String>) {
+    pub(super) fn fail(&mut self, host: &Name, error: String, hint: Option<String>) {
         if let Some(known) = self.hosts.get_mut(host) {
             known.reach.fail(error, hint);
         }
     }
 
     /// Counts hosts that have been silent for so long as disconnected. Returns what changed.
-    pub fn wait(&mut self, silence: Duration, now: Moment) -> Vec<Event> {
+    pub(super) fn wait(&mut self, silence: Duration, now: Moment) -> Vec<Event> {
         let mut events = Vec::new();
         for (name, known) in &mut self.hosts {
             if let Some(before) = known.reach.wait(now.since, silence) {
@@ -192,7 +187,7 @@ impl Board {
     }
 
     /// Returns everything as it is known.
-    pub fn picture(&self) -> Picture {
+    pub(super) fn picture(&self) -> Picture {
         let line = |(name, known): (&Name, &Known)| HostLine {
             host: name.clone(),
             state: known.reach.state(),

@@ -1,0 +1,156 @@
+//! `status --watch`: the network as it is, drawn anew whenever something is learnt; for programs a line for each change.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::output::{Cell, Table, paint, paint_code, style};
+use super::screen::Screen;
+use super::status::{bytes, duration, link_state};
+use super::{Context, interrupt, width};
+use crate::fleet::RealFleet;
+use crate::model::Name;
+use crate::ops::Error;
+use crate::ops::clock::Clock as _;
+use crate::ops::deploy::Stop;
+use crate::ops::deploy::status::LinkState;
+use crate::ops::watch::picture::Subject;
+use crate::ops::watch::schedule::Schedule;
+use crate::ops::watch::{Event, HostLine, HostState, LinkLine, Options, Picture, idle, watch};
+
+/// How long a host that is watched may leave a question without an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How many changes are kept in sight.
+const REMEMBERED: usize = 8;
+
+/// Watches until Ctrl-C.
+pub(super) fn run(interval: Duration, parallel: usize, context: &Context) -> Result<(), Error> {
+    let database = context.open()?;
+    let schedule = Schedule::every(interval);
+    let fleet = RealFleet::new()?.answering_within(PATIENCE).staying_connected(idle(schedule));
+    let stop = Stop::default();
+    interrupt::watch(stop.clone(), |_| ());
+    let options = Options { schedule, parallel, stop };
+    let out = context.out;
+    let watch = |show: &mut dyn FnMut(&Picture, &[Event]) -> Result<(), Error>| {
+        watch(&database, Arc::new(fleet), &context.clock, &options, show)
+    };
+    if out.is_json() || !std::io::stdout().is_terminal() {
+        return watch(&mut |_, events| events.iter().try_for_each(|event| out.text(&line(event, out.is_json()))));
+    }
+    let mut screen = Screen::new();
+    let mut remembered = VecDeque::new();
+    watch(&mut |picture, events| {
+        remembered.extend(events.iter().filter(|event| !is_beginning(event)).cloned());
+        remembered.drain(..remembered.len().saturating_sub(REMEMBERED));
+        screen.show(&render(picture, remembered.make_contiguous(), schedule, context.clock.now()))
+    })
+}
+
+/// Whether an event only tells what was found at first: on the screen that stands in the tables.
+fn is_beginning(event: &Event) -> bool {
+    match event.subject {
+        Subject::Host => event.before == HostState::Pending.as_str() && event.after == HostState::Connected.as_str(),
+        Subject::Link => event.before == LinkState::Unknown.as_str(),
+    }
+}
+
+/// An event on one line, as a document or for people.
+fn line(event: &Event, json: bool) -> String {
+    if json {
+        return serde_json::to_string(event).expect("names and words serialise");
+    }
+    let time = event.time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    format!("{time} {}", words(event))
+}
+
+fn words(event: &Event) -> String {
+    let Event { name, before, after, reason, .. } = event;
+    let subject = match event.subject {
+        Subject::Host => "host",
+        Subject::Link => "link to",
+    };
+    let reason = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+    format!("{subject} {name} {} -> {}{reason}", before.replace('_', " "), after.replace('_', " "))
+}
+
+fn render(picture: &Picture, events: &[Event], schedule: Schedule, now: DateTime<Utc>) -> String {
+    let every = schedule.interval().as_secs();
+    let head = format!("{} UTC, asked every {every} s; Ctrl-C ends", now.format("%Y-%m-%d %H:%M:%S"));
+    let mut text = format!("{}\n\n", paint(style::DIM, head));
+    if picture.hosts.is_empty() {
+        text.push_str("nothing of the network lives on a host yet: `wg-friend host add NAME user@address`\n");
+    } else {
+        text.push_str(&hosts(&picture.hosts, now));
+    }
+    for host in &picture.hosts {
+        if let (Some(error), Some(hint)) = (&host.error, &host.hint) {
+            let error = if error.contains(host.host.as_str()) { error.clone() } else { of(&host.host, error) };
+            text.push_str(&format!("\n{error}\n {} {}\n", paint(style::CODE.bold(), "hint:"), paint_code(hint)));
+        }
+    }
+    if !picture.links.is_empty() {
+        let connected = picture.links.iter().filter(|line| line.link.state == LinkState::Connected).count();
+        text.push_str(&format!("\n{}", links(&picture.links)));
+        text.push_str(&format!("\n{connected} of {} connected\n", picture.links.len()));
+    }
+    if let Some(note) = &picture.note {
+        text.push_str(&format!("\n{} {note}\n", paint(style::WARN, "warning:")));
+    }
+    if !events.is_empty() {
+        text.push('\n');
+    }
+    for event in events {
+        let colour = if event.after == LinkState::Connected.as_str() { style::GOOD } else { style::WARN };
+        let time = paint(style::DIM, event.time.format("%H:%M:%S"));
+        text.push_str(&width::hang(&format!("{time}  {}", paint(colour, words(event))), "          "));
+        text.push('\n');
+    }
+    text
+}
+
+fn of(host: &Name, error: &str) -> String {
+    format!("{host}: {error}")
+}
+
+fn hosts(hosts: &[HostLine], now: DateTime<Utc>) -> String {
+    let mut table = Table::new(&["HOST", "STATE", "LAST ANSWER", "UP"]);
+    for host in hosts {
+        let state = match host.state {
+            HostState::Connected if host.error.is_some() => Cell::new("connected, silent", style::WARN),
+            HostState::Connected => Cell::new("connected", style::GOOD),
+            HostState::Disconnected => Cell::new("disconnected", style::BAD),
+            HostState::Pending => Cell::new("pending", style::DIM),
+        };
+        let answered = host.last_answer.map(|time| format!("{} ago", duration((now - time).num_seconds())));
+        let up = host.uptime.map(|seconds| duration(i64::try_from(seconds).unwrap_or(i64::MAX)));
+        table.row([
+            Cell::new(&host.host, style::STRONG),
+            state,
+            Cell::new(answered.unwrap_or_else(|| "never".to_owned()), style::PLAIN),
+            Cell::new(up.unwrap_or_else(|| "-".to_owned()), style::PLAIN),
+        ]);
+    }
+    table.render()
+}
+
+fn links(links: &[LinkLine]) -> String {
+    let mut table = Table::new(&["NODE", "ROLE", "STATE", "HANDSHAKE", "IN", "OUT", "ENDPOINT"]);
+    let dash = || "-".to_owned();
+    let rate = |rate: Option<u64>| rate.map_or_else(dash, |rate| format!("{}/s", bytes(rate)));
+    for LinkLine { link, rx_rate, tx_rate } in links {
+        table.row([
+            Cell::new(&link.node, style::STRONG),
+            Cell::new(link.role, style::DIM),
+            link_state(link.state),
+            Cell::new(link.handshake_age.map_or_else(dash, |s| format!("{} ago", duration(s))), style::PLAIN),
+            Cell::new(rate(*rx_rate), style::PLAIN),
+            Cell::new(rate(*tx_rate), style::PLAIN),
+            Cell::new(link.endpoint.clone().unwrap_or_else(dash), style::DIM),
+        ]);
+    }
+    table.render()
+}
