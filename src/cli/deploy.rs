@@ -1,12 +1,14 @@
 //! `deploy`: bringing hosts to what the model says.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::plan::{Looked, look_over, names, render};
+use super::plan::{Looked, is_file, look_again, look_over, names, render};
 use super::progress::Line;
 use super::{Context, Exit, interrupt, outcomes};
 use crate::db::Store;
 use crate::fleet::RealFleet;
+use crate::ops::clock::Clock as _;
 use crate::ops::deploy::report::PlanReport;
 use crate::ops::deploy::resume::{OpenDeploy, Resumed};
 use crate::ops::deploy::{HostOutcome, Options, Outcome, Plan, deploy};
@@ -23,12 +25,15 @@ use crate::ops::{self, Error};
 /// those that work to an end.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1 --stop-on-failure\n  wg-friend deploy --dry-run\n  wg-friend deploy --resume            after a crash or a power cut"
+    after_help = "Examples:\n  wg-friend deploy\n  wg-friend deploy hub --yes\n  wg-friend deploy --canary 1 --stop-on-failure\n  wg-friend deploy --dry-run\n  wg-friend deploy monday.plan          what `wg-friend plan -o monday.plan` has shown\n  wg-friend deploy --resume            after a crash or a power cut"
 )]
 pub(super) struct Args {
-    /// Only these hosts [default: all]
-    #[arg(value_name = "HOST")]
+    /// Only these hosts [default: all]; or the file of a plan that `wg-friend plan -o FILE` made
+    #[arg(value_name = "HOST|FILE")]
     hosts: Vec<String>,
+    /// Carry out the plan in this file, or nothing when the model or a host has changed since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["hosts", "resume"])]
+    plan: Option<PathBuf>,
     /// Hosts to work on at once
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
@@ -43,6 +48,20 @@ pub(super) struct Args {
     resume: bool,
     #[command(flatten)]
     how: How,
+}
+
+impl Args {
+    /// Returns the file of the plan that is to be carried out; `None` when there is to be a new one.
+    fn file(&self) -> Result<Option<PathBuf>, Error> {
+        match (&self.plan, self.hosts.as_slice()) {
+            (Some(path), _) => Ok(Some(path.clone())),
+            (None, [word]) if is_file(word) => Ok(Some(PathBuf::from(word))),
+            (None, words) if words.iter().any(|word| word.contains('/')) => {
+                Err(Error::value("HOST|FILE", "a plan has its own hosts: name its file and nothing else"))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// How hosts are changed.
@@ -87,7 +106,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     options.canary = args.canary;
     options.stop_on_failure = args.stop_on_failure;
     options.parallel = args.parallel.unwrap_or(options.parallel);
-    let looked = look_over(args.how.fleet(context)?, context, &args.hosts, options.parallel)?;
+    let fleet = args.how.fleet(context)?;
+    let looked = match args.file()? {
+        Some(path) => look_again(fleet, context, &path, options.parallel)?,
+        None => look_over(fleet, context, &args.hosts, options.parallel)?,
+    };
     let question = |hosts: usize| format!("Deploy to {hosts} host{}?", if hosts == 1 { "" } else { "s" });
     match carry_out(looked, options, context, question)? {
         Carried::Shown(exit) => Ok(exit),
@@ -105,6 +128,16 @@ struct Resumption<'a> {
     resumed: &'a [Resumed],
 }
 
+/// What is printed for programs that only ask.
+#[derive(serde::Serialize)]
+struct Opened<'a> {
+    /// One entry a deploy that is open.
+    open: &'a [OpenDeploy],
+}
+
+/// What is said when there is none.
+const NOTHING: &str = "no deploy was interrupted: nothing to finish";
+
 fn resume(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut options = args.how.options(context);
     options.parallel = args.parallel.unwrap_or(options.parallel);
@@ -117,7 +150,11 @@ fn resume(args: &Args, context: &Context) -> Result<Exit, Error> {
     if context.dry_run {
         let open = ops::deploy::resume::open(&store)?;
         let open: Vec<_> = open.into_iter().filter(|open| hosts.is_empty() || hosts.contains(&open.host)).collect();
-        context.out.show(&open, |open| open_deploys(open))?;
+        let now = context.clock.now();
+        context.out.show(&Opened { open: &open }, |report| match report.open {
+            [] => NOTHING.to_owned(),
+            open => outcomes::open(open, now),
+        })?;
         return Ok(Exit::Done);
     }
     let line = Line::new(context);
@@ -126,21 +163,11 @@ fn resume(args: &Args, context: &Context) -> Result<Exit, Error> {
         ops::deploy::resume::resume(&mut store, &fleet, &context.clock, &context.actor(), &hosts, &options, &line)?;
     drop(line);
     context.out.done(&Resumption { resumed: &resumed }, |report| match report.resumed {
-        [] => "no deploy was interrupted: nothing to finish".to_owned(),
+        [] => NOTHING.to_owned(),
         all => outcomes::resumed(all),
     })?;
     let undecided = |resumed: &Resumed| matches!(resumed.outcome, Outcome::OutOfSight { .. });
     Ok(if resumed.iter().any(undecided) { Exit::SomeHosts } else { Exit::Done })
-}
-
-/// Says of each open deploy what there is to know without asking its host.
-fn open_deploys(open: &[OpenDeploy]) -> String {
-    if open.is_empty() {
-        return "no deploy was interrupted: nothing to finish\n".to_owned();
-    }
-    open.iter()
-        .map(|open| format!("host `{}`: version {}, begun by {}\n", open.host, open.version, open.operator))
-        .collect()
 }
 
 /// What came of a plan.
@@ -165,7 +192,8 @@ pub(super) fn carry_out(
 ) -> Result<Carried, Error> {
     match agree(&looked.plan, context, question)? {
         Some(exit) => Ok(Carried::Shown(exit)),
-        None => execute(looked, &options, context).map(|(outcomes, store)| Carried::Out { outcomes, store: Box::new(store) }),
+        None => execute(looked, &options, context)
+            .map(|(outcomes, store)| Carried::Out { outcomes, store: Box::new(store) }),
     }
 }
 

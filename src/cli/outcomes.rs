@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
 use super::output::{paint, paint_code, say, style};
+use super::status::duration;
 use super::{Context, Exit, width};
 use crate::model::Name;
 use crate::ops::Error;
-use crate::ops::deploy::resume::Resumed;
-use crate::ops::deploy::{HeldBack, HostOutcome, Outcome};
+use crate::ops::deploy::resume::{OpenDeploy, Resumed};
+use crate::ops::deploy::{HeldBack, HostOutcome, InterruptedOutcome, Outcome};
 
 /// With more hosts than this, those that went well are only named.
 const EACH: usize = 12;
@@ -57,6 +60,32 @@ pub(super) fn table(outcomes: &[HostOutcome], steps: bool) -> String {
 /// Lists what became of deploys that were open.
 pub(super) fn resumed(all: &[Resumed]) -> String {
     lines(&all.iter().map(Line::of_resumed).collect::<Vec<_>>())
+}
+
+/// Says of each open deploy how it stands and what brings it to an end.
+pub(super) fn open(all: &[OpenDeploy], now: DateTime<Utc>) -> String {
+    let line = |open: &OpenDeploy| {
+        let OpenDeploy { host, version, operator, started, under_way, found, .. } = open;
+        let ago = duration((now - started).num_seconds());
+        let which = format!("host `{host}`: the deploy of version {version}, begun by {operator} {ago} ago,");
+        let resume = "`wg-friend deploy --resume`";
+        let how = match found {
+            _ if *under_way => "is under way, or was interrupted while somebody else's is".to_owned(),
+            None => format!("was interrupted: {resume} finishes it"),
+            Some(InterruptedOutcome::Waiting { seconds }) => {
+                let seconds = (*seconds).max(0);
+                format!("was interrupted: the host takes it back in {seconds} s unless {resume} confirms it")
+            }
+            Some(InterruptedOutcome::Confirmed) => {
+                format!("was interrupted after the host had confirmed it: {resume} notes that")
+            }
+            Some(InterruptedOutcome::Reverted { reason, .. }) => {
+                format!("was interrupted, and the host took it back ({reason}): {resume} notes that")
+            }
+        };
+        format!("{}\n", width::hang(&paint_code(&format!("{which} {how}")), "  "))
+    };
+    all.iter().map(line).collect()
 }
 
 /// What is said of one host.

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::db::{self, DeploymentId, NewStep, Store};
@@ -44,6 +45,11 @@ impl<'a> Journal<'a> {
     /// Keeps that many confirmed versions of each host when a deployment ends, and drops older ones.
     pub(super) fn keeping(self, versions: NonZeroU32) -> Self {
         Self { keep: Some(versions), ..self }
+    }
+
+    /// What time it is.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Does something with the store while no other thread does.

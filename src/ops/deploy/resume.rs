@@ -29,6 +29,11 @@ use super::running;
 /// but a peer may need a while for its handshake.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a script may be on its way to a host after the program that sent it was killed.
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
+/// How many seconds after its begin a deploy counts as begun just now.
+const JUST_NOW: i64 = 30;
+
 /// A deploy that has begun and not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenDeploy {
@@ -207,6 +212,14 @@ impl Run<'_> {
             all.push(resumed(deployment, outcome, before));
         }
         Ok(all)
+    }
+
+    /// Whether a host knows nothing of a deploy that was begun just now: then what was sent may not have begun there.
+    fn may_still_arrive(&self, deployment: &Deployment, observed: &Observed) -> bool {
+        let known = observed.pending.as_ref().is_some_and(|pending| pending.token == deployment.token)
+            || observed.last.as_ref().is_some_and(|last| last.token == deployment.token)
+            || observed.deployed_token.as_deref() == Some(deployment.token.as_str());
+        !known && (self.journal.now() - deployment.started).num_seconds() < JUST_NOW
     }
 
     /// Brings a deploy that waits on its host to an end.

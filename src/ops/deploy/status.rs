@@ -12,6 +12,7 @@ use crate::ops::parallel::each;
 use crate::wg::{NodeConfig, compile};
 
 use super::diff::SESSION_SECONDS;
+use super::resume::{self, OpenDeploy};
 
 /// Whether a link carries traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -95,6 +96,8 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// The links; empty when hosts were not asked.
     pub links: Vec<LinkStatus>,
+    /// Deploys that have begun and not ended: under way, or interrupted.
+    pub open: Vec<OpenDeploy>,
 }
 
 /// Tells what is known without asking any host.
@@ -104,7 +107,7 @@ pub struct Status {
 pub fn recorded(database: &Database) -> Result<Status, Error> {
     let topology = database.topology()?;
     let hosts = topology.hosts.iter().map(|host| host_status(database, host)).collect::<Result<_, _>>()?;
-    Ok(Status { hosts, links: Vec::new() })
+    Ok(Status { hosts, links: Vec::new(), open: resume::open(database)? })
 }
 
 /// Asks every host, at most `parallel` at once. Needs no secret, so the vault may stay locked.
@@ -133,8 +136,12 @@ pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<S
         }
         hosts.push(status);
     }
+    let mut open = resume::open(database)?;
+    for deploy in &mut open {
+        seen.get(&deploy.host).into_iter().for_each(|observed| deploy.on(observed));
+    }
     let seen = seen.iter().map(|(host, observed)| (host.clone(), observed)).collect();
-    Ok(Status { hosts, links: network.links(&seen) })
+    Ok(Status { hosts, links: network.links(&seen), open })
 }
 
 /// What the hosts are compared with: the model, and what it compiles to.
