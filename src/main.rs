@@ -1,26 +1,41 @@
 //! The `wg-friend` program: hands the command line over and turns the outcome into an exit code.
 
+use std::ffi::{CStr, c_char};
 use std::process::ExitCode;
 
 use wg_friend::cli::Environment;
+use zeroize::Zeroize as _;
 
 fn main() -> ExitCode {
     // First of all: from here on nothing that is unlocked can end in a core dump. A kernel that refuses is no reason not
     // to work; nothing is less safe than without it.
     let _ = wg_friend::db::keyring::harden_process();
-    let environment = Environment { passphrase: take("WG_FRIEND_PASSPHRASE").map(Into::into) };
+    let environment = Environment { passphrase: take(c"WG_FRIEND_PASSPHRASE").map(Into::into) };
     wg_friend::cli::run(std::env::args_os(), environment)
 }
 
 /// Takes a variable out of the environment, so that no program started from here inherits it: a connection kept open by
-/// ssh, or a proxy that it starts, would show it for as long as it runs.
+/// ssh, or a proxy that it starts, would show it for as long as it runs. It is wiped where the kernel put it, too: there
+/// `/proc/PID/environ` finds it otherwise, of this process and of every child that hasn't become another program yet.
 #[expect(
     unsafe_code,
     reason = "changing the environment is sound only before there are threads, which only main knows"
 )]
-fn take(name: &str) -> Option<String> {
-    let value = std::env::var(name).ok();
-    // SAFETY: main calls this before anything that could start a thread.
-    unsafe { std::env::remove_var(name) };
+fn take(name: &CStr) -> Option<String> {
+    unsafe extern "C" {
+        fn getenv(name: *const c_char) -> *mut c_char;
+    }
+    let name_in_text = name.to_str().ok()?;
+    let value = std::env::var(name_in_text).ok();
+    // SAFETY: main calls this before anything that could start a thread. What getenv(3) returns is null or a text in memory
+    // of this process that it may write, and nobody else has a pointer into this one.
+    unsafe {
+        let place = getenv(name.as_ptr());
+        if !place.is_null() {
+            let length = CStr::from_ptr(place).count_bytes();
+            std::slice::from_raw_parts_mut(place.cast::<u8>(), length).zeroize();
+        }
+        std::env::remove_var(name_in_text);
+    }
     value
 }

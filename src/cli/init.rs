@@ -97,9 +97,12 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         let document = serde_json::json!({ "database": made.database, "network": made.network, "server": made.server, "encrypted": made.encrypted, "recovery_key": key });
         context.out.show(&document, |_| String::new())?;
     } else {
-        context.out.note(report(&made));
+        let report = report(&made);
         if let Some(recovery) = &recovery {
+            context.out.note(report);
             context.out.text(&vault::recovery(recovery))?;
+        } else {
+            context.out.note(report.trim_end());
         }
         context.out.note(next(&made).trim_end());
     }

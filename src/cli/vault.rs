@@ -132,15 +132,12 @@ fn encrypt(kdf: Option<KdfProfile>, remove_copies: bool, context: &Context) -> R
 
 /// Says what was encrypted.
 fn counts(done: &Encryption) -> String {
-    let mut text = format!("{}\n", paint(style::GOOD, "encrypted"));
-    if done.counts.is_empty() {
-        text.push_str("  no secrets yet\n");
-    }
-    let width = done.counts.iter().map(|c| c.count.to_string().len()).max().unwrap_or(0);
+    let mut fields = Fields::new();
     for Count { kind, count } in &done.counts {
-        text.push_str(&format!("  {count:width$} {kind}\n"));
+        fields.add(kind, count);
     }
-    text
+    let what = if done.counts.is_empty() { "no secrets yet\n".to_owned() } else { fields.render() };
+    format!("{}\n\n{what}", paint(style::GOOD, "encrypted"))
 }
 
 /// Whether the copies from before are to be removed. Without the option, somebody has to say so.

@@ -124,6 +124,39 @@ fn no_secret_is_in_any_file_that_a_database_consists_of() {
 }
 
 #[test]
+fn no_secret_is_in_any_file_of_a_database_that_was_encrypted_later() {
+    let env = TestEnv::new();
+    let without = |arguments: &[&str]| {
+        let output = env.command(arguments).env_remove("WG_FRIEND_PASSPHRASE").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    without(&["init", "--name", "office", "--no-encryption", "--server", "hub", "--endpoint", "vpn.example.com"]);
+    without(&["add", "router", "branch", "--lan", "192.168.10.0/24"]);
+    without(&["add", "remote", "alice-phone", "alice-laptop"]);
+    let mut scanner = Scanner::default();
+    learn_files(&env, &mut scanner);
+    without(&["rotate", "alice-phone", "--reason", "phone lost"]);
+    without(&["remove", "alice-laptop", "--yes"]);
+    learn_files(&env, &mut scanner);
+    let key = Database::open(&env.database()).unwrap().plain_key().unwrap().expect("it isn't encrypted");
+    scanner.bytes("the key that lay in the file", key.expose());
+    let database = || std::fs::read(env.database()).unwrap();
+    assert!(!scanner.find(&database()).is_empty(), "before, there is one");
+
+    let open = Database::open(&env.database()).unwrap(); // as a second wg-friend has it, which keeps the log file there
+    scanner.recovery_key(env.json(&["vault", "encrypt"])["recovery_key"].as_str().unwrap());
+    scanner.text("the passphrase", PASSPHRASE);
+    scanner.bytes("the data key", &data_key(&env));
+    let files = files_below(env.database().parent().unwrap());
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        scanner.assert_clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
+    }
+    drop(open);
+    assert!(env.database().metadata().unwrap().len() > 50_000);
+}
+
+#[test]
 fn no_secret_is_in_the_copy_that_a_migration_leaves() {
     let Known { env, scanner, _open } = network();
     drop(_open);

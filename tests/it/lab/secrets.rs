@@ -67,13 +67,15 @@ impl Watch {
                     let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
                     if network(id).is_ok_and(|network| ours.contains(&network)) {
                         let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
-                        let arguments = read("cmdline");
                         // What wg-friend itself, and what enters the controller for it, was given is the caller's doing.
-                        let is_caller = arguments.split(|b| *b == 0).any(|word| word.ends_with(b"/wg-friend"));
-                        if !is_caller {
-                            seen.insert(read("environ"));
+                        // The environment is read between two looks at the arguments: a process that becomes wg-friend
+                        // meanwhile had other arguments before, and has none for a moment in between.
+                        let (before, environment, after) = (read("cmdline"), read("environ"), read("cmdline"));
+                        let by_caller = |line: &[u8]| line.split(|b| *b == 0).any(|word| word.ends_with(b"/wg-friend"));
+                        if !by_caller(&before) && !by_caller(&after) {
+                            seen.insert(environment);
                         }
-                        seen.insert(arguments);
+                        seen.extend([before, after]);
                     }
                 }
             }

@@ -130,6 +130,10 @@ fn an_unlocked_program_leaves_no_core_and_lets_nobody_but_root_look_into_its_mem
         assert!(!look.status().unwrap().success(), "its user can read {file}");
     }
     if is_root() {
+        // A child that hasn't become another program yet shows what this one shows here.
+        let environment = std::fs::read(proc("environ")).unwrap();
+        assert!(environment.windows(6).any(|w| w == b"tester"), "this is not its environment");
+        scanner.assert_clean("the environment", &environment);
         let found = scanner.find(&memory_of(child.id()).unwrap());
         let key = "first half of the private key of guest-1, as base64";
         assert!(

@@ -14,7 +14,7 @@ use super::{Known, network};
 use crate::env::{PASSPHRASE, TestEnv};
 
 /// Commands that are there to reveal something: a file, a code, or a recovery key, once.
-const REVEALING: [&str; 5] = ["init", "generate", "qr", "vault recovery", "vault rekey"];
+const REVEALING: [&str; 6] = ["init", "generate", "qr", "vault recovery", "vault rekey", "vault encrypt"];
 
 /// Every other command, in an order in which each succeeds, or fails as it does on any machine.
 const SILENT: &[&[&str]] = &[
