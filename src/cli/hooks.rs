@@ -136,11 +136,24 @@ pub(super) fn list(name: &str, context: &Context) -> Result<Exit, Error> {
 
 fn render(view: &HooksView) -> String {
     let sections: Vec<String> = view.interfaces.iter().map(of_interface).collect();
-    if sections.is_empty() { paint(style::DIM, "no hooks\n") } else { sections.join("\n") }
+    if sections.is_empty() {
+        return paint(style::DIM, "no hooks\n");
+    }
+    let leave = view.allow_unsafe.as_ref().map(|by| {
+        let day = by.time.format("%Y-%m-%d");
+        format!(
+            "{} unsafe hooks are let through: {} ({}, {day})\n",
+            paint(style::WARN, "note:"),
+            by.reason,
+            by.operator
+        )
+    });
+    sections.join("\n") + &leave.unwrap_or_default()
 }
 
 fn of_interface(hooks: &InterfaceHooks) -> String {
     let whose = match (hooks.adopted, hooks.firewall) {
+        (false, _) if hooks.commands.iter().any(|command| !command.ours) => "wg-friend's own, and others beside them",
         (false, _) => "wg-friend's own",
         (true, true) => "imported; wg-friend's firewall is in force",
         (true, false) => "imported; its own hooks do the work of a firewall",

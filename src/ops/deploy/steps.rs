@@ -12,7 +12,7 @@ use crate::fleet::{Observed, StagedFile};
 use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
-use crate::wg::{InterfaceConfig, Route, Rule, firewall, resolve, runtime};
+use crate::wg::{InterfaceConfig, Route, Rule, config, firewall, resolve, runtime};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired, preshared};
@@ -88,6 +88,17 @@ pub fn steps(
             builder.sysctl(&change.subject, value, before);
         }
     }
+    let stays_up = |interface: &InterfaceConfig| {
+        let restarts = of(Kind::Restart).any(|c| c.interface.as_ref() == Some(&interface.name));
+        observed.interfaces.contains_key(&interface.name) && !restarts
+    };
+    // Where the table goes, hooks do its work from now on: they come first.
+    let loses_table =
+        |name: &InterfaceName| of(Kind::Firewall).any(|c| c.after.is_none() && c.interface.as_ref() == Some(name));
+    let hooks_of = |interface: &InterfaceConfig| hooks::compare(interface, desired, deployed, observed);
+    for interface in desired.interfaces.iter().filter(|i| stays_up(i) && loses_table(&i.name)) {
+        builder.hooks(interface, &hooks_of(interface));
+    }
     for change in of(Kind::Firewall) {
         if let Some(name) = &change.interface {
             let was = deployed.and_then(|d| d.interface(name));
@@ -96,11 +107,13 @@ pub fn steps(
     }
     for interface in &desired.interfaces {
         let mine: Vec<&Change> = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name)).collect();
-        if observed.interfaces.contains_key(&interface.name) && !mine.iter().any(|c| c.kind == Kind::Restart) {
+        if stays_up(interface) {
             builder.link(interface, &mine);
             builder.peers(interface, secrets, &mine);
             builder.routes(interface, &mine);
-            builder.hooks(interface, &hooks::compare(interface, desired, deployed, observed));
+            if !loses_table(&interface.name) {
+                builder.hooks(interface, &hooks_of(interface));
+            }
             if mine.iter().any(|c| c.kind == Kind::Resolver) {
                 builder.resolver(interface);
             }
@@ -123,10 +136,20 @@ pub fn steps(
         files: builder.files,
         checks: builder.checks,
         keep: of(Kind::File).map(|c| c.subject.clone()).collect(),
-        remove: of(Kind::FileExtra).map(|c| c.subject.clone()).collect(),
+        remove: of(Kind::FileExtra).map(|c| c.subject.clone()).chain(keys_left(desired, deployed)).collect(),
         enable: names(Kind::Boot, true),
         disable: names(Kind::Boot, false),
     }
+}
+
+/// Files with keys that a host made and that another key has replaced. What an interface that is gone had stays: nobody
+/// else has it.
+fn keys_left(desired: &Desired, deployed: Option<&Deployed>) -> Vec<String> {
+    let replaced = |before: &InterfaceConfig| {
+        let now = desired.interface(&before.name)?;
+        before.key_file.clone().filter(|file| now.key_file.as_ref() != Some(file))
+    };
+    deployed.into_iter().flat_map(|deployed| &deployed.version.interfaces).filter_map(replaced).collect()
 }
 
 struct Builder<'a> {
@@ -153,6 +176,9 @@ impl Builder<'_> {
             let elsewhere = desired.keys_elsewhere.contains(&interface.name);
             let key = if elsewhere { "-".to_owned() } else { quote(interface.public_key) };
             self.checks.push(format!("w_check {name} {key} {port} {peers}"));
+            if let Some(file) = &interface.key_file {
+                self.checks.push(format!("w_check_key {} {}", quote(file), quote(interface.public_key)));
+            }
             if interface.firewall.is_some() {
                 let file = firewall::file_name(&interface.name);
                 self.checks.push(format!("w_check_nft {}", quote(file)));
@@ -219,10 +245,14 @@ impl Builder<'_> {
                 }
                 Kind::PrivateKey => {
                     self.checks.push(format!("w_save_key {name}"));
+                    let new = match &interface.key_file {
+                        Some(file) => quote(format!("{}/{file}", config::DIRECTORY)),
+                        None => format!("\"$D\"/strip/{name}.key"),
+                    };
                     self.step(
                         change.kind,
                         format!("set the key of {name}"),
-                        format!("wg set {name} private-key \"$D\"/strip/{name}.key"),
+                        format!("wg set {name} private-key {new}"),
                         format!("wg set {name} private-key \"$D\"/old/{name}.key"),
                     );
                 }

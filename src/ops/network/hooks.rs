@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::change::{Done, Mode, Outcome, Scope, carry_out};
 use super::find;
 use crate::db::Store;
-use crate::model::{Action, Actor, Event, Interface, InterfaceName, Name, Node, Topology};
+use crate::model::{Action, Actor, AllowUnsafe, Event, Interface, InterfaceName, Name, Node, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::wg::compile::compile;
@@ -23,6 +23,8 @@ use crate::wg::hooks::{understand, without};
 pub struct HooksView {
     /// Whose.
     pub name: Name,
+    /// Who gave leave for hooks that aren't on the list, on its host, and why.
+    pub allow_unsafe: Option<AllowUnsafe>,
     /// Per interface.
     pub interfaces: Vec<InterfaceHooks>,
 }
@@ -99,12 +101,14 @@ pub fn list(store: &Store, wanted: &str) -> Result<HooksView, Error> {
         let own = secrets.documents.get(&interface.id).map(|text| Document::parse(&config::mask(text)));
         Some(of_interface(interface, &Document::parse(text), own.as_ref()))
     });
-    Ok(HooksView { name: node.name.clone(), interfaces: interfaces.collect() })
+    let host = node.host.as_ref().and_then(|name| topology.host(name));
+    let allow_unsafe = host.and_then(|host| host.allow_unsafe.clone());
+    Ok(HooksView { name: node.name.clone(), allow_unsafe, interfaces: interfaces.collect() })
 }
 
 fn of_interface(interface: &Interface, file: &Document, own: Option<&Document>) -> InterfaceHooks {
     let hooks = file.hooks();
-    let own: Option<Vec<_>> = own.map(Document::hooks);
+    let own = own.map(Document::hooks).or_else(|| interface.kept.as_ref().map(|kept| kept.hooks.clone()));
     let understood = understand(&hooks, &interface.name);
     let unpaired: BTreeSet<_> = understood.patterns.iter().flat_map(|found| &found.unpaired).collect();
     let mut commands = Vec::new();

@@ -12,6 +12,7 @@ mod import;
 mod model;
 mod other_tools;
 mod plain;
+mod settings;
 mod surface;
 mod vault;
 mod wizard;

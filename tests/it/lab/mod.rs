@@ -10,6 +10,7 @@ mod fleet;
 mod hooks;
 mod hosts;
 mod interface;
+mod live_hooks;
 mod lockout;
 mod office;
 mod reach;
