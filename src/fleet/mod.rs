@@ -8,8 +8,10 @@ mod answer;
 mod error;
 mod inspect;
 mod join;
+mod keys;
 mod leave;
 mod local;
+mod login;
 mod observe;
 mod openssh;
 mod prepare;
@@ -22,7 +24,9 @@ pub use answer::{Answer, AnswerError};
 pub use error::Error;
 pub use inspect::{Forwarding, Nft, Setup, Tunnel, inspect, read_setup};
 pub use join::{Joining, join, own_address_towards};
+pub use keys::{make_key, read_made_key};
 pub use leave::{Leaving, Remains, leave, look_before_leaving, read_remains};
+pub use login::{LetIn, let_in, remember_key};
 pub(crate) use observe::in_order;
 pub use observe::{
     Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, Way, read_observation, tables_of,

@@ -72,9 +72,9 @@ impl Ssh {
         if let Some(jump) = jump {
             builder.jump_hosts(jump.split(','));
         }
-        let opened = self.runtime.block_on(async {
-            tokio::time::timeout(LOGIN.min(patience), builder.connect_mux(destination)).await
-        });
+        let opened = self
+            .runtime
+            .block_on(async { tokio::time::timeout(LOGIN.min(patience), builder.connect_mux(destination)).await });
         let session = match opened {
             Ok(Ok(session)) => session,
             Ok(Err(error)) => return Err(explain(host, &error)),
@@ -93,10 +93,18 @@ impl Ssh {
     }
 }
 
-/// Tells from ssh's words what kept us out.
+/// Tells what kept us out.
 fn explain(host: &Host, error: &openssh::Error) -> Error {
     let source = std::error::Error::source(error).map(ToString::to_string);
     let said = source.unwrap_or_else(|| error.to_string());
+    if said.contains("No such file or directory") && matches!(error, openssh::Error::Connect(_)) && said.len() < 60 {
+        return Error::Ssh("the `ssh` program was not found".to_owned());
+    }
+    meaning(host, &said)
+}
+
+/// Tells from ssh's words what kept us out.
+pub(super) fn meaning(host: &Host, said: &str) -> Error {
     let name = host.name.clone();
     let has = |words: &str| said.contains(words);
     if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
@@ -104,11 +112,9 @@ fn explain(host: &Host, error: &openssh::Error) -> Error {
     } else if has("Host key verification failed") || has("host key is known") {
         Error::UnknownHostKey { host: name, destination: host.address.to_string() }
     } else if has("Permission denied") || has("Too many authentication failures") {
-        Error::Login { host: name, reason: last_line(&said) }
-    } else if has("No such file or directory") && matches!(error, openssh::Error::Connect(_)) && said.len() < 60 {
-        Error::Ssh("the `ssh` program was not found".to_owned())
+        Error::Login { host: name, reason: last_line(said) }
     } else {
-        Error::Unreachable { host: name, reason: last_line(&said) }
+        Error::Unreachable { host: name, reason: last_line(said) }
     }
 }
 

@@ -3,12 +3,14 @@
 mod check;
 mod install;
 mod join;
+mod key;
 mod set;
 mod uninstall;
 
 pub use check::{Checked, Requirement, Verdict, check};
 pub use install::{Installed, install};
 pub use join::{Joined, Request as JoinRequest, Way, join, operators_key};
+pub use key::{AddedWithKey, KeyReport, KeyRequest, Step as KeyStep, add_with_key};
 pub use set::{KEYS, set};
 pub use uninstall::{Adopted, Departure, Removal, Request as UninstallRequest, Uninstalled, look, uninstall};
 
