@@ -55,7 +55,7 @@ fn a_client_with_a_new_key_waits_for_its_server_and_stays_as_it_is_when_that_fai
     admin.ok(&["set", "h3", "mtu=1400"]);
     let before = lab.host("h2").snapshot()?.without("wg endpoints");
     lab.host("h1").stop_sshd()?;
-    let output = admin.run(&["deploy", "--yes", "--json", "--host-timeout", "5"]);
+    let output = admin.run(&["deploy", "--yes", "--json", "--host-timeout", "20"]);
     assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
     assert_eq!(outcomes(&output.stdout), ended(&[("h1", "failed"), ("h2", "held_back"), ("h3", "confirmed")]));
     assert!(output.stdout.contains("has_to_learn"), "{}", output.stdout);
@@ -108,13 +108,13 @@ fn a_host_that_hangs_is_given_up_and_the_others_do_not_wait_for_it_to_come_back(
     let before = lab.host("h2").snapshot()?.without("wg endpoints");
     lab.host("h3").at_call("wg", 1, &Mishap::Hangs)?;
     let begun = Instant::now();
-    let output = admin.run(&["deploy", "--yes", "--json", "--host-timeout", "4"]);
+    let output = admin.run(&["deploy", "--yes", "--json", "--host-timeout", "20"]);
     let took = begun.elapsed();
     assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
     let expected = [("h1", "confirmed"), ("h2", "failed"), ("h3", "failed"), ("h4", "confirmed")];
     assert_eq!(outcomes(&output.stdout), ended(&expected), "{}", output.stdout);
-    assert!(output.stdout.contains("did not answer within 4 s"), "{}", output.stdout);
-    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(output.stdout.contains("did not answer within 20 s"), "{}", output.stdout);
+    assert!(took < Duration::from_secs(90), "{took:?}");
     lab.host("h2").sh("pkill -CONT -x sshd")?;
     assert_eq!(lab.host("h2").snapshot()?.without("wg endpoints").diff(&before), "");
     lab.host("h3").put_back("wg")?;
@@ -124,14 +124,14 @@ fn a_host_that_hangs_is_given_up_and_the_others_do_not_wait_for_it_to_come_back(
     admin.ok(&["network", "set", "mtu=1380"]);
     let before = lab.host("h2").snapshot()?.without("wg endpoints");
     lab.host("h2").at_arguments("ip", "link set dev wg0 mtu 1380", &Mishap::First("pkill -STOP '^sshd'".into()))?;
-    let output = admin.run(&["deploy", "--yes", "--json", "--host-timeout", "3", "--confirm-timeout", "8"]);
+    let output = admin.run(&["deploy", "--yes", "--json", "--host-timeout", "20", "--confirm-timeout", "15"]);
     lab.host("h2").sh("pkill -CONT '^sshd'")?;
     lab.host("h2").put_back("ip")?;
     assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
     let expected = [("h1", "confirmed"), ("h2", "out_of_sight"), ("h3", "confirmed"), ("h4", "confirmed")];
     assert_eq!(outcomes(&output.stdout), ended(&expected), "{}", output.stdout);
     let is_back = || lab.host("h2").snapshot().unwrap().without("wg endpoints").diff(&before).is_empty();
-    assert!(wait_until(Duration::from_secs(40), is_back), "{}", lab.host("h2").snapshot()?.diff(&before));
+    assert!(wait_until(Duration::from_secs(60), is_back), "{}", lab.host("h2").snapshot()?.diff(&before));
     admin.deploy();
     everything_is_as_it_should_be(&admin);
     Ok(())
@@ -252,4 +252,52 @@ fn sorted<'a, T>(names: &[String], of: &'a [T]) -> Vec<&'a T> {
     let mut all: Vec<_> = names.iter().zip(of).collect();
     all.sort_by_key(|(name, _)| *name);
     all.into_iter().map(|(_, one)| one).collect()
+}
+
+#[test]
+fn after_a_reboot_of_every_host_with_nobody_there_the_last_confirmed_state_is_back() -> Result {
+    let lab = lab_or_skip!(star(4));
+    let admin = admin_of(&lab, 4);
+    admin.deploy();
+    let names = ["h1", "h2", "h3", "h4"];
+    let reboot = || names.iter().try_for_each(|name| lab.host(name).reboot());
+    // A client's port is the kernel's choice at each start; that its peers are right, the plan says below.
+    let look = |name: &str| {
+        let seen = lab.host(name).snapshot().unwrap().without("wg endpoints");
+        if name == "h1" { seen } else { seen.without("wg wg0") }
+    };
+    let is_up = |name: &str| lab.host(name).run("wg show wg0").unwrap().success();
+    reboot()?;
+    assert!(wait_until(Duration::from_secs(60), || names.iter().all(|name| is_up(name))));
+    let before: Vec<Snapshot> = names.iter().map(|name| look(name)).collect();
+    let server = &before[0];
+    assert!(server.section("nft").unwrap().contains("table inet wgf_wg0"), "its firewall came with it");
+    assert!(server.section("sysctl").unwrap().contains("net.ipv4.ip_forward = 1"), "and so did forwarding");
+    lab.host("h3").sh("ping -n -c 1 -w 30 10.66.0.1")?;
+
+    // Killed as soon as a host has all it needs: it carries the steps out, and nobody confirms.
+    admin.ok(&["set", "h2", "mtu=1380"]);
+    let mut command = admin.command(&["deploy", "h2", "--yes", "--confirm-timeout", "600"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let has = |line: &str| lab.host("h2").run(line).unwrap().success();
+    assert!(wait_until(Duration::from_secs(60), || has("test -e /run/wg-friend/deploy/token")));
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert!(wait_until(Duration::from_secs(60), || has("ip link show wg0 | grep -q 'mtu 1380'")));
+    assert!(has("test -e /run/wg-friend/deploy"), "confirmed by nobody");
+    reboot()?;
+    for (name, before) in names.iter().zip(&before) {
+        assert!(
+            wait_until(Duration::from_secs(60), || look(name).diff(before).is_empty()),
+            "{name}: {}",
+            look(name).diff(before)
+        );
+    }
+    lab.host("h2").sh("ping -n -c 1 -w 30 10.66.0.1")?;
+    let resumed = admin.json(&["deploy", "--resume", "--yes"]);
+    assert_eq!(resumed["resumed"][0]["outcome"], "reverted", "{resumed:#}");
+    assert_eq!(resumed["resumed"][0]["decided_before"], true, "{resumed:#}");
+    admin.deploy();
+    everything_is_as_it_should_be(&admin);
+    Ok(())
 }
