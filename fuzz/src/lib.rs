@@ -237,7 +237,7 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
         }
         let (public_key, endpoint, keepalive) = (peer.public_key, peer.endpoint.clone(), peer.keepalive);
         let name = "peer".parse().expect("a name");
-        peers.push(PeerConfig { name, public_key, link, allowed_ips, endpoint, keepalive });
+        peers.push(PeerConfig { name, guid: None, public_key, link, allowed_ips, endpoint, keepalive });
     }
     let interface = InterfaceConfig {
         id: own,
@@ -258,6 +258,7 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
         save_config: tunnel.save_config,
         by_hooks: ByHooks::default(),
         follows_names: false,
+        key_file: None,
         hooks: Vec::new(),
     };
     let node = NodeConfig { node: NodeId(1), name: "hub".parse().expect("a name"), interfaces: Vec::new() };

@@ -3,11 +3,14 @@
 use super::{Context, Exit, change};
 use crate::model::PublicKey;
 use crate::ops::Error;
+use crate::ops::interface::key;
+use crate::ops::network::find;
 use crate::ops::network::rotate::{self, Rotation};
 
 /// Give a node a new key; the old one is kept in its history, with the reason
 ///
-/// A node known only by its public key gets a private key of its own and from then on a config. The new key is used as
+/// A node known only by its public key gets a private key of its own and from then on a config. A host that keeps its key
+/// makes the new one itself. The new key is used as
 /// soon as the hosts are deployed and devices have their new file.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -33,7 +36,13 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         .transpose()?;
     let mut store = context.store()?;
     let request = Rotation { node: args.node, reason: args.reason, public_key };
-    let outcome = rotate::rotate(&mut store, &context.clock, &context.actor(), &request, context.mode())?;
+    let (actor, mode) = (context.actor(), context.mode());
+    let topology = store.topology()?;
+    let by_host = public_key.is_none() && key::has_key_on_host(find::node(&topology, &request.node)?);
+    let outcome = match by_host {
+        true => key::rotate(&mut store, &context.fleet(None)?, &context.clock, &actor, &request, mode)?,
+        false => rotate::rotate(&mut store, &context.clock, &actor, &request, mode)?,
+    };
     change::show(context, &outcome)?;
     Ok(Exit::Done)
 }

@@ -170,6 +170,9 @@ pub struct Kept {
     pub by_hooks: ByHooks,
     /// Whether its private key is loaded by a hook and not written in its file.
     pub key_by_hook: bool,
+    /// Whether its host made its private key and keeps it, in a file of its own that never leaves it.
+    #[serde(default)]
+    pub key_on_host: bool,
     /// Whether its key isn't known, and the one it goes by is a stand-in: no other node has it as a peer then.
     #[serde(default)]
     pub key_unknown: bool,
@@ -198,6 +201,7 @@ impl Kept {
             save_config: false,
             by_hooks: ByHooks::default(),
             key_by_hook: false,
+            key_on_host: false,
             key_unknown: false,
             firewall: true,
             peers: BTreeMap::new(),

@@ -72,6 +72,9 @@ pub struct InterfaceConfig {
     /// [`super::resolve`].
     #[serde(default)]
     pub follows_names: bool,
+    /// The file in `/etc/wireguard` with its private key, which its host made and keeps; then its own file has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
 }
 
 /// A peer of an interface.
@@ -79,6 +82,9 @@ pub struct InterfaceConfig {
 pub struct PeerConfig {
     /// The name of the node at the other end; written as a comment.
     pub name: Name,
+    /// The node's permanent name, if its key is another by now; written as a comment, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guid: Option<PublicKey>,
     /// Its key.
     pub public_key: PublicKey,
     /// The link whose preshared key, if it has one, both ends carry.

@@ -9,6 +9,7 @@ pub mod firewall;
 pub mod formats;
 pub mod hooks;
 mod interface;
+pub mod key_file;
 #[cfg(test)]
 mod namespace;
 pub mod reach;

@@ -42,6 +42,11 @@ w_check() {
 	w_v=$(grep -ic '^\[peer\]' "$w_s.plain")
 	[ "$w_v" = "$4" ] || { echo "the new $1.conf holds $w_v peers instead of $4"; return 1; }
 }
+# File $1 holds the key whose public half is $2: this host made it, and nobody else has it.
+w_check_key() {
+	[ "$(wg pubkey < "/etc/wireguard/$1" 2>/dev/null)" = "$2" ] ||
+		{ echo "/etc/wireguard/$1 does not hold the private key of $2, which this host had made: \`wg-friend rotate\` makes another"; return 1; }
+}
 w_check_nft() { nft -c -f "$D/new/$1" || { echo "nft does not take the new $1"; return 1; }; }
 
 # What undoing needs.

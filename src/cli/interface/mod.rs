@@ -1,5 +1,6 @@
 //! `interface`: one WireGuard interface of a host.
 
+mod key;
 mod set;
 mod show;
 mod switch;
@@ -45,6 +46,7 @@ enum Command {
     /// Then it goes down, and with it its files, its firewall table and its start at boot.
     #[command(after_help = "Examples:\n  wg-friend interface delete hub wg0\n  wg-friend interface enable hub wg0    brings it back")]
     Delete(switch::Args),
+    Key(key::Args),
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
@@ -54,6 +56,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         Command::Sync(args) => switch::run(&args, Turn::Sync, context),
         Command::Enable(args) => switch::run(&args, Turn::Enable, context),
         Command::Disable(args) => switch::run(&args, Turn::Disable, context),
+        Command::Key(args) => key::run(&args, context),
         Command::Delete(args) => switch::run(&args, Turn::Delete, context),
     }
 }

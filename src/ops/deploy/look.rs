@@ -90,6 +90,7 @@ pub(super) fn job(
     // An adopted interface may get its key from a hook: then its own file says so.
     let keyless = |i: &&InterfaceConfig| {
         let has_key = secrets.private.contains_key(&i.id) || secrets.documents.contains_key(&i.id);
+        let has_key = has_key || i.key_file.is_some();
         !has_key && only.is_none_or(|only| only.contains(&i.name))
     };
     let keyless = desired.interfaces.iter().find(keyless);

@@ -27,7 +27,11 @@ fn check(node: &Node, wanted: Custody, key: Option<&PrivateKey>) -> Result<(), E
         (Custody::Held, _) => match &node.host {
             Some(host) => refused(
                 format!("`{name}` runs on the host `{host}`, and its files there need its private key"),
-                format!("manage it by hand from now on: `wg-friend set {name} host=none`, then this again"),
+                format!(
+                    "let the host make its own with `wg-friend interface key {host} {} --make-on-host`, or manage it by hand \
+                     from now on: `wg-friend set {name} host=none`, then this again",
+                    node.main().name
+                ),
             ),
             None => Ok(()),
         },

@@ -199,7 +199,7 @@ struct Place<'a> {
     without_key: bool,
 }
 
-pub(super) fn sha256(content: &[u8]) -> String {
+pub(in crate::ops) fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

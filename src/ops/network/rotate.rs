@@ -1,9 +1,11 @@
 //! Giving a node a new key.
 
+use std::collections::BTreeMap;
+
 use super::change::{Done, Mode, Outcome, carry_out, new_private_key};
 use super::{adopted, find};
 use crate::db::Store;
-use crate::model::{Action, Actor, Custody, Event, InterfaceKind, Node, PublicKey};
+use crate::model::{Action, Actor, Custody, Event, InterfaceId, InterfaceKind, Kept, Node, PublicKey};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
@@ -18,6 +20,15 @@ pub struct Rotation {
     pub public_key: Option<PublicKey>,
 }
 
+/// Which interfaces get a key, and who makes it.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// The only interface that gets one; `None` is all of the node.
+    pub only: Option<InterfaceId>,
+    /// The public halves of keys that their host made and keeps.
+    pub on_host: BTreeMap<InterfaceId, PublicKey>,
+}
+
 /// Replaces the key of every interface of a node; the old ones are retired, with the reason.
 ///
 /// A node that was known only by its public key gets a private key of its own, and with it a config.
@@ -28,18 +39,40 @@ pub fn rotate(
     request: &Rotation,
     mode: Mode,
 ) -> Result<Outcome, Error> {
+    rotate_keys(store, clock, actor, request, &Keys::default(), mode)
+}
+
+/// Replaces keys of a node, some of them by keys that its host made.
+pub fn rotate_keys(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    request: &Rotation,
+    keys: &Keys,
+    mode: Mode,
+) -> Result<Outcome, Error> {
     carry_out(store, clock, actor, "rotated", mode, |scope| {
         let before = find::node(scope.before, &request.node)?;
-        let mut node = Node { custody: custody(before, request)?, provisional: false, ..before.clone() };
+        let mut node = Node { custody: custody(before, request, keys)?, provisional: false, ..before.clone() };
         adopted::key_is_known(&mut node);
+        for interface in node.interfaces.iter_mut().filter(|own| keys.only.is_none_or(|only| only == own.id)) {
+            let on_host = keys.on_host.contains_key(&interface.id);
+            if on_host || interface.kept.is_some() {
+                interface.kept.get_or_insert_with(Kept::made).key_on_host = on_host;
+            }
+            if interface.kept.as_ref().is_some_and(Kept::is_nothing) {
+                interface.kept = None;
+            }
+        }
         if node != *before {
             scope.tx.update_node(&node, scope.now)?;
         }
         let mut done = Done { nodes: vec![node.id], ..Done::default() };
         let mut event = Event::node(Action::KeyRotation, &node).with("reason", request.reason.as_str());
-        for interface in &node.interfaces {
+        for interface in node.interfaces.iter().filter(|own| keys.only.is_none_or(|only| only == own.id)) {
             let is_main = interface.kind == InterfaceKind::Main;
-            let (public, private) = match request.public_key.filter(|_| is_main) {
+            let given = request.public_key.filter(|_| is_main).or_else(|| keys.on_host.get(&interface.id).copied());
+            let (public, private) = match given {
                 Some(public) => (public, None),
                 None => {
                     let private = new_private_key()?;
@@ -66,9 +99,16 @@ pub fn rotate(
 }
 
 /// Says who keeps the new private key.
-fn custody(node: &Node, request: &Rotation) -> Result<Custody, Error> {
+fn custody(node: &Node, request: &Rotation, keys: &Keys) -> Result<Custody, Error> {
+    let main = node.main();
+    if keys.only.is_some_and(|only| only != main.id) {
+        return Ok(node.custody);
+    }
+    let was_on_host = main.kept.as_ref().is_some_and(|kept| kept.key_on_host);
     match (request.public_key, node.custody) {
         (Some(_), _) => Ok(Custody::NeverSeen),
+        (None, _) if keys.on_host.contains_key(&main.id) => Ok(Custody::NeverSeen),
+        (None, Custody::NeverSeen) if was_on_host => Ok(Custody::Held), // it is made here again
         (None, _) if node.provisional => Ok(Custody::Held),
         (None, Custody::NeverSeen) => Err(Error::RefusedWithRemedy {
             message: format!("the device of `{}` keeps its private key, so only it can make a new one", node.name),

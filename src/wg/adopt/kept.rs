@@ -86,6 +86,7 @@ fn by_itself(seen: &Seen<'_>, node: &Node, is_main: bool) -> Kept {
         save_config: tunnel.save_config,
         by_hooks: seen.view.by_hooks.clone(),
         key_by_hook: tunnel.private_key.is_none() && seen.duties.loads_key,
+        key_on_host: false,
         key_unknown: false,
         firewall: false,
         peers: BTreeMap::new(),

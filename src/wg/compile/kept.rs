@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{
     Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology,
 };
-use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, key_file};
 
 use super::layout::Layout;
 use super::links::{End, Link};
@@ -77,9 +77,6 @@ fn keep_interface(node: &Node, interface: &Interface, kept: &Kept, config: &mut 
         (false, true) => config.addresses = addresses(node, kept),
         (false, false) => {}
     }
-    if kept.port_auto {
-        config.listen_port = None;
-    }
     if kept.mtu_auto && node.mtu.is_none() {
         config.mtu = None;
     }
@@ -91,6 +88,8 @@ fn keep_interface(node: &Node, interface: &Interface, kept: &Kept, config: &mut 
     config.table = kept.table.clone().unwrap_or_else(|| config.table.clone());
     config.hooks = kept.hooks.clone();
     config.run = kept.run;
+    let on_host = kept.key_on_host && node.host.is_some();
+    config.key_file = on_host.then(|| key_file::name(config.public_key));
     config.save_config = kept.save_config;
     config.by_hooks = kept.by_hooks.clone();
     if !kept.firewall {

@@ -76,8 +76,11 @@ impl<'a> Layout<'a> {
     /// Returns the peer that `near` sees at the other end of a link.
     pub(super) fn peer(&self, link: &Link<'_>, near: &Node, far: End<'_>, allowed_ips: Vec<Cidr>) -> PeerConfig {
         let endpoint = far.endpoint();
+        // An uplink's key never was its node's permanent name.
+        let rotated = far.interface.id == far.node.main().id && far.interface.public_key != far.node.guid;
         PeerConfig {
             name: far.node.name.clone(),
+            guid: rotated.then_some(far.node.guid),
             public_key: far.interface.public_key,
             link: link.id(),
             allowed_ips: aggregated(allowed_ips),
@@ -115,6 +118,7 @@ impl<'a> Layout<'a> {
             save_config: false,
             by_hooks: ByHooks::default(),
             follows_names: false,
+            key_file: None,
             hooks: Vec::new(),
         }
     }
@@ -150,8 +154,11 @@ pub(super) fn config(node: &Node, interfaces: Vec<InterfaceConfig>) -> NodeConfi
 }
 
 /// The port that an interface listens on: a node that has an endpoint and no port of its own listens on the endpoint's,
-/// since a port that the kernel chooses couldn't be dialled.
+/// since a port that the kernel chooses couldn't be dialled. Not so an adopted one that did without it.
 pub(super) fn listen_port(node: &Node, interface: &Interface) -> Option<Port> {
+    if interface.kept.as_ref().is_some_and(|kept| kept.port_auto) {
+        return None;
+    }
     let is_main = interface.id == node.main().id;
     let dialled = node.endpoint.as_ref().filter(|_| is_main).map(|endpoint| endpoint.port);
     interface.listen_port.or(dialled)

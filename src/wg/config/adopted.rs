@@ -46,12 +46,24 @@ fn diff(text: &str, change: impl FnOnce(&mut InterfaceConfig, &mut Secrets)) -> 
 }
 
 #[test]
-fn after_a_rotation_only_the_key_is_another() {
-    let fresh = PrivateKey::from_random([9; 32]).public();
-    insta::assert_snapshot!(diff(FILE, |config, _| config.peers[0].public_key = fresh), @"
+fn after_a_rotation_the_key_is_another_and_the_first_one_is_said_once() {
+    let fresh = |config: &mut InterfaceConfig, _: &mut Secrets| {
+        let alice = &mut config.peers[0];
+        alice.guid = Some("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=".parse().unwrap());
+        alice.public_key = PrivateKey::from_random([9; 32]).public();
+    };
+    insta::assert_snapshot!(diff(FILE, fresh), @"
     -PublicKey   = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= # her phone
+    +# permanent_guid: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=
     +PublicKey   = V9tLNZ8jrl4Ubk4lEgVnBHIlBjSMFQwUdT0Mkz0E1CE= # her phone
     ");
+    let with = |comment: &str| FILE.replace("[Peer]\nPublicKey   =", &format!("{comment}\n[Peer]\nPublicKey   ="));
+    for told in ["# guid=hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "#hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="] {
+        assert_eq!(diff(&with(told), fresh).lines().count(), 2, "{told}: it is said already");
+    }
+    assert_eq!(diff(&with("# key of 2020: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="), fresh).lines().count(), 3);
+    let tabs = FILE.replace("\nPublicKey   =", "\n\tPublicKey   =").replace('\n', "\r\n");
+    assert!(diff(&tabs, fresh).contains("+\t# permanent_guid: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\\r\n"));
     let key = PrivateKey::from_random([8; 32]);
     insta::assert_snapshot!(diff(FILE, |config, secrets| {
         config.public_key = key.public();
@@ -156,6 +168,7 @@ fn a_peer_is_appended_in_the_files_own_line_ends() {
         secrets.preshared.insert(link, PresharedKey::from_random([5; 32]));
         config.peers.push(PeerConfig {
             name: "carol".parse().unwrap(),
+            guid: None,
             public_key: PrivateKey::from_random([9; 32]).public(),
             link,
             allowed_ips: vec!["10.9.0.4/32".parse().unwrap()],

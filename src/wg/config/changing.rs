@@ -30,7 +30,7 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
         allowed_ips.sort_unstable();
         let name = format!("peer-{}", id.0).parse().unwrap();
         let (public_key, endpoint, keepalive) = (peer.public_key, peer.endpoint.clone(), peer.keepalive);
-        peers.push(PeerConfig { name, public_key, link, allowed_ips, endpoint, keepalive });
+        peers.push(PeerConfig { name, guid: None, public_key, link, allowed_ips, endpoint, keepalive });
     }
     let config = InterfaceConfig {
         id: OWN,
@@ -51,6 +51,7 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
         save_config: tunnel.save_config,
         by_hooks: ByHooks::default(),
         follows_names: false,
+        key_file: None,
         hooks: Vec::new(),
     };
     (config, secrets)

@@ -77,20 +77,10 @@ impl<'a> Edit<'a> {
         if crlf * 2 > ends.len() { "\r\n" } else { "\n" }
     }
 
-    /// Puts a line behind another, in its style.
+    /// Puts a key behind another line, in its style.
     pub(super) fn insert_after(&mut self, line: usize, key: &str, value: &str) {
-        let text = self.document.text();
-        let before = self.document.lines()[line];
         let style = self.style(line);
-        let mut new = Zeroizing::new(String::with_capacity(64 + style.indent.len() + key.len() + value.len()));
-        let end = match self.document.piece(before.line_end()) {
-            "" => {
-                new.push_str(self.line_end());
-                ""
-            }
-            end => end,
-        };
-        new.push_str(style.indent);
+        let mut new = Zeroizing::new(String::with_capacity(64 + key.len() + value.len()));
         new.push_str(key);
         let pad = style.name_width.saturating_sub(key.len());
         if style.name_width > 0 && pad > 0 {
@@ -101,8 +91,24 @@ impl<'a> Edit<'a> {
         new.push('=');
         new.push_str(style.after);
         new.push_str(value);
-        new.push_str(end);
-        debug_assert!(before.whole().end <= text.len());
+        self.insert_line_after(line, &new);
+    }
+
+    /// Puts a comment behind a line.
+    pub(super) fn insert_comment_after(&mut self, line: usize, comment: &str) {
+        self.insert_line_after(line, &format!("# {comment}"));
+    }
+
+    /// Puts a line behind another, as far to the right as the next key is.
+    fn insert_line_after(&mut self, line: usize, content: &str) {
+        let before = self.document.lines()[line];
+        let indent = self.style(line).indent;
+        let (start, end) = match self.document.piece(before.line_end()) {
+            "" => (self.line_end(), ""),
+            end => ("", end),
+        };
+        let mut new = Zeroizing::new(String::with_capacity(8 + indent.len() + content.len()));
+        new.extend([start, indent, content, end]);
         self.replace(before.whole().end..before.whole().end, new);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::model::Cidr;
 use crate::wg::interface::{InterfaceConfig, Rule};
-use crate::wg::{Route, firewall, resolve, runtime};
+use crate::wg::{Route, firewall, key_file, resolve, runtime};
 
 use super::DIRECTORY;
 
@@ -27,6 +27,9 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
     if interface.firewall.is_some() {
         // Before the interface exists, so that there is no moment in which packets pass unjudged.
         hook("PreUp", format!("nft -f {DIRECTORY}/{}", firewall::file_name(&interface.name)));
+    }
+    if let Some(file) = &interface.key_file {
+        hook("PostUp", key_file::hook(file));
     }
     for sysctl in &interface.sysctls {
         if sysctl.key == runtime::FORWARDING6 {

@@ -3,19 +3,21 @@
 //! What is compared is what WireGuard makes of the file, so that a file which says the right thing in an unusual way
 //! stays as it is. Comments, hooks, unknown keys, order and layout are never touched.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::comments::{Category, Comment, Owner};
 use super::drafts::effective;
 use super::edit::{Edit, Entry};
 use super::fields::{Field, bare, items};
 use super::mask::mask;
 use super::syntax::{Document, LineKind, SectionKind, squeezed};
 use super::values::{self, Step};
-use super::writer::peer_section;
+use super::writer::{peer_section, permanent_guid};
 use super::{InterfaceConfig, Keys, NodeConfig, hooks};
 use crate::model::{Cidr, Endpoint, EndpointHost, InterfaceAddr, LinkId, PublicKey, Secrets, Table};
 use crate::wg::PeerConfig;
@@ -69,11 +71,14 @@ struct Merge<'a> {
     secrets: &'a Secrets,
     /// Lines of the interface's keys, wherever they stand.
     interface: Vec<Entry>,
+    /// What the comments say, once somebody asks.
+    comments: OnceCell<Vec<Comment>>,
 }
 
 impl<'a> Merge<'a> {
     fn new(document: &'a Document, secrets: &'a Secrets) -> Self {
-        let mut merge = Self { document, edit: Edit::new(document), secrets, interface: Vec::new() };
+        let (edit, comments) = (Edit::new(document), OnceCell::new());
+        let mut merge = Self { document, edit, secrets, interface: Vec::new(), comments };
         let known = document.sections().iter().filter(|section| section.kind != SectionKind::Unknown);
         let entries = known.flat_map(|section| merge.entries(section.lines.clone()));
         merge.interface = entries.filter(|entry| !entry.field.is_of_peer()).collect();
@@ -363,7 +368,26 @@ impl<'a> Merge<'a> {
             let value = wanted.keepalive.map(|seconds| seconds.to_string().into());
             missing.extend(self.put(&entries, value).map(|value| (Field::Keepalive, value)));
         }
+        if let Some(guid) = wanted.guid.filter(|guid| !self.says_guid(group, guid)) {
+            let header = self.document.sections()[self.last_section(group)].lines.start;
+            self.edit.insert_comment_after(header, &permanent_guid(&guid));
+        }
         missing.into_iter().for_each(|(field, value)| self.insert_into_peer(group, field, &value));
+    }
+
+    /// Whether a comment of a peer says already what its permanent name is, or that of another tool.
+    fn says_guid(&self, group: &Group, guid: &PublicKey) -> bool {
+        let guid = guid.to_string();
+        let comments = self.comments.get_or_init(|| self.document.comments());
+        comments.iter().any(|comment| {
+            comment.owner == Owner::Peer(group.key)
+                && comment.category == Category::PermanentGuid
+                && (comment.text.contains(&guid) || comment.text.to_lowercase().contains("guid"))
+        })
+    }
+
+    fn last_section(&self, group: &Group) -> usize {
+        *group.sections.last().expect("a group is made of sections")
     }
 
     fn is_in(&self, entry: &Entry, section: usize) -> bool {
@@ -371,8 +395,8 @@ impl<'a> Merge<'a> {
     }
 
     fn insert_into_peer(&mut self, group: &Group, field: Field, value: &str) {
-        let section = group.sections.last().expect("a group is made of sections");
-        let after = self.anchor(self.document.sections()[*section].lines.clone(), field, Field::PEER);
+        let lines = self.document.sections()[self.last_section(group)].lines.clone();
+        let after = self.anchor(lines, field, Field::PEER);
         self.edit.insert_after(after, field.as_str(), value);
     }
 

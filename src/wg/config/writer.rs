@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::{Keys, hooks};
-use crate::model::{Cidr, Secrets, Table};
+use crate::model::{Cidr, PublicKey, Secrets, Table};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig};
 
 /// Returns one interface's wg-quick file.
@@ -19,6 +19,7 @@ pub fn write(node: &NodeConfig, interface: &InterfaceConfig, keys: Keys<'_>) -> 
     text.line("[Interface]");
     match keys.private(interface) {
         Some(key) => text.pair("PrivateKey", &key),
+        None if interface.key_file.is_some() => text.line("# Its private key is on this host alone; a hook below loads it."),
         None => text.line(
             "# Put the private key here, which only this device has:\n\
              # PrivateKey = the key whose public half is above",
@@ -59,8 +60,16 @@ pub(super) fn peer_section(peer: &PeerConfig, keys: Keys<'_>) -> Zeroizing<Strin
 
 fn write_section(text: &mut Text, peer: &PeerConfig, keys: Keys<'_>) {
     text.line(&format!("# {}", peer.name));
+    if let Some(guid) = &peer.guid {
+        text.line(&format!("# {}", permanent_guid(guid)));
+    }
     text.line("[Peer]");
     write_peer(text, peer, keys, &peer.allowed_ips);
+}
+
+/// Says the permanent name of a node whose key is another by now.
+pub(super) fn permanent_guid(guid: &PublicKey) -> String {
+    format!("permanent_guid: {guid}")
 }
 
 /// Returns one interface's wg-quick file in as few characters as a phone understands, for a QR code.

@@ -187,6 +187,7 @@ fn kept() -> Kept {
         save_config: false,
         by_hooks: Default::default(),
         key_by_hook: false,
+        key_on_host: false,
         key_unknown: false,
         firewall: false,
         peers: Default::default(),
