@@ -1,23 +1,27 @@
 //! `plan`: what would change on each host.
 
+use std::path::{Path, PathBuf};
+
 use super::output::{paint, paint_code, style};
 use super::progress::Line;
-use super::{Context, Exit, width};
+use super::{Context, Exit, blast, width};
 use crate::db::Store;
 use crate::fleet::RealFleet;
 use crate::model::{Name, Severity};
 use crate::ops::clock::Clock as _;
 use crate::ops::deploy::report::{HostReport, PlanReport};
-use crate::ops::deploy::{self, Cause, Change, Disruption, Kind, Plan};
+use crate::ops::deploy::{self, Cause, Change, Disruption, Kind, Plan, saved};
 use crate::ops::{Error, drift};
 
 /// Show what would change on each host
 ///
 /// Asks every host for its state in one round trip and compares it with the model: what is running and what is in the
-/// files. Differences that somebody made on the host are marked as such. Changes nothing.
+/// files. Differences that somebody made on the host are marked as such. Under the plan stands whom it concerns: who loses
+/// packets, whether it touches the way by which wg-friend reaches a host, and which devices need a new file. Changes
+/// nothing.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend plan\n  wg-friend plan hub office --json\n  wg-friend plan --exit-code && echo everything is as it should be"
+    after_help = "Examples:\n  wg-friend plan\n  wg-friend plan hub office --json\n  wg-friend plan --exit-code && echo everything is as it should be\n  wg-friend plan -o monday.plan         then, once it was looked at: wg-friend deploy monday.plan"
 )]
 pub(super) struct Args {
     /// Only these hosts [default: all]
@@ -26,23 +30,46 @@ pub(super) struct Args {
     /// End with 3 when there are differences
     #[arg(long)]
     exit_code: bool,
+    /// Also write the plan to a file, for `wg-friend deploy FILE` to carry out exactly this or nothing
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Hosts to talk to at once
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let Looked { plan, .. } = look(context, &args.hosts, args.parallel)?;
+    let Looked { store, plan, .. } = look(context, &args.hosts, args.parallel)?;
     let report = PlanReport::from(&plan);
     context.out.show(&report, |report| render(report, context.out.verbosity() > 0))?;
+    let saved = args.out.as_ref().filter(|_| !context.dry_run);
+    if let Some(path) = saved {
+        saved::save(&store, &plan, &context.actor(), context.clock.now(), path)?;
+        if report.failed > 0 {
+            context.out.warn("hosts that could not be looked at are not in the file");
+        }
+    }
     if report.changes > 0 {
-        context.out.note(format_args!("carry it out with {}", paint(style::CODE, "wg-friend deploy")));
+        let command = saved.map_or("wg-friend deploy".to_owned(), |path| format!("wg-friend deploy {}", as_file(path)));
+        context.out.note(format_args!("carry it out with {}", paint(style::CODE, command)));
     }
     Ok(match &report {
         report if report.failed > 0 => Exit::SomeHosts,
         report if args.exit_code && report.changes > 0 => Exit::Differences,
         _ => Exit::Done,
     })
+}
+
+/// Writes a path so that `wg-friend deploy` takes it for one.
+fn as_file(path: &Path) -> String {
+    let text = path.display().to_string();
+    if is_file(&text) { text } else { format!("./{text}") }
+}
+
+/// Whether a word that may be a host's name is a saved plan's path: no name has a slash, and `.plan` is what plans are
+/// called.
+pub(super) fn is_file(word: &str) -> bool {
+    word.contains('/') || word.ends_with(".plan")
 }
 
 /// What looking at hosts leaves open for whoever goes on: the store, the way to the hosts, and the plan.
@@ -72,6 +99,16 @@ pub(super) fn look_over(
     Ok(Looked { store, fleet, plan })
 }
 
+/// Looks again at the hosts of a saved plan; refuses when anything has moved since.
+pub(super) fn look_again(fleet: RealFleet, context: &Context, path: &Path, parallel: usize) -> Result<Looked, Error> {
+    let mut store = context.store()?;
+    let saved = saved::open(&store, path)?;
+    let line = Line::new(context);
+    let mut plan = saved::look_again(&mut store, &fleet, &context.clock, &context.actor(), &saved, parallel, &line)?;
+    drift::mark(&store, &mut plan, context.clock.now())?;
+    Ok(Looked { store, fleet, plan })
+}
+
 pub(super) fn names(given: &[String]) -> Result<Vec<Name>, Error> {
     given.iter().map(|name| name.parse().map_err(|e| Error::value("HOST", e))).collect()
 }
@@ -92,7 +129,7 @@ pub(super) fn render(report: &PlanReport, all: bool) -> String {
         host_lines(host, (names, addresses), all, &mut text);
     }
     text.push_str(&format!("\n{}\n", summary(report)));
-    text
+    text + &blast::render(&report.blast, all)
 }
 
 fn host_lines(host: &HostReport, (width, addresses): (usize, usize), all: bool, text: &mut String) {
@@ -116,7 +153,7 @@ fn host_lines(host: &HostReport, (width, addresses): (usize, usize), all: bool, 
     }
     let shown = if all { host.changes.len() } else { SHOWN };
     for change in host.changes.iter().take(shown) {
-        let line = format!("{:width$}  {}", "", change_line(change));
+        let line = format!("{:width$}  {}", "", change_line(&change.change));
         text.push_str(&width::hang(&line, &format!("{:width$}           ", "")));
         text.push('\n');
     }
@@ -175,7 +212,7 @@ fn summary(report: &PlanReport) -> String {
             plural(report.rekeys, "interface gets another key", "interfaces get another key"),
         ));
     }
-    if report.restarts == 0 && report.rekeys == 0 && report.changes > 0 {
+    if report.restarts == 0 && report.blast.loses.is_empty() && report.rekeys == 0 && report.changes > 0 {
         parts.push("all live: nobody else loses a packet".to_owned());
     }
     if report.failed > 0 {

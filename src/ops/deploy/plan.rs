@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::fleet::{Connection, Observed, Question};
 use crate::model::{Host, Name, Secrets};
+use crate::ops::revision::DeviceReport;
 
 use super::change::Change;
 use super::desired::{Deployed, Desired};
@@ -15,6 +16,8 @@ use super::error::HostError;
 pub struct Plan {
     /// One entry a host, ordered by name.
     pub hosts: Vec<HostPlan>,
+    /// Devices whose files people carry and that need a new one, as the model is now.
+    pub devices: Vec<DeviceReport>,
     /// The secrets that the desired files were made with.
     pub(super) secrets: Secrets,
 }
