@@ -12,7 +12,7 @@ use crate::ops::Error;
 use crate::ops::deploy::resume::{OpenDeploy, Resumed};
 use crate::ops::deploy::{HeldBack, HostOutcome, InterruptedOutcome, Outcome};
 
-/// With more hosts than this, those that went well are only named.
+/// With more hosts than this, those that went well or were not begun are only named.
 const EACH: usize = 12;
 
 /// Returns how the command ends when hosts were changed like this.
@@ -44,7 +44,7 @@ pub(super) fn show(outcomes: &[HostOutcome], context: &Context) -> Result<(), Er
 pub(super) fn table(outcomes: &[HostOutcome], steps: bool) -> String {
     let brief = outcomes.len() > EACH && !steps;
     let mut text = String::new();
-    let (good, other): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| brief && outcome.outcome.is_good());
+    let (good, other): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| brief && needs_no_line(&outcome.outcome));
     for (state, names) in by_state(good.iter().map(|outcome| (&outcome.host, &outcome.outcome))) {
         let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
         text.push_str(&width::hang(&format!("{state}: {}", names.join(", ")), "  "));
@@ -55,6 +55,11 @@ pub(super) fn table(outcomes: &[HostOutcome], steps: bool) -> String {
         text.push_str(&sum(outcomes));
     }
     text
+}
+
+/// Whether naming the host says it all.
+fn needs_no_line(outcome: &Outcome) -> bool {
+    outcome.is_good() || *outcome == Outcome::NotBegun
 }
 
 /// Lists what became of deploys that were open.
@@ -260,15 +265,17 @@ mod tests {
     fn of_many_hosts_only_those_that_did_not_go_well_have_a_line() {
         let mut all: Vec<HostOutcome> = (1..=13).map(|n| outcome(&format!("h{n}"), Outcome::Confirmed, 1)).collect();
         all.push(outcome("h14", Outcome::Unchanged, 0));
+        all.push(outcome("h16", Outcome::NotBegun, 1));
         all.push(outcome("h15", Outcome::OutOfSight { reason: "no answer".into() }, 1));
         insta::assert_snapshot!(plain(&all), @r"
         deployed and confirmed: h1, h2, h3, h4, h5, h6, h7, h8, h9, h10, h11, h12, h13
         as it should be: h14
+        not begun: h16
         h15  out of sight  1 change  1.0 s
              no answer
              hint: the host takes the change back by itself; `wg-friend plan` tells once it can be reached
 
-        15 hosts: 13 deployed and confirmed, 1 as it should be, 1 out of sight
+        16 hosts: 13 deployed and confirmed, 1 as it should be, 1 out of sight, 1 not begun
         `wg-friend deploy` tries again where it is not as it should be
         ");
     }
