@@ -1,4 +1,5 @@
-//! How long twenty hosts take: `plan` and `deploy` beside twenty `ssh HOST true` at once, in turn in one run.
+//! How long twenty hosts take: `plan`, `deploy` and `drift check` beside twenty `ssh HOST true` at once, in turn in one
+//! run; and what a dead host among them costs the others.
 //!
 //! Needs the lab (see `./lab`), so root. `cargo bench --bench fleet -- ROUNDS` measures that often; the default is 7.
 
@@ -10,6 +11,10 @@ use wg_friend_lab::{Lab, Output, Result, Spec};
 /// At most so many times what twenty `ssh HOST true` take.
 const PLAN_BOUND: f64 = 2.0;
 const DEPLOY_BOUND: f64 = 6.0;
+/// Seconds that a look for drift on all twenty may take on two cores.
+const DRIFT_SECONDS: f64 = 3.0;
+/// At most so many times what the slowest of the others took without a dead host.
+const DEAD_BOUND: f64 = 1.5;
 
 fn main() -> Result {
     if let Err(reason) = Lab::available() {
@@ -23,7 +28,30 @@ fn main() -> Result {
     let admin = Admin { lab: &lab, home: home.path().to_owned() };
     admin.make_network()?;
     println!("first deploy to {} hosts: {:.2} s", admin.hosts().len(), admin.run(&["deploy", "--yes"])?.as_secs_f64());
-    measure(&admin, rounds)
+    measure(&admin, rounds)?;
+    measure_dead(&admin, rounds)
+}
+
+/// Looks for drift with all hosts alive, and with one that drops every packet: what the others take must not differ.
+fn measure_dead(admin: &Admin<'_>, rounds: u32) -> Result {
+    let (mut alive, mut others, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let begun = Instant::now();
+        let slowest = admin.drift(0)?;
+        alive.push(begun.elapsed());
+        others.push(slowest);
+        admin.lab.drop_packets("h20", "")?;
+        beside.push(admin.drift(4)?);
+        admin.lab.heal("h20")?;
+    }
+    let (all, before, after) = (median(&alive), median(&others), median(&beside));
+    let verdict = |good: bool, bound: String| if good { format!("within {bound}") } else { format!("MISSED: {bound}") };
+    println!("drift check of 20 hosts: {all:.3} s, {}", verdict(all <= DRIFT_SECONDS, format!("{DRIFT_SECONDS} s")));
+    println!(
+        "  the slowest host took {before:.3} s; with another one dead {after:.3} s, {}",
+        verdict(after <= before * DEAD_BOUND, format!("{DEAD_BOUND} ×"),)
+    );
+    Ok(())
 }
 
 /// Measures in turn, so that whatever else the machine does hits all of them alike.
@@ -95,6 +123,18 @@ impl Admin<'_> {
         let Output { status, stdout, stderr } = output;
         assert_eq!(status, 0, "wg-friend {}\n{stdout}{stderr}", arguments.join(" "));
         Ok(time)
+    }
+
+    /// Looks for drift, which has to end so; returns how long the slowest host that answered took.
+    fn drift(&self, status: i32) -> Result<Duration> {
+        let program = env!("CARGO_BIN_EXE_wg-friend");
+        let output = Output::of(&mut self.command(program, &["drift", "check", "--json"]))?;
+        assert_eq!(output.status, status, "{}{}", output.stdout, output.stderr);
+        let report: serde_json::Value = serde_json::from_str(&output.stdout).expect("a document");
+        let hosts = report["hosts"].as_array().expect("one entry a host");
+        let answered = hosts.iter().filter(|host| host["outcome"] != "unknown");
+        let slowest = answered.filter_map(|host| host["milliseconds"].as_u64()).max();
+        Ok(Duration::from_millis(slowest.expect("the others answer")))
     }
 
     /// Runs `ssh HOST true` on all hosts at once and returns how long that took.

@@ -10,6 +10,7 @@ use crate::wg::config::{Document, generated_hooks, masked_line};
 use crate::wg::hooks::allow::judge;
 use crate::wg::hooks::live::makes;
 
+use super::item::{InFile, in_file};
 use super::refusal::refusal;
 use super::taking::{Reason, Taking, follows_from_peers, interface, kept};
 
@@ -89,8 +90,9 @@ impl Taking<'_> {
             self.tx.edit_document(config.id, &text)?;
             return Ok(Ok(()));
         }
-        if own == config.hooks && change.kind == Kind::File {
-            return Ok(Err(refused(change)));
+        if own == config.hooks || in_file(&path, &self.host.desired, observed) != InFile::Hooks {
+            let of_file = Change { kind: Kind::File, subject: path, ..change.clone() };
+            return Ok(Err(refused(&of_file)));
         }
         let kept = kept(node, config);
         kept.by_hooks = makes(&own, &config.name);

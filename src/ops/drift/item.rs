@@ -24,7 +24,7 @@ pub fn items(plan: &HostPlan) -> Vec<Found> {
     let Ok(seen) = &plan.seen else { return Vec::new() };
     let host = &plan.host.name;
     named(host, &seen.changes, &|change| substance(change, &plan.desired, &seen.observed), &|change| {
-        in_file(change, &plan.desired, &seen.observed)
+        in_file(&change.subject, &plan.desired, &seen.observed)
     })
 }
 
@@ -188,8 +188,9 @@ pub(super) enum InFile {
     Other,
 }
 
-fn in_file(change: &Change, desired: &Desired, observed: &Observed) -> InFile {
-    let (Some(wanted), Some(seen)) = (desired.files.get(&change.subject), observed.files.get(&change.subject)) else {
+/// Compares a file of a host, by its name, with what it should be.
+pub(super) fn in_file(path: &str, desired: &Desired, observed: &Observed) -> InFile {
+    let (Some(wanted), Some(seen)) = (desired.files.get(path), observed.files.get(path)) else {
         return InFile::Other;
     };
     let seen = String::from_utf8_lossy(&seen.content);

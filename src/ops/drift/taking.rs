@@ -81,13 +81,17 @@ impl<'a> Taking<'a> {
         let (mut adopted, mut left) = (Vec::new(), Vec::new());
         for found in found {
             let reason = found.changes.iter().find_map(|at| reasons.get(at)).cloned();
-            let still = found.changes.iter().find(|at| remaining.iter().any(|change| same(change, &changes[**at])));
+            let still = found.changes.iter().find(|at| {
+                let was = &changes[**at];
+                !self.follows(was) && remaining.iter().any(|change| same(change, was))
+            });
             match reason.or_else(|| still.map(|at| self.refusal(&changes[*at]))) {
                 Some(reason) => left.push(Left { item: found.item.clone(), reason }),
                 None => adopted.push(found.item.clone()),
             }
         }
-        let follows = remaining.into_iter().filter(|change| !changes.iter().any(|known| same(change, known))).collect();
+        let known = |change: &Change| changes.iter().any(|known| same(change, known));
+        let follows = remaining.into_iter().filter(|change| !known(change) || self.follows(change)).collect();
         let name = self.host.host.name.clone();
         let ids = |items: &[DriftItem]| items.iter().map(|i| format!("{} {}", i.kind, i.subject)).collect::<Vec<_>>();
         self.events.push(
@@ -97,6 +101,15 @@ impl<'a> Taking<'a> {
         );
         let report = Adopted { host: name, saved: false, adopted, left, added: self.added, follows, deployed: None };
         Ok((report, self.events))
+    }
+
+    /// Whether a difference is a file whose hooks were taken over: where they stand in it is wg-friend's choice.
+    fn follows(&self, change: &Change) -> bool {
+        let Some(name) = change.subject.strip_suffix(".conf").filter(|_| change.kind == Kind::File) else {
+            return false;
+        };
+        let config = self.host.desired.interfaces.iter().find(|config| config.name.as_str() == name);
+        config.is_some_and(|config| self.files.get(&config.id).is_some_and(Result::is_ok))
     }
 
     fn refusal(&self, change: &Change) -> Reason {

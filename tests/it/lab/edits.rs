@@ -58,6 +58,35 @@ impl std::fmt::Display for Edit {
 }
 
 impl Edit {
+    /// Returns it as arguments of the program.
+    pub(super) fn words(&self) -> Vec<String> {
+        let words: Vec<&str> = match self {
+            Self::Add { role, name, .. } => vec!["add", role.as_str(), name],
+            Self::Set { node, .. } => vec!["set", node],
+            Self::Network { .. } => vec!["set", "network"],
+            Self::Switch { node, on } => vec![if *on { "enable" } else { "disable" }, node],
+            Self::Rename { node, to } => vec!["rename", node, to],
+            Self::Rotate { node } => vec!["rotate", node, "--reason", "trial"],
+            Self::Remove { node } => vec!["remove", node],
+        };
+        let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        match self {
+            Self::Set { settings, .. } | Self::Network { settings } => words.extend(settings.iter().cloned()),
+            Self::Add { settings, .. } => {
+                for (key, value) in settings.iter().filter_map(|text| text.split_once('=')) {
+                    match (key, value) {
+                        ("nat", "yes") => words.push("--nat".to_owned()),
+                        ("nat", _) => {}
+                        (key, value) => words.extend([format!("--{}", key.trim_end_matches('+')), value.to_owned()]),
+                    }
+                }
+            }
+            _ => {}
+        }
+        words.push("--yes".to_owned());
+        words
+    }
+
     /// Makes the edit. One that the model refuses changes nothing.
     pub(super) fn make(&self, store: &mut Store, clock: &dyn Clock, actor: &Actor) -> Result<(), Error> {
         let words = |settings: &[String]| parse_all(settings.iter().map(String::as_str));
@@ -109,13 +138,13 @@ impl Nodes {
     }
 }
 
-/// Thinks of an edit; `number` makes new names new.
-pub(super) fn think(topology: &Topology, steady: &[&str], number: u64, dice: &mut Dice) -> Edit {
+/// Thinks of an edit, in a network of at most so many remotes; `number` makes new names new.
+pub(super) fn think(topology: &Topology, steady: &[&str], most: usize, number: u64, dice: &mut Dice) -> Edit {
     let nodes = Nodes::of(topology, steady);
     let hub = topology.nodes.iter().find(|node| node.role == Role::Server).expect("a server").name.to_string();
     loop {
         let thought = match dice.below(100) {
-            0..12 if nodes.remotes.len() < 12 => Some(Edit::Add {
+            0..12 if nodes.remotes.len() < most => Some(Edit::Add {
                 role: Role::Remote,
                 name: format!("remote-{number}"),
                 settings: remote(&nodes, &hub, dice),

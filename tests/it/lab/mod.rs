@@ -13,6 +13,7 @@ mod interface;
 mod live_hooks;
 mod lockout;
 mod office;
+mod prepare;
 mod reach;
 mod rollback;
 mod secrets;
