@@ -10,7 +10,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host", "interface"],
     ),
     ("Look at it", &["list", "show", "topology", "can"]),
-    ("Give it to devices", &["generate", "qr", "export"]),
+    ("Give it to devices", &["generate", "qr", "export", "handouts"]),
     ("Bring it to hosts", &["plan", "deploy", "rollback", "status", "log", "history", "drift"]),
     ("Keep it safe", &["unlock", "lock", "vault", "audit", "backup"]),
     ("Set up your shell", &["completions", "man"]),

@@ -6,6 +6,7 @@ use super::{Context, Exit};
 use crate::model::{KeyState, Name, Provenance, Role};
 use crate::ops::Error;
 use crate::ops::network::view::{self, NodeDetails};
+use crate::ops::revision::DeviceState;
 
 /// So many links are shown before the rest is counted.
 const SHOWN: usize = 20;
@@ -65,6 +66,7 @@ fn render(details: &NodeDetails) -> String {
         .add("keepalive", text(node.keepalive.map(|k| format!("{k} s"))))
         .add("DNS", text(node.dns.as_ref().map(|dns| dns.join(", "))))
         .add("private key", custody(node.custody))
+        .add("file", Cell::new(file(details), file_colour(details)))
         .add("keeps", text(details.kept.clone()))
         .add("known from", details.sources.iter().map(source).collect::<Vec<_>>().join("\n"))
         .add("added", format!("{} ({})", node.created.format("%Y-%m-%d %H:%M UTC"), node.origin))
@@ -72,6 +74,24 @@ fn render(details: &NodeDetails) -> String {
     let sections = [fields.render(), interfaces(details), reaches(details), links(details), keys(details)];
     let filled: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
     filled.join("\n")
+}
+
+/// Says what a device was given, whether it is in use, and what is wrong with it.
+fn file(details: &NodeDetails) -> String {
+    match &details.file {
+        None => String::new(),
+        Some(device) if device.given.is_none() => "never handed out".to_owned(),
+        Some(device) if device.state == DeviceState::UpToDate => device.history(),
+        Some(device) => format!("{}\noutdated; {}", device.history(), device.why()),
+    }
+}
+
+fn file_colour(details: &NodeDetails) -> anstyle::Style {
+    match &details.file {
+        Some(device) if !device.must.is_empty() => style::BAD,
+        Some(device) if device.state == DeviceState::Outdated => style::WARN,
+        _ => style::PLAIN,
+    }
 }
 
 fn own_rules(server: &Name) -> String {

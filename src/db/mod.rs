@@ -21,6 +21,7 @@ mod nodes;
 mod open;
 mod plain;
 mod rekey;
+mod revisions;
 mod row;
 mod states;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use error::{Error, Kind, Result};
 pub use generated::{Generated, Handout};
 pub use keys::{KeyRecord, Retired};
 pub use plain::{Count, Encrypted};
+pub use revisions::{Revision, Use};
 pub use states::{About, Model, Returned, State, StateFilter};
 pub use tx::Tx;
 pub use vault::{Passphrase, RecoveryKey, Rekeyed, Slot};
@@ -91,6 +93,12 @@ impl Store {
     /// Returns the key that opens everything sealed.
     pub fn data_key(&self) -> &DataKey {
         &self.key
+    }
+
+    /// Returns the HMAC-SHA-256 of a message, under a key of this database for one purpose: nobody without the passphrase
+    /// can make it.
+    pub fn authenticate(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+        wg_friend_crypt::mac(&wg_friend_crypt::subkey(&self.key, purpose), message)
     }
 
     /// Puts the data key into the kernel's keyring, so that the next commands need no passphrase for a while.

@@ -130,6 +130,8 @@ pub(super) const GENERATED: Sealed =
     Sealed { table: "generated", column: "sealed_content", row: "interface_id || '/' || file" };
 pub(super) const ORIGINAL: Sealed = Sealed { table: "documents", column: "sealed_original", row: "interface_id" };
 pub(super) const DOCUMENT: Sealed = Sealed { table: "documents", column: "sealed_text", row: "interface_id" };
+pub(super) const REVISION: Sealed =
+    Sealed { table: "revisions", column: "sealed_content", row: "node_id || '/' || number" };
 pub(super) const DEPLOYED: Sealed = Sealed { table: "deployments", column: "sealed_content", row: "token" };
 pub(super) const STATE_ORIGINAL: Sealed =
     Sealed { table: "state_documents", column: "sealed_original", row: "interface_id || '/' || state" };
@@ -153,6 +155,7 @@ pub(super) const SEALED: &[&Sealed] = &[
     &STATE_DOCUMENT,
     &REMOVED_KEY,
     &REMOVED_PRESHARED_KEY,
+    &REVISION,
     &DEPLOYED,
     &OBSERVED,
 ];
@@ -189,6 +192,7 @@ impl Sealed {
             "state_documents" => "adopted files of earlier states",
             "removed_keys" => "private keys of removed nodes",
             "removed_preshared_keys" => "preshared keys of removed links",
+            "revisions" => "handed-out files",
             "deployments" => "files of deployments",
             other => other,
         })

@@ -24,6 +24,28 @@ pub struct Fingerprint {
     pub(super) digest: String,
 }
 
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.boundary, self.digest)
+    }
+}
+
+/// Not what a fingerprint is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the fingerprint of a host's state")]
+pub struct InvalidFingerprint;
+
+impl std::str::FromStr for Fingerprint {
+    type Err = InvalidFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
+        let hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let (boundary, digest) = text.split_once(':').ok_or(InvalidFingerprint)?;
+        let valid = hex(boundary, 32) && hex(digest, 64);
+        valid.then(|| Self { boundary: boundary.to_owned(), digest: digest.to_owned() }).ok_or(InvalidFingerprint)
+    }
+}
+
 /// The path of a kernel setting below /proc/sys. An interface's name may contain dots, so only the words around it are
 /// taken apart.
 pub(crate) fn sysctl_path(key: &str) -> String {

@@ -167,11 +167,13 @@ pub(super) fn fill(mut lab: Lab) -> (Lab, Vec<String>) {
         tx.insert_host(&host("hub"))?;
         let one = tx.insert_node(node_with("one", 7, private[0].public()), Some(&private[0]))?;
         let two = tx.insert_node(node_with("two", 8, private[1].public()), Some(&private[1]))?;
+        let node = one.clone();
         let (one, two) = (one.main().id, two.main().id);
         tx.replace_key(one, private[2].public(), Some(&private[2]), "routine_rotation", at(2))?;
         tx.set_psk(LinkId::between(one, two), &shared, at(2))?;
         tx.save_document(one, &format!("[Interface]\nPrivateKey = {}\n", secrets[1]))?;
         tx.save_generated(one, "wg0.conf", format!("PrivateKey = {}\n", secrets[2]).as_bytes(), at(2))?;
+        tx.record_revision(node.id, "{}", Some(secrets[2].as_bytes()), "file", at(2))?;
         let id = tx.begin_deployment(&name("hub"), "t0k3n", "kim", at(2), secrets[0].as_bytes())?;
         tx.finish_deployment(id, DeploymentState::Confirmed, at(3), None, None)?;
         tx.save_observed(id, &format!("seen {}", secrets[1]))?;

@@ -31,6 +31,7 @@ pub mod resume;
 pub mod rollback;
 pub(in crate::ops) mod run;
 mod running;
+pub mod saved;
 pub mod status;
 pub mod steps;
 mod turns;

@@ -44,7 +44,7 @@ pub fn deploy(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<HostOutcome>, Error> {
-    let Plan { hosts, secrets } = plan;
+    let Plan { hosts, secrets, .. } = plan;
     let _running = running::begin(store.path())?;
     let journal = Journal::new(store, clock, actor).keeping(options.keep_versions);
     let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
