@@ -128,6 +128,7 @@ pub(super) fn look(
 ) -> Result<Plan, Error> {
     let database = store.path().to_owned();
     let journal = Journal::new(store, clock, actor);
+    progress.expects(&jobs.iter().map(|job| job.host.name.clone()).collect::<Vec<_>>());
     let mut hosts = each(jobs, parallel, |Job { host, desired, deployed, keyless, before }| {
         progress.reached(&host.name, Phase::Observing);
         let seen = match keyless {
