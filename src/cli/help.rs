@@ -11,7 +11,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Look at it", &["list", "show", "topology", "can"]),
     ("Give it to devices", &["generate", "qr", "export", "handouts"]),
-    ("Bring it to hosts", &["plan", "deploy", "rollback", "status", "log", "history", "drift"]),
+    ("Bring it to hosts", &["plan", "deploy", "sync", "rollback", "status", "log", "history", "drift"]),
     ("Keep it safe", &["unlock", "lock", "vault", "audit", "backup"]),
     ("Set up your shell", &["completions", "man"]),
 ];

@@ -39,6 +39,7 @@ mod screen;
 mod set;
 mod show;
 mod status;
+mod sync;
 mod topology;
 mod unlock;
 mod vault;
@@ -162,6 +163,7 @@ enum Command {
     Handouts(handouts::Args),
     Plan(plan::Args),
     Deploy(deploy::Args),
+    Sync(sync::Args),
     Status(status::Args),
     Log(log::Args),
     Drift(drift::Args),
@@ -180,6 +182,37 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it may change the model, so that hosts which follow each change have to be looked at.
+    fn may_change_the_model(&self) -> bool {
+        matches!(
+            self,
+            Self::Import(_)
+                | Self::Add(_)
+                | Self::Set(_)
+                | Self::Rename(_)
+                | Self::Remove(_)
+                | Self::Enable(_)
+                | Self::Disable(_)
+                | Self::Rotate(_)
+                | Self::Drift(_)
+                | Self::Rollback(_)
+                | Self::Network(_)
+                | Self::Hooks(_)
+                | Self::Host(_)
+                | Self::Interface(_)
+        )
+    }
+
+    /// Carries it out, and takes what it changed in the model to the hosts that want that at once.
+    fn run_and_sync(self, context: &Context) -> Result<Exit, Error> {
+        let mark = if self.may_change_the_model() { sync::before(context) } else { None };
+        let exit = self.run(context)?;
+        match mark.map(|mark| sync::after(&mark, context)).transpose()? {
+            Some(Exit::SomeHosts) if exit == Exit::Done => Ok(Exit::SomeHosts),
+            _ => Ok(exit),
+        }
+    }
+
     fn run(self, context: &Context) -> Result<Exit, Error> {
         match self {
             Self::Init(args) => init::run(args, context),
@@ -201,6 +234,7 @@ impl Command {
             Self::Handouts(args) => handouts::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Deploy(args) => deploy::run(&args, context),
+            Self::Sync(args) => sync::run(&args, context),
             Self::Status(args) => status::run(&args, context),
             Self::Log(args) => log::run(&args, context),
             Self::Drift(args) => drift::run(args, context),
@@ -241,7 +275,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         clap::ColorChoice::Auto => {}
     }
     let out = Output::new(cli.global.json, cli.global.quiet, cli.global.verbose);
-    let outcome = Context::new(cli.global, out, environment).and_then(|context| cli.command.run(&context));
+    let outcome = Context::new(cli.global, out, environment).and_then(|context| cli.command.run_and_sync(&context));
     ExitCode::from(match outcome {
         Ok(exit) => exit.code(),
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,

@@ -13,6 +13,7 @@ pub mod parallel;
 pub mod reach;
 pub mod revision;
 pub mod safety;
+pub mod sync;
 pub mod watch;
 
 pub use error::{Error, Kind};
