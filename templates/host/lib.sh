@@ -46,7 +46,7 @@ w_boot() {
 # The loop that follows the names of interface $1's peers (resolve.sh): sets w_p, its process, and w_v, its version.
 w_resolver() {
 	[ -r "$RUN/resolve-$1" ] && read -r w_p w_v < "$RUN/resolve-$1" && [ -n "$w_v" ] &&
-		grep -qF "wgf-resolve-$1.sh" "/proc/$w_p/cmdline" 2>/dev/null
+		{ tr '\0' ' ' < "/proc/$w_p/cmdline" | grep -qF "wgf-resolve-$1.sh"; } 2>/dev/null # busybox's grep ends at a NUL
 }
 
 # Everything of ours that stands still: what a deploy can change, and what a person could.

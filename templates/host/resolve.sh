@@ -36,7 +36,7 @@ index() { cat "/sys/class/net/$IFACE/ifindex" 2>/dev/null; }
 running() {
 	pid=; version=
 	[ -r "$STATE" ] && read -r pid version < "$STATE" && [ -n "$pid" ] &&
-		grep -qF "wgf-resolve-$IFACE.sh" "/proc/$pid/cmdline" 2>/dev/null
+		{ tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF "wgf-resolve-$IFACE.sh"; } 2>/dev/null # busybox's grep ends at a NUL
 }
 
 stop() {
@@ -96,7 +96,7 @@ follow() {
 	done
 	to=$first
 	if [ $found = yes ]; then
-		[ $trying = yes ] || return 0
+		[ "$trying" = yes ] || return 0
 		to=${next:-$first}
 	fi
 	[ -n "$to" ] || to=$name:$port # no getent here: wg looks it up itself
