@@ -5,7 +5,7 @@
 //! which are compared as what they are.
 
 use crate::fleet::Observed;
-use crate::model::{ByHooks, Hook, InterfaceName, PublicKey};
+use crate::model::{ByHooks, Hook, InterfaceName, Phase, PublicKey};
 use crate::wg::InterfaceConfig;
 use crate::wg::config::{self, Document};
 use crate::wg::hooks::allow::judge;
@@ -21,13 +21,16 @@ pub(super) fn compare(
     observed: &Observed,
 ) -> Live {
     let path = format!("{}.conf", interface.name);
-    let Some(wanted) = desired.files.get(&path).map(|text| File::of(text, interface)) else { return Live::default() };
-    let before = deployed.and_then(|deployed| {
-        let config = deployed.interface(&interface.name)?;
-        Some(File::of(deployed.version.files.get(&path)?, config))
-    });
-    let Some(before) = before else { return Live::default() };
-    let found = observed.files.get(&path).map(|file| Document::parse(&String::from_utf8_lossy(&file.content)).hooks());
+    let before = deployed
+        .and_then(|deployed| Some((deployed.interface(&interface.name)?, deployed.version.files.get(&path)?.as_str())));
+    let (Some(wanted), Some((config, before))) = (desired.files.get(&path), before) else { return Live::default() };
+    let found = observed.files.get(&path).map(|file| String::from_utf8_lossy(&file.content));
+    let lines = hook_lines(wanted);
+    if lines == hook_lines(before) && found.as_ref().is_none_or(|found| lines == hook_lines(found)) {
+        return Live::default(); // a file with thousands of peers isn't taken apart for nothing
+    }
+    let (wanted, before) = (File::of(wanted, interface), File::of(before, config));
+    let found = found.map(|text| Document::parse(&text).hooks());
     let was = match before.unknown {
         // Another version wrote it: which of its lines are ours can't be told, so none is torn down.
         true => before.all.iter().filter(|hook| wanted.own.contains(hook)).cloned().collect(),
@@ -46,6 +49,15 @@ pub(super) fn compare(
         live.made = ByHooks::default();
     }
     live
+}
+
+/// Returns the lines of a file that could be hooks, as they are written.
+fn hook_lines(text: &str) -> Vec<&str> {
+    let is_hook = |line: &&str| {
+        let key = line.split('=').next().unwrap_or_default().trim();
+        Phase::ALL.iter().any(|phase| key.eq_ignore_ascii_case(phase.as_str()))
+    };
+    text.lines().map(str::trim).filter(is_hook).collect()
 }
 
 /// The hooks of a file.
@@ -156,4 +168,74 @@ fn quoted(text: &str) -> String {
 
 fn joined(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command as Process;
+
+    use super::*;
+
+    fn hooks(lines: &[(Phase, &str)]) -> Vec<Hook> {
+        lines.iter().map(|(phase, command)| Hook { phase: *phase, command: (*command).to_owned() }).collect()
+    }
+
+    /// Runs steps and what takes them back, in a shell whose iptables keeps its rules in a file. Returns the rules after
+    /// each line of `script`, in which `do` and `undo` stand for them.
+    fn played(before: &[Hook], after: &[Hook], rules: &str, script: &[&str]) -> Vec<String> {
+        let wg0: InterfaceName = "wg0".parse().unwrap();
+        let live = live(before, None, after, &wg0);
+        let commands: Vec<Command> =
+            live.steps.iter().enumerate().map(|(at, step)| command(step, at + 1, &wg0)).collect();
+        let run: Vec<&str> = commands.iter().map(|command| command.run.as_str()).collect();
+        let undo: Vec<&str> = commands.iter().rev().map(|command| command.undo.as_str()).collect();
+        let text = format!(
+            "iptables() {{
+                 verb=$1; shift
+                 case $verb in
+                 -A) echo \"$*\" >> \"$D/rules\" ;;
+                 -C) grep -qxF \"$*\" \"$D/rules\" ;;
+                 -D) grep -qxF \"$*\" \"$D/rules\" || return 1
+                     awk -v gone=\"$*\" '$0 == gone && !done {{ done = 1; next }} {{ print }}' \"$D/rules\" > \"$D/left\"
+                     mv \"$D/left\" \"$D/rules\" ;;
+                 esac
+             }}
+             w_do() {{ {}; }}
+             w_undo() {{ {}; }}
+             D=$(mktemp -d); printf '%s' \"$RULES\" > \"$D/rules\"
+             for w in $SCRIPT; do if [ $w = do ]; then w_do || echo failed; else w_undo; fi; tr '\\n' ';' < \"$D/rules\"; echo; done
+             rm -r \"$D\"",
+            if run.is_empty() { ":".to_owned() } else { run.join(" && ") },
+            if undo.is_empty() { ":".to_owned() } else { undo.join("; ") },
+        );
+        let output =
+            Process::new("sh").args(["-c", &text]).env("RULES", rules).env("SCRIPT", script.join(" ")).output();
+        let output = output.unwrap();
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_a_step_did_is_taken_back_once_and_nothing_else() {
+        let pair = hooks(&[(Phase::PostUp, "iptables -A F -i %i"), (Phase::PostDown, "iptables -D F -i %i")]);
+        assert_eq!(
+            played(&[], &pair, "X\n", &["do", "do", "undo", "undo"]),
+            ["X;F -i wg0;", "X;F -i wg0;", "X;", "X;"]
+        );
+        assert_eq!(
+            played(&pair, &[], "F -i wg0\nX\n", &["do", "do", "undo", "undo"]),
+            ["X;", "X;", "X;F -i wg0;", "X;F -i wg0;"]
+        );
+        // It was there already, by somebody's hand: it stays when the deploy is taken back.
+        assert_eq!(played(&[], &pair, "F -i wg0\n", &["do", "undo"]), ["F -i wg0;", "F -i wg0;"]);
+        // It was gone already: it doesn't come back.
+        assert_eq!(played(&pair, &[], "X\n", &["do", "undo"]), ["X;", "X;"]);
+    }
+
+    #[test]
+    fn words_with_a_meaning_to_a_shell_reach_the_program_as_they_are() {
+        let odd = hooks(&[(Phase::PostUp, "iptables -A F --log-prefix 'a;b \"c\" $(x)'")]);
+        let undone = played(&[], &odd, "", &["do", "undo"]);
+        assert_eq!(undone, ["F --log-prefix a;b \"c\" $(x);", ""]);
+    }
 }

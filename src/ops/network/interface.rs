@@ -12,11 +12,11 @@ use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::setting::{self, Difference, Setting, differences};
 use crate::db::Store;
 use crate::model::{
-    Action, Actor, Event, Host, Interface, InterfaceAddr, Kept, Mtu, Node, Phase, Port, Run, Severity,
-    Table, Topology,
+    Action, Actor, Event, Host, Interface, InterfaceAddr, Kept, Mtu, Node, Phase, Port, Run, Severity, Table, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
+use crate::ops::error::which_name;
 use crate::ops::interface::find;
 
 pub use hooks::holds_key;
@@ -77,14 +77,20 @@ impl<'a> Place<'a> {
             && let Ok(node) = super::find::node(topology, wanted)
             && node.host.as_ref().is_none_or(|host| topology.host(host).is_none())
         {
-            let named = |interface: &&Interface| name.is_none_or(|name| interface.name.as_str() == name);
-            let mut found = node.interfaces.iter().filter(named);
-            return match (found.next(), found.next()) {
-                (Some(interface), None) => Ok(Self { host: None, node, interface }),
-                _ => Err(Error::RefusedWithRemedy {
-                    message: format!("`{}` has no one interface that is meant", node.name),
-                    hint: format!("say which: {}", names(node)),
+            let own = |interface: &&Interface| name == Some(interface.name.as_str());
+            return match (name, node.interfaces.as_slice()) {
+                (None, [interface]) => Ok(Self { host: None, node, interface }),
+                (None, _) => Err(Error::RefusedWithRemedy {
+                    message: format!("`{}` has several interfaces", node.name),
+                    hint: format!("say which: {}", names(node).join(", ")),
                 }),
+                (Some(name), all) => match all.iter().find(own) {
+                    Some(interface) => Ok(Self { host: None, node, interface }),
+                    None => Err(Error::RefusedWithRemedy {
+                        message: format!("`{}` has no interface named `{name}`", node.name),
+                        hint: which_name(name, &names(node)),
+                    }),
+                },
             };
         }
         let target = find::one(topology, wanted, name)?;
@@ -92,8 +98,8 @@ impl<'a> Place<'a> {
     }
 }
 
-fn names(node: &Node) -> String {
-    node.interfaces.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
+fn names(node: &Node) -> Vec<&str> {
+    node.interfaces.iter().map(|interface| interface.name.as_str()).collect()
 }
 
 /// Sets values on an interface: `wanted` is a host or a node, `name` the interface, which may be left out where there is

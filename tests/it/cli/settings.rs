@@ -83,14 +83,14 @@ fn a_hook_of_an_interface_that_wg_friend_made_stands_among_its_own_and_leaves_no
         .filter_map(|command| command["command"].as_str())
         .collect();
     assert_eq!(own, [UP, DOWN]);
-    env.ok(&["interface", "set", "hub", "post-up=none", "post-down=none"]);
+    env.ok(&["interface", "set", "hub", "wg0", "post-up=none", "post-down=none"]);
     assert_eq!(generated(&env, "hub"), before);
-    assert!(env.refused(&["interface", "set", "hub", "post-up=none"]).contains("is like that already"));
+    assert!(env.refused(&["interface", "set", "hub", "wg0", "post-up=none"]).contains("is like that already"));
 }
 
 #[test]
 fn what_is_set_is_in_the_file_and_what_is_unset_leaves_it_as_it_was() {
-    for (env, node) in [(imported(), "hub"), (TestEnv::with_nodes(), "hub")] {
+    for (env, node, name) in [(imported(), "hub", "hub"), (TestEnv::with_nodes(), "hub", "wg0")] {
         let before = generated(&env, node);
         let had_table = before.contains("Table");
         for (set, unset, line) in [
@@ -101,15 +101,15 @@ fn what_is_set_is_in_the_file_and_what_is_unset_leaves_it_as_it_was() {
             ("pre-up=ip rule add from 10.1.1.1 table 9", "pre-up=none", "ip rule add from 10.1.1.1 table 9"),
             ("pre-down+=logger bye", "pre-down=none", "PreDown"),
         ] {
-            env.ok(&["interface", "set", node, set]);
+            env.ok(&["interface", "set", node, name, set]);
             let after = generated(&env, node);
             assert!(after.contains(line), "{set}\n{after}");
             assert!(line.is_empty() || had_table || after != before);
-            env.ok(&["interface", "set", node, unset]);
+            env.ok(&["interface", "set", node, name, unset]);
             assert_eq!(generated(&env, node), before, "{set} and {unset}");
         }
         // What is said of the whole node goes the same way as with `set`, and others follow.
-        env.ok(&["interface", "set", node, "listen-port=51999", "mtu=1390"]);
+        env.ok(&["interface", "set", node, name, "listen-port=51999", "mtu=1390"]);
         let after = generated(&env, node);
         assert!(after.contains("ListenPort = 51999") && after.contains("MTU = 1390"), "{after}");
     }
@@ -167,7 +167,7 @@ fn a_node_without_a_host_takes_its_leave_with_the_hook() {
 #[test]
 fn an_up_without_its_down_is_a_remark_with_the_remedy() {
     let env = TestEnv::with_nodes();
-    let outcome = env.json(&["interface", "set", "hub", &format!("post-up+={UP}")]);
+    let outcome = env.json(&["interface", "set", "hub", "wg0", &format!("post-up+={UP}")]);
     let remark = outcome["remarks"][0].as_str().unwrap();
     assert!(remark.contains("stays behind") && remark.contains(&format!("post-down+='{DOWN}'")), "{remark}");
 }
@@ -185,6 +185,8 @@ fn what_can_not_be_meant_says_what_to_do() {
         (&["interface", "set", "hub", "wg0", "post-up+=true # later"], "begins a comment"),
         (&["interface", "set", "hub", "wg0", "address-=10.99.0.9/32"], "no further address"),
         (&["interface", "set", "hub", "wg0"], "expected key=value"),
+        (&["interface", "set", "hub", "mtu=1400"], "has several interfaces"),
+        (&["interface", "set", "hub", "wg7", "mtu=1400"], "did you mean `wg0`"),
         (&["interface", "set", "hbu", "wg0", "mtu=1400"], "did you mean `hub`"),
         (
             &[
@@ -208,7 +210,7 @@ fn the_history_tells_what_was_set_and_a_way_back_brings_it_back() {
     let env = TestEnv::with_nodes();
     let before = generated(&env, "hub");
     let number = env.json(&["history"])["states"][0]["number"].as_i64().unwrap();
-    env.ok(&["interface", "set", "hub", "table=77", &format!("post-up+={UP}")]);
+    env.ok(&["interface", "set", "hub", "wg0", "table=77", &format!("post-up+={UP}")]);
     let text = env.run(&["history", "diff", &number.to_string()]);
     assert!(text.contains("table") && text.contains("77") && text.contains("MASQUERADE"), "{text}");
     env.ok(&["rollback", "--model", &number.to_string(), "--yes"]);

@@ -142,7 +142,10 @@ fn a_script_needs_leave_and_a_restart_and_a_hook_that_fails_leaves_everything_as
     let restart = changes.iter().find(|change| change["kind"] == "restart").unwrap();
     assert!(restart["subject"].as_str().unwrap().contains("/usr/local/bin/mark up"), "{plan:#}");
     assert!(plan.to_string().contains("(unsafe: "), "{plan:#}");
+    // The deploy asks alice to show that she still gets through: she has to have something to say.
+    let stream = lab.ping_stream("alice", "10.66.0.1", 5)?;
     admin.deploy();
+    stream.stop()?;
     assert_eq!(hub.sh("cat /run/marks")?, "up\n");
     admin.ok(&["plan", "--exit-code"]);
 
