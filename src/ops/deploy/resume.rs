@@ -185,8 +185,14 @@ impl Run<'_> {
             lasts: Duration::ZERO,
             patience: Duration::ZERO,
         };
-        let looked =
-            self.fleet.connect(&job.host).and_then(|mut connection| self.look(&attempt, connection.as_mut(), &[]));
+        let looked = self.fleet.connect(&job.host).and_then(|mut connection| {
+            let observed = self.look(&attempt, connection.as_mut(), &[])?;
+            if !self.may_still_arrive(newest, &observed) {
+                return Ok(observed);
+            }
+            std::thread::sleep(ON_ITS_WAY);
+            self.look(&attempt, connection.as_mut(), &[])
+        });
         let observed = match looked {
             Ok(observed) => observed,
             Err(error) => {
