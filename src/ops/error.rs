@@ -280,7 +280,7 @@ pub(super) fn which_key(wanted: &str, keys: &[&str]) -> String {
 }
 
 /// Says which name was meant, or which there are.
-pub(super) fn which_name(wanted: &str, names: &[&str]) -> String {
+pub(in crate::ops) fn which_name(wanted: &str, names: &[&str]) -> String {
     let near = names.iter().map(|name| (edits(wanted, name), name)).min().filter(|(distance, _)| *distance <= 2);
     near.map_or_else(|| format!("there are {}", names.join(", ")), |(_, name)| format!("did you mean `{name}`?"))
 }

@@ -63,6 +63,12 @@ w_drop_address() {
 	return $w_dropped
 }
 
+# Takes away table $1, if its interface's own hooks have left it.
+w_no_table() {
+	w_have nft || return 0
+	! nft list table inet "$1" >/dev/null 2>&1 || nft delete table inet "$1"
+}
+
 # The sets, maps and chains of a table on stdin, one a line with what can't be changed in place, without what is in them.
 w_frame() {
 	awk '

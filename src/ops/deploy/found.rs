@@ -78,7 +78,7 @@ pub fn copy(
         only: None,
     };
     let mut rest = empty.restricted_to(only.clone(), deployed);
-    for (path, file) in observed.files.iter().filter(|(path, _)| super::only::is_of(path, &name)) {
+    for (path, file) in observed.files.iter().filter(|(path, _)| super::only::is_file_of(path, &name)) {
         rest.files.insert(path.clone(), Zeroizing::new(String::from_utf8_lossy(&file.content).into_owned()));
     }
     let whole = NodeConfig { node: NodeId(0), name: node.clone(), interfaces: Vec::new() };
@@ -100,6 +100,7 @@ fn as_it_runs(known: &InterfaceConfig, seen: &ObservedInterface, secrets: &mut S
         let link = LinkId::between(known.id, InterfaceId(-stranger));
         let peer = known.peers.iter().find(|peer| peer.public_key == *key).cloned().unwrap_or_else(|| PeerConfig {
             name: format!("stranger-{stranger}").parse().expect("letters, a hyphen and digits are a name"),
+            guid: None,
             public_key: *key,
             link,
             allowed_ips: Vec::new(),

@@ -166,7 +166,8 @@ fn observe(
     let observed = fleet::read_observation(&answer, &question)
         .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;
     let mut missing = observed.system.missing();
-    if desired.interfaces.iter().any(|i| i.firewall.is_some()) && !observed.system.tools.contains("nft") {
+    // Without it nobody sees the tables that are there either.
+    if !question.tables.is_empty() && !observed.system.tools.contains("nft") {
         missing.push(("nft", "nftables"));
     }
     // Without it `wg-quick up` fails at the very end and takes the interface away again.

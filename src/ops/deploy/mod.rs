@@ -43,6 +43,7 @@ pub use diff::{SESSION_SECONDS, diff};
 pub use error::HostError;
 pub use logged::TAKEN_BACK;
 pub use look::{plan, plan_for};
+pub use only::is_file_of;
 pub use outcome::{HeldBack, HostOutcome, Options, Outcome, Stop};
 pub use plan::{HostPlan, Interrupted, InterruptedOutcome, Plan};
 pub use progress::{Phase, Progress, Silent};

@@ -12,7 +12,7 @@ use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
 
 /// Whether a file in /etc/wireguard belongs to an interface.
-pub(super) fn is_of(path: &str, interface: &InterfaceName) -> bool {
+pub fn is_file_of(path: &str, interface: &InterfaceName) -> bool {
     path == format!("{interface}.conf")
         || path == firewall::file_name(interface)
         || path == resolve::file_name(interface)
@@ -21,7 +21,7 @@ pub(super) fn is_of(path: &str, interface: &InterfaceName) -> bool {
 impl Desired {
     /// Restricts it to some interfaces; of all others, what was deployed stays.
     pub(super) fn restricted_to(self, only: BTreeSet<InterfaceName>, deployed: Option<&Deployed>) -> Self {
-        let own = |path: &String| only.iter().any(|name| is_of(path, name));
+        let own = |path: &String| only.iter().any(|name| is_file_of(path, name));
         let deployed = deployed.map(|deployed| &deployed.version);
         let mut before: BTreeMap<&InterfaceName, _> = deployed
             .into_iter()
@@ -48,7 +48,7 @@ impl Desired {
         let Some(only) = &self.only else { return true };
         match (&change.interface, change.kind) {
             (Some(interface), _) => only.contains(interface),
-            (None, Kind::File | Kind::FileExtra) => only.iter().any(|name| is_of(&change.subject, name)),
+            (None, Kind::File | Kind::FileExtra) => only.iter().any(|name| is_file_of(&change.subject, name)),
             (None, _) => false,
         }
     }

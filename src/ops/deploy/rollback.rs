@@ -75,7 +75,7 @@ fn retired(database: &Database, version: &Version) -> Result<Vec<Retired>, Error
     Ok(own.chain(peers).filter_map(|key| retired.get(&key).cloned()).collect())
 }
 
-pub(super) fn version_of(store: &Store, deployment: &Deployment) -> Result<Version, Error> {
+pub(in crate::ops) fn version_of(store: &Store, deployment: &Deployment) -> Result<Version, Error> {
     Ok(journal::read_version(&store.deployed_content(deployment.id)?)?)
 }
 

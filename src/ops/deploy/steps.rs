@@ -437,14 +437,16 @@ impl Builder<'_> {
         }
     }
 
-    fn down(&mut self, name: &InterfaceName) {
-        let name = quote(name);
+    fn down(&mut self, interface: &InterfaceName) {
+        let name = quote(interface);
         // What ran may differ from its file: it comes back as it ran.
         self.checks.push(format!("w_save_live {name}"));
         let undo = format!(
             "w_is_up {name} || {{ w_up_from {name} /etc/wireguard && wg syncconf {name} \"$D\"/old/{name}.live; }}"
         );
-        self.step(Kind::InterfaceExtra, format!("take {name} down"), format!("w_down {name}"), undo);
+        let table = quote(firewall::table_name(interface));
+        let run = format!("w_down {name} && w_no_table {table}");
+        self.step(Kind::InterfaceExtra, format!("take {name} down"), run, undo);
     }
 }
 

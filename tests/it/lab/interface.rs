@@ -1,0 +1,317 @@
+//! One interface of a host: seen, brought up to date by itself, switched off and on, taken away and brought back.
+
+use wg_friend_lab::{Lab, Output, Result, Spec, lab_or_skip};
+
+use super::office::Admin;
+
+fn spec() -> Spec {
+    "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
+     host ctl internet:2 controller\n\
+     host a internet:11\n\
+     host b internet:12\n"
+        .parse()
+        .unwrap()
+}
+
+/// A server and an exit on the other host: the server has an uplink to it beside its main interface.
+fn office(lab: &Lab) -> Admin<'_> {
+    let admin = Admin::new(lab);
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "exit", "out", "--ssh", "b"]);
+    admin.ok(&["add", "remote", "alice", "--exit", "out"]);
+    admin.deploy();
+    admin
+}
+
+/// What counts on a host: its files, what runs, and what starts at boot. Not the number of a link, nor the address that
+/// the kernel gives it.
+fn seen(lab: &Lab, host: &str) -> Result<String> {
+    lab.host(host).sh(
+        "cat /etc/wireguard/*.conf /etc/wireguard/*.nft 2>/dev/null; wg show all dump | cut -f 1-3,5,9 | grep -v '^$' | sort; \
+         ip -o address show | grep wg | grep -v fe80: | sed 's/^[0-9]*: //' | sort; nft list tables; \
+         sort /etc/rc.local 2>/dev/null; :",
+    )
+}
+
+fn uplink(admin: &Admin<'_>) -> String {
+    let topology = admin.topology();
+    let hub = topology.nodes.iter().find(|node| node.name.as_str() == "hub").unwrap();
+    hub.interfaces.iter().map(|i| i.name.to_string()).find(|name| name != "wg0").unwrap()
+}
+
+#[track_caller]
+fn fails(admin: &Admin<'_>, arguments: &[&str], status: i32, text: &str) -> Output {
+    let output = admin.run(arguments);
+    assert_eq!(output.status, status, "{}{}", output.stdout, output.stderr);
+    let said = format!("{}{}", output.stdout, output.stderr);
+    assert!(said.contains(text), "{said}");
+    output
+}
+
+#[test]
+fn an_interface_is_switched_off_and_on_and_the_others_keep_running() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let uplink = uplink(&admin);
+    let before = seen(&lab, "a")?;
+    let counters = "cat /sys/class/net/wg0/ifindex";
+    let index = lab.host("a").sh(counters)?;
+
+    fails(&admin, &["interface", "disable", "hub", "--yes"], 1, "has several interfaces");
+    fails(&admin, &["interface", "disable", "hub", "wg9", "--yes"], 1, "no interface named `wg9`");
+    fails(&admin, &["interface", "disable", "hbu", "--yes"], 1, "did you mean `hub`");
+    let shown = admin.json(&["interface", "disable", "hub", &uplink, "--dry-run"]);
+    assert_eq!(shown["hosts"][0]["changes"][0]["kind"], "interface_extra", "{shown:#}");
+    assert_eq!(seen(&lab, "a")?, before);
+
+    let off = admin.json(&["interface", "disable", "hub", &uplink, "--yes"]);
+    assert_eq!(
+        (&off["before"]["run"], &off["before"]["up"], &off["run"]),
+        (&"boot".into(), &true.into(), &"off".into())
+    );
+    assert_eq!(off["before"]["at_boot"], true);
+    let now = seen(&lab, "a")?;
+    assert!(
+        lab.host("a")
+            .sh(&format!("test -e /etc/wireguard/{uplink}.conf; ip link show {uplink} 2>&1 || :"))?
+            .contains("does not exist")
+    );
+    assert!(!lab.host("a").sh("wg show interfaces")?.contains(&uplink), "{now}");
+    assert_eq!(lab.host("a").sh(counters)?, index, "wg0 went on running");
+    assert!(!lab.host("a").sh("cat /etc/rc.local 2>/dev/null || :")?.contains(&uplink));
+    admin.ok(&["plan", "--exit-code"]);
+
+    // Somebody brings it up by hand: that is told, and mended.
+    lab.host("a").sh(&format!("wg-quick up {uplink}"))?;
+    let drift = admin.run(&["drift", "check", "hub", "--json"]);
+    assert_eq!(drift.status, 3, "{}", drift.stdout);
+    assert!(drift.stdout.contains("interface_added"), "{}", drift.stdout);
+    admin.ok(&["interface", "sync", "hub", &uplink, "--yes"]);
+    assert!(!lab.host("a").sh("wg show interfaces")?.contains(&uplink));
+
+    let on = admin.json(&["interface", "enable", "hub", &uplink, "--yes"]);
+    assert_eq!((&on["before"]["run"], &on["before"]["up"], &on["run"]), (&"off".into(), &false.into(), &"boot".into()));
+    assert_eq!(seen(&lab, "a")?, before, "as it was, byte for byte");
+    admin.ok(&["plan", "--exit-code"]);
+    assert_eq!(lab.host("a").sh(counters)?, index);
+    Ok(())
+}
+
+#[test]
+fn a_deploy_to_one_interface_leaves_the_others_as_they_are() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let uplink = uplink(&admin);
+    // The model changes both interfaces of the host, and somebody changes the other one and its firewall by hand.
+    admin.ok(&["add", "remote", "bob"]);
+    admin.ok(&["interface", "set", "hub", &uplink, "mtu=1300"]);
+    lab.host("a").sh("ip link set wg0 mtu 1350; nft add rule inet wgf_wg0 forward counter accept")?;
+    admin.ok(&["interface", "sync", "hub", &uplink, "--yes"]);
+    assert_eq!(lab.host("a").sh(&format!("cat /sys/class/net/{uplink}/mtu"))?.trim(), "1300");
+    assert_eq!(lab.host("a").sh("cat /sys/class/net/wg0/mtu")?.trim(), "1350");
+    // What was pending or drifted before still is, and is told apart.
+    let plan = admin.json(&["plan", "hub"]);
+    let changes = plan["hosts"][0]["changes"].as_array().unwrap();
+    let found: Vec<(String, String)> = changes
+        .iter()
+        .map(|change| (change["kind"].as_str().unwrap().to_owned(), change["cause"].as_str().unwrap().to_owned()))
+        .collect();
+    for wanted in [("mtu", "drift"), ("firewall", "pending"), ("peer_missing", "pending"), ("file", "pending")] {
+        assert!(found.iter().any(|(kind, cause)| (kind.as_str(), cause.as_str()) == wanted), "{wanted:?}: {found:?}");
+    }
+    admin.ok(&["interface", "sync", "hub", "wg0", "--yes"]);
+    admin.ok(&["plan", "--exit-code"]);
+    Ok(())
+}
+
+#[test]
+fn an_interface_is_taken_away_and_comes_back_as_it_was_found() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let uplink = uplink(&admin);
+    let whole = seen(&lab, "a")?;
+    // Drifted, in what runs and in the file.
+    let stranger = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+    lab.host("a").sh(&format!(
+        "wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32; sed -i '/^\\[Interface\\]/i # as found' /etc/wireguard/wg0.conf"
+    ))?;
+    let gone = admin.json(&["interface", "delete", "hub", "wg0", "--yes"]);
+    assert_eq!((&gone["run"], &gone["saved"]), (&"gone".into(), &true.into()), "{gone:#}");
+    let version = gone["copy"]["version"].as_i64().unwrap().to_string();
+    let left = lab
+        .host("a")
+        .sh("ls /etc/wireguard; wg show interfaces; nft list tables; cat /etc/rc.local 2>/dev/null || :")?;
+    assert!(!left.contains("wg0"), "{left}");
+    assert!(left.contains(&uplink));
+    admin.ok(&["plan", "--exit-code"]);
+    assert!(admin.ok(&["history", "hub"]).contains("found"));
+
+    // The copy, with what somebody had changed by hand.
+    admin.ok(&["rollback", "hub", &version, "--yes"]);
+    let file = lab.host("a").sh("cat /etc/wireguard/wg0.conf")?;
+    assert!(file.contains("# as found") && file.contains(stranger), "{file}");
+    assert!(lab.host("a").sh("wg show wg0 allowed-ips")?.contains("10.66.0.99/32"));
+    assert!(lab.host("a").sh("wg show interfaces")?.contains(&uplink));
+
+    // And again as the model has it.
+    admin.ok(&["interface", "enable", "hub", "wg0", "--yes"]);
+    admin.ok(&["plan", "--exit-code"]);
+    assert_eq!(seen(&lab, "a")?, whole);
+    Ok(())
+}
+
+#[test]
+fn what_fails_leaves_the_tunnel_up() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let before = seen(&lab, "a")?;
+    let as_before = |what: &str| -> Result {
+        assert_eq!(seen(&lab, "a")?, before, "{what}");
+        Ok(())
+    };
+
+    // A dead command, such as those that the hooks need, and a disk that takes no new file.
+    for (turn, dead, heal) in [
+        ("delete", "mv /usr/sbin/nft /run/nft", "mv /run/nft /usr/sbin/nft"),
+        ("delete", "mv /usr/bin/wg-quick /run/wg-quick", "mv /run/wg-quick /usr/bin/wg-quick"),
+        (
+            "disable",
+            "mount -o bind /etc/wireguard /etc/wireguard; mount -o remount,bind,ro /etc/wireguard",
+            "umount /etc/wireguard",
+        ),
+    ] {
+        lab.host("a").sh(dead)?;
+        let output = admin.run(&["interface", turn, "hub", "wg0", "--yes"]);
+        lab.host("a").sh(heal)?;
+        assert_eq!(output.status, 4, "{turn}: {}{}", output.stdout, output.stderr);
+        as_before(turn)?;
+    }
+
+    // A bad port: somebody else has it. A bad hook: it fails when the interface comes up.
+    let port = "nohup socat -u UDP-RECV:51999 /dev/null >/dev/null 2>&1 & echo $! > /run/port.pid";
+    lab.host("a").sh(port)?;
+    admin.ok(&["interface", "set", "hub", "wg0", "listen-port=51999"]);
+    let output = admin.run(&["interface", "sync", "hub", "wg0", "--yes"]);
+    lab.host("a").sh("kill $(cat /run/port.pid)")?;
+    assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+    as_before("a bad port")?;
+    admin.ok(&["interface", "set", "hub", "wg0", "listen-port=51820"]);
+    admin.ok(&[
+        "interface",
+        "set",
+        "hub",
+        "wg0",
+        "table=off",
+        "post-up=ip route add 10.99.0.0/24 dev nowhere",
+        "post-down=ip route del 10.99.0.0/24 dev nowhere",
+    ]);
+    let output = admin.run(&["interface", "sync", "hub", "wg0", "--yes"]);
+    assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+    as_before("a bad hook")?;
+    admin.ok(&["interface", "set", "hub", "wg0", "table=default", "post-up=none", "post-down=none"]);
+
+    admin.ok(&["plan", "--exit-code"]);
+    Ok(())
+}
+
+#[test]
+fn the_way_to_a_host_is_not_cut() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    // From now on by the tunnel, over the hub.
+    let address = lab.host("b").sh("ip -o -4 address show wg0 | grep -o '10[.]66[.]0[.][0-9]*' | head -n 1")?;
+    let address = address.trim();
+    let key = lab.host("b").sh("cut -d ' ' -f 1-2 /etc/ssh/ssh_host_ed25519_key.pub")?;
+    let mut known = std::fs::OpenOptions::new().append(true).open(lab.known_hosts()).unwrap();
+    std::io::Write::write_all(&mut known, format!("{address} {}\n", key.trim()).as_bytes()).unwrap();
+    admin.ok(&["host", "set", "out", &format!("address=root@{address}"), "jump=root@198.51.100.11"]);
+    let before = seen(&lab, "b")?;
+    fails(&admin, &["interface", "disable", "out", "wg0"], 1, "the way to `out` goes through wg0");
+    assert_eq!(seen(&lab, "b")?, before);
+    // Tried all the same, it comes back by itself.
+    let output = admin.run(&["interface", "delete", "out", "wg0", "--yes", "--confirm-timeout", "12"]);
+    assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+    admin.ok(&["plan", "--exit-code"]);
+    assert_eq!(seen(&lab, "b")?, before);
+    Ok(())
+}
+
+#[test]
+fn a_host_makes_its_own_key_and_peers_follow() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let own = |what: &str| lab.host("a").sh(what);
+    let held = own("cat /etc/wireguard/wg0.conf | grep PrivateKey")?;
+    let made = admin.json(&["interface", "key", "hub", "wg0", "--make-on-host"]);
+    assert_eq!(made["action"], "rotated", "{made:#}");
+    let view = admin.json(&["interface", "key", "hub", "wg0"]);
+    let file = view["file_on_host"].as_str().unwrap().to_owned();
+    assert_eq!((&view["custody"], view["retired"].as_array().unwrap().len()), (&"never_seen".into(), 1), "{view:#}");
+    fails(&admin, &["interface", "key", "hub", "wg0", "--reveal", "--yes"], 1, "is not here");
+    admin.deploy();
+    let text = own("cat /etc/wireguard/wg0.conf")?;
+    assert!(
+        !text.contains("PrivateKey =") && text.contains(&format!("wg set %i private-key /etc/wireguard/{file}")),
+        "{text}"
+    );
+    assert_eq!(own("wg show wg0 public-key")?.trim(), view["public_key"].as_str().unwrap());
+    assert_eq!(own(&format!("stat -c %a /etc/wireguard/{file}"))?.trim(), "600");
+    admin.ok(&["plan", "--exit-code"]);
+    // It is nowhere here.
+    let key = own(&format!("cat /etc/wireguard/{file}"))?;
+    assert_ne!(held.trim(), key.trim());
+    // The tunnel lives, and still does after the interface was restarted.
+    let alive = || -> Result<String> { lab.host("b").sh("ping -n -c 1 -w 20 10.66.0.1 >/dev/null && echo yes") };
+    assert_eq!(alive()?.trim(), "yes");
+    own("wg-quick down wg0 && wg-quick up wg0")?;
+    assert_eq!(alive()?.trim(), "yes");
+
+    // The same anew: the old key goes once the new one is confirmed.
+    admin.ok(&["rotate", "hub", "--reason", "yearly"]);
+    assert_eq!(own("ls /etc/wireguard | grep -c 'wg-friend-.*key'")?.trim(), "2");
+    admin.deploy();
+    assert_eq!(own("ls /etc/wireguard | grep -c 'wg-friend-.*key'")?.trim(), "1");
+    assert_eq!(alive()?.trim(), "yes");
+    admin.ok(&["plan", "--exit-code"]);
+
+    // And back.
+    admin.ok(&["interface", "key", "hub", "wg0", "--make-here"]);
+    admin.deploy();
+    assert!(own("cat /etc/wireguard/wg0.conf")?.contains("PrivateKey ="));
+    admin.ok(&["plan", "--exit-code"]);
+    assert_eq!(alive()?.trim(), "yes");
+    let revealed = admin.ok(&["interface", "key", "hub", "wg0", "--reveal", "--yes"]);
+    assert!(own("cat /etc/wireguard/wg0.conf")?.contains(revealed.trim()));
+    let log = admin.json(&["audit", "log", "--action", "secret_revealed"]);
+    assert_eq!(log["entries"][0]["severity"], "warning", "{log:#}");
+    Ok(())
+}
+
+#[test]
+fn what_is_shown_of_an_interface_is_what_the_model_says_what_was_deployed_and_what_the_host_has() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let shown = admin.json(&["interface", "show", "hub", "wg0"]);
+    let of = |shown: &serde_json::Value, setting: &str| {
+        let rows = shown["interfaces"][0]["settings"].as_array().unwrap();
+        rows.iter().find(|row| row["setting"] == setting).unwrap().clone()
+    };
+    for row in shown["interfaces"][0]["settings"].as_array().unwrap() {
+        assert_eq!((&row["pending"], &row["drift"]), (&false.into(), &false.into()), "{row:#}");
+    }
+    admin.ok(&["interface", "set", "hub", "wg0", "listen-port=51999"]);
+    lab.host("a").sh("ip link set wg0 mtu 1333")?;
+    let shown = admin.json(&["interface", "show", "hub", "wg0"]);
+    let port = of(&shown, "port");
+    assert_eq!((&port["model"], &port["observed"], &port["pending"]), (&"51999".into(), &"51820".into(), &true.into()));
+    let mtu = of(&shown, "mtu");
+    assert_eq!((&mtu["observed"], &mtu["drift"]), (&"1333".into(), &true.into()), "{mtu:#}");
+    let key = lab.host("a").sh("sed -n 's/PrivateKey = //p' /etc/wireguard/wg0.conf")?;
+    assert!(!shown.to_string().contains(key.trim()));
+    let stored = admin.json(&["interface", "show", "hub", "wg0", "--no-live"]);
+    assert_eq!(of(&stored, "port")["observed"], serde_json::Value::Null);
+    assert!(stored["interfaces"][0]["not_observed"].is_string());
+    assert_eq!(admin.json(&["interface", "show"])["interfaces"].as_array().unwrap().len(), 3);
+    Ok(())
+}
