@@ -16,13 +16,13 @@ use crate::model::{InterfaceId, LinkId, NodeId, Port, PresharedKey, PublicKey, S
 use super::meaning::{Meaning, Shown};
 
 /// A handshake as a host saw it.
-struct Handshake<'a> {
+pub(super) struct Handshake<'a> {
     /// The host's own key.
-    own: PublicKey,
-    port: Option<Port>,
-    preshared: Option<&'a PresharedKey>,
+    pub(super) own: PublicKey,
+    pub(super) port: Option<Port>,
+    pub(super) preshared: Option<&'a PresharedKey>,
     /// By our clock.
-    time: DateTime<Utc>,
+    pub(super) time: DateTime<Utc>,
 }
 
 /// Notes which revisions the handshakes that hosts report prove. `now` is the time of the observations.
@@ -110,7 +110,7 @@ fn same_preshared(
 
 /// Returns what the handshakes prove of one node. `revisions`: the newest first; `fits` tells whether a handshake can come
 /// from a file that shows this.
-fn proof(
+pub(super) fn proof(
     node: NodeId,
     revisions: &[Revision],
     handshakes: &BTreeMap<PublicKey, Vec<Handshake<'_>>>,
