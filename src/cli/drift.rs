@@ -83,9 +83,10 @@ enum Command {
     },
     /// Take what was changed on a host into the model, as far as the model has a place for it
     ///
-    /// AllowedIPs, endpoints, keepalives, preshared keys, port, MTU; a peer that was removed or that nobody planned becomes a
-    /// node that is known by its key only and may reach nothing yet. What can't be taken over is named. If all of it could
-    /// be, what has to follow on the host, such as its files, is deployed there at once; then its plan is empty.
+    /// AllowedIPs, endpoints, keepalives, preshared keys, port, MTU, further addresses, routes and safe hooks; a peer that was
+    /// removed stays away, one whose key was replaced has that key, and one that nobody planned becomes a node that is known
+    /// by its key only and may reach nothing yet. What can't be taken over is named, and why. If all of it could be, what
+    /// has to follow on the host, such as its files, is deployed there at once; then its plan is empty.
     #[command(after_help = "Examples:\n  wg-friend drift adopt hub --dry-run\n  wg-friend drift adopt hub")]
     Adopt {
         /// The host
