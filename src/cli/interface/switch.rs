@@ -75,7 +75,8 @@ fn text(switched: &Switched, outcomes: &[HostOutcome], context: &Context) -> Str
         None => "unknown",
     };
     let port = before.listen_port.map_or(String::new(), |port| format!(", port {port}"));
-    let peers = before.peers.map_or(String::new(), |peers| format!(", {peers} peers"));
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let peers = before.peers.map_or(String::new(), |peers| format!(", {peers} peer{}", plural(peers)));
     let mut line = |label: &str, value: String| {
         text.push_str(&format!("{} {}\n", output::paint(style::DIM, label), paint_code(&value)));
     };

@@ -87,12 +87,12 @@ impl Context<'_> {
                 self.resolver(changes);
             }
         } else {
-            let mut missing = change(name, Kind::InterfaceMissing, "", cause(self.before.is_some()));
+            let mut missing = change(name, Kind::InterfaceMissing, "", cause(self.before.is_some_and(|b| b.run.is_up())));
             missing.after = Some(summary(interface));
             changes.push(missing);
         }
         if interface.run == Run::Boot && !self.observed.boot.contains(&interface.name) {
-            let mut boot = change(name, Kind::Boot, "", cause(self.before.is_some()));
+            let mut boot = change(name, Kind::Boot, "", cause(self.before.is_some_and(|b| b.run == Run::Boot)));
             boot.after = Some("at boot".to_owned());
             changes.push(boot);
         }

@@ -9,9 +9,9 @@ use super::desired::{Deployed, Desired, Version, addresses_of_peers};
 use super::diff;
 use super::steps::{Steps, steps};
 use crate::fleet::{Answer, Observed, Question, read_observation};
-use crate::model::{Secrets, Topology};
+use crate::model::{Run, Secrets, Topology};
 use crate::wg::compile::fixture::Fixture;
-use crate::wg::{compile, runtime};
+use crate::wg::{compile, resolve, runtime};
 
 /// A network whose server lives on the host `hub`.
 struct Scene {
@@ -81,6 +81,9 @@ impl Scene {
             }
             for sysctl in &interface.sysctls {
                 writeln!(text, "\n@x sysctl {} {}", crate::fleet::sysctl_path(&sysctl.key), sysctl.value).unwrap();
+            }
+            if let Some(version) = resolve::version(interface) {
+                writeln!(text, "\n@x resolver {name} {version}").unwrap();
             }
             writeln!(text, "\n@x boot {name}").unwrap();
         }
@@ -297,8 +300,24 @@ fn an_interface_that_left_the_model_is_taken_down_with_its_files_and_rules() {
         assert!(found.iter().any(|line| line == expected), "{expected} is missing in {found:#?}");
     }
     let work = work(&after, Some(&before.deployed()), &seen);
-    assert_eq!(work.steps[0].run, "w_down wgx2");
+    assert_eq!(work.steps[0].run, "w_down wgx2 && w_no_table wgf_wgx2");
     assert_eq!((work.remove, work.disable), (vec!["wgx2.conf".to_owned()], vec!["wgx2".to_owned()]));
+}
+
+#[test]
+fn an_interface_that_is_to_run_again_was_not_taken_down_by_hand() {
+    let scene = Scene::new();
+    let nothing =
+        format!("\n@x system\nhostname hub\nuptime 1\nclock 1\n\n@x fingerprint {}\n\n@x end\n", "0".repeat(64));
+    let mut off = scene.deployed();
+    for (run, cause) in [(Run::Off, "pending"), (Run::Boot, "drift")] {
+        off.version.interfaces.iter_mut().for_each(|interface| interface.run = run);
+        let found = changes(&scene, Some(&off), &scene.observed(&nothing));
+        for line in ["wg0 + interface ", "wg0 + start at boot"] {
+            let expected = format!("{cause} {line}");
+            assert!(found.iter().any(|found| found.starts_with(&expected)), "no {expected} in {found:#?}");
+        }
+    }
 }
 
 #[test]
