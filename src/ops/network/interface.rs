@@ -5,6 +5,8 @@
 
 mod hooks;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use serde_json::json;
 

@@ -247,11 +247,13 @@ fn refused(place: &Place<'_>, phase: Phase, offence: &str, remedy: &str) -> Erro
     }
 }
 
-/// Whether a text holds what could be a secret key of WireGuard.
+/// Whether a text holds what could be a secret key of WireGuard: any but one that is said to be a peer's.
 pub fn holds_key(text: &str) -> bool {
     const DIGITS: usize = 43; // of 32 bytes in base64, without the `=` behind them
-    let hidden = config::masked_line(text) != text;
     let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-    let key = |at: usize| text.as_bytes()[..at].iter().rev().take_while(|b| is_digit(**b)).count() == DIGITS;
-    hidden && text.match_indices('=').any(|(at, _)| key(at))
+    let is_public = |before: &str| before.trim_end().ends_with("peer");
+    text.match_indices('=').any(|(at, _)| {
+        let begin = at - text.as_bytes()[..at].iter().rev().take_while(|b| is_digit(**b)).count();
+        at - begin == DIGITS && !is_public(&text[..begin])
+    })
 }
