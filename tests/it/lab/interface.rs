@@ -175,11 +175,14 @@ fn what_fails_leaves_the_tunnel_up() -> Result {
     for (turn, dead, heal) in [
         ("delete", "mv /usr/sbin/nft /run/nft", "mv /run/nft /usr/sbin/nft"),
         ("delete", "mv /usr/bin/wg-quick /run/wg-quick", "mv /run/wg-quick /usr/bin/wg-quick"),
+        // It is down already when this fails, and comes up again.
         (
             "disable",
-            "mount -o bind /etc/wireguard /etc/wireguard; mount -o remount,bind,ro /etc/wireguard",
-            "umount /etc/wireguard",
+            "mv /usr/sbin/nft /run/nft; printf '#!/bin/sh\\ncase \"$*\" in *delete*) echo broken >&2; exit 1 ;; esac\\n\
+             exec /run/nft \"$@\"\\n' > /usr/sbin/nft; chmod 755 /usr/sbin/nft",
+            "mv /run/nft /usr/sbin/nft",
         ),
+        ("disable", "mount -t tmpfs -o ro none /var/lib/wg-friend", "umount /var/lib/wg-friend"),
     ] {
         lab.host("a").sh(dead)?;
         let output = admin.run(&["interface", turn, "hub", "wg0", "--yes"]);
@@ -240,7 +243,11 @@ fn the_way_to_a_host_is_not_cut() -> Result {
 #[test]
 fn a_host_makes_its_own_key_and_peers_follow() -> Result {
     let lab = lab_or_skip!(spec());
-    let admin = office(&lab);
+    let admin = Admin::new(&lab);
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "router", "branch", "--lan", "192.168.11.0/24", "--ssh", "b"]);
+    admin.deploy();
     let own = |what: &str| lab.host("a").sh(what);
     let held = own("cat /etc/wireguard/wg0.conf | grep PrivateKey")?;
     let made = admin.json(&["interface", "key", "hub", "wg0", "--make-on-host"]);
@@ -313,5 +320,69 @@ fn what_is_shown_of_an_interface_is_what_the_model_says_what_was_deployed_and_wh
     assert_eq!(of(&stored, "port")["observed"], serde_json::Value::Null);
     assert!(stored["interfaces"][0]["not_observed"].is_string());
     assert_eq!(admin.json(&["interface", "show"])["interfaces"].as_array().unwrap().len(), 3);
+    Ok(())
+}
+
+#[test]
+fn changes_go_to_hosts_by_themselves_but_never_past_what_somebody_did_there() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    let mtu = |host: &str| -> Result<String> { Ok(lab.host(host).sh("cat /sys/class/net/wg0/mtu")?.trim().to_owned()) };
+    admin.ok(&["host", "set", "hub", "auto-sync=on_change"]);
+    admin.ok(&["host", "set", "out", "auto-sync=scheduled"]);
+    let versions = || admin.json(&["history", "hub"])["versions"].as_array().unwrap().len();
+    let before = versions();
+    let output = admin.run(&["network", "set", "mtu=1380"]);
+    assert_eq!(output.status, 0, "{}{}", output.stdout, output.stderr);
+    assert!(output.stderr.contains("taking the change to hub"), "{}", output.stderr);
+    assert_eq!((mtu("a")?.as_str(), mtu("b")?.as_str()), ("1380", "1420"));
+    assert_eq!(versions(), before + 1);
+    // What doesn't concern the host doesn't go there.
+    admin.ok(&["set", "alice", "notes=hers"]);
+    assert_eq!(versions(), before + 1);
+    assert_eq!(admin.run(&["plan", "hub", "--exit-code"]).status, 0);
+
+    let synced = admin.json(&["sync"]);
+    assert_eq!(
+        (&synced["hosts"][0]["host"], &synced["hosts"][0]["outcome"]["outcome"]),
+        (&"out".into(), &"confirmed".into()),
+        "{synced:#}"
+    );
+    assert_eq!(mtu("b")?, "1380");
+    let entries = admin.json(&["audit", "log", "--action", "config_deployed", "--limit", "1"]);
+    assert_eq!(entries["entries"][0]["source"], "job", "{entries:#}");
+    assert_eq!(admin.json(&["sync"])["hosts"][0]["outcome"]["outcome"], "unchanged");
+
+    // Somebody changed the hosts by hand: nothing goes there until that is settled.
+    for host in ["a", "b"] {
+        lab.host(host).sh("ip link set wg0 mtu 1333")?;
+    }
+    let output = admin.run(&["network", "set", "mtu=1390"]);
+    assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+    assert!(output.stderr.contains("left as it is") && output.stderr.contains("by hand"), "{}", output.stderr);
+    fails(&admin, &["sync"], 4, "left as it is");
+    assert_eq!((mtu("a")?.as_str(), mtu("b")?.as_str()), ("1333", "1333"));
+    Ok(())
+}
+
+#[test]
+fn the_history_of_an_interface_says_what_deploys_made_of_it() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = office(&lab);
+    admin.ok(&["interface", "set", "hub", "wg0", "listen-port=51999"]);
+    admin.deploy();
+    admin.ok(&["interface", "set", "hub", "wgx1", "mtu=1300"]);
+    admin.deploy();
+    let of = |name: &str| -> Vec<i64> {
+        let found = admin.json(&["history", "hub", name]);
+        found["versions"].as_array().unwrap().iter().map(|step| step["version"].as_i64().unwrap()).collect()
+    };
+    assert_eq!((of("wg0"), of("wgx1")), (vec![2, 1], vec![3, 1]));
+    let text = admin.ok(&["history", "diff", "1", "2", "--host", "hub", "--interface", "wg0"]);
+    assert!(text.contains("-ListenPort = 51820") && text.contains("+ListenPort = 51999"), "{text}");
+    let key = lab.host("a").sh("sed -n 's/PrivateKey = //p' /etc/wireguard/wg0.conf")?;
+    assert!(!admin.ok(&["history", "hub", "wg0", "-v"]).contains(key.trim()));
+    fails(&admin, &["history", "hub", "wg7"], 1, "no version of the host `hub` has an interface named `wg7`");
+    fails(&admin, &["history", "diff", "9", "--host", "hub"], 1, "has no version 9");
     Ok(())
 }
