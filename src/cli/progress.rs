@@ -198,7 +198,7 @@ impl State {
         let mut text = format!("{words}, {} s", (now - since).as_secs());
         if let Some(deadline) = self.deadline {
             let left = deadline.saturating_duration_since(now).as_secs();
-            text.push_str(&format!(" (takes it back in {left} s unless confirmed)"));
+            text.push_str(&format!("; takes it back in {left} s"));
         }
         let colour = if phase == Phase::Reverting { style::WARN } else { style::CODE };
         ('…', colour, text)
@@ -238,7 +238,7 @@ mod tests {
         board.ended(&HostOutcome { host, outcome, changes: 1, steps: Vec::new(), seconds: 1.0 }, after(1));
         insta::assert_snapshot!(drawn(&board, after(5), 24), @r"
         ⣽ 1 of 4 hosts · 1 went well · 1 still to come · 5 s
-        … hub     confirming over a new connection, 3 s (takes it back in 55 s unless con
+        … hub     confirming over a new connection, 3 s; takes it back in 55 s
         … lab     changing, 5 s
         ✓ office  deployed and confirmed
         · shop    waits for its turn
