@@ -96,14 +96,18 @@ fn all(report: &All) -> String {
                 device.why().into(),
             ]);
         }
-        text = table.render() + "\n";
+        text = table.render();
     }
-    text + &match (fine, report.total) {
+    let blank = if text.is_empty() { "" } else { "\n" };
+    let tail = match (fine, report.total) {
         (0, _) => String::new(),
-        (fine, total) if fine == total => paint(style::GOOD, "every device has what it would get now\n"),
-        (1, _) => "1 device has what it would get now\n".to_owned(),
-        (fine, _) => format!("{fine} devices have what they would get now\n"),
-    }
+        (fine, total) if fine == total && text.is_empty() => {
+            paint(style::GOOD, "every device has what it would get now") + "\n"
+        }
+        (1, _) => format!("{blank}1 device has what it would get now\n"),
+        (fine, _) => format!("{blank}{fine} devices have what they would get now\n"),
+    };
+    text + &tail
 }
 
 /// Says in a word or two where a device stands.

@@ -19,6 +19,7 @@ w_main() {
 	w_dump=$(wg show all dump 2>/dev/null)
 	w_text=$(w_still)
 	w_digest "$w_text" "$w_dump"
+	w_way
 	w_section dump; printf '%s\n' "$w_dump"
 	printf '%s\n' "$w_text"
 	w_section fingerprint "$w_sum"
@@ -31,4 +32,20 @@ w_main() {
 	if [ -r "$RUN/last" ]; then w_section last; cat "$RUN/last"; fi
 	if [ -r /var/lib/wg-friend/deployed ]; then w_section record; cat /var/lib/wg-friend/deployed; fi
 	w_section end
+}
+
+# By which way somebody is here: his address, ours, and the interface towards him. sudo(8) takes the variable away, but the
+# processes above still have it (sshd(8)).
+w_way() {
+	w_ssh=${SSH_CONNECTION-}
+	w_p=$PPID
+	while [ -z "$w_ssh" ] && [ "${w_p:-0}" -gt 1 ] 2>/dev/null; do
+		w_ssh=$(tr '\0' '\n' < "/proc/$w_p/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')
+		w_p=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$w_p/status" 2>/dev/null)
+	done
+	[ -n "$w_ssh" ] || return 0
+	set -f; set -- $w_ssh; set +f
+	[ $# -ge 3 ] || return 0
+	w_dev=$(ip -o route get "$1" from "$3" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+	w_section way "$1" "$3" "${w_dev:--}"
 }

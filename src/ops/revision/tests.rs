@@ -114,7 +114,9 @@ fn keys_and_addresses_must_and_comforts_may() {
         world.preshared.insert(link, at(60));
     }), @"
     alice  must: its own key is another, address 10.66.0.6/32, fd00:66::6/128 -> 10.66.0.77/32, fd00:66::6/128; may: AllowedIPs +172.16.5.0/24
-    bob  must: nothing
+    bob  may: keepalive 25 s -> 15 s, DNS 10.66.0.1 -> 9.9.9.9, MTU 1420 -> 1380
+    carol  must: preshared key: it is another
+    erin  must: berlin is no longer its peer; may: hub is its peer now, DNS none -> 10.66.0.1
     ");
 }
 

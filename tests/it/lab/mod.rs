@@ -16,6 +16,7 @@ mod names;
 mod office;
 mod prepare;
 mod reach;
+mod revisions;
 mod rollback;
 mod secrets;
 mod sequence;
