@@ -146,7 +146,7 @@ fn a_script_needs_leave_and_a_restart_and_a_hook_that_fails_leaves_everything_as
     let stream = lab.ping_stream("alice", "10.66.0.1", 5)?;
     admin.deploy();
     stream.stop()?;
-    assert_eq!(hub.sh("cat /run/marks")?, "up\n");
+    assert_eq!(hub.sh("cat /run/marks")?, "up");
     admin.ok(&["plan", "--exit-code"]);
 
     // Unchanged, it is in nobody's way.
@@ -165,7 +165,7 @@ fn a_script_needs_leave_and_a_restart_and_a_hook_that_fails_leaves_everything_as
     assert!(format!("{}{}", failed.stdout, failed.stderr).contains("NOWHERE"), "{}{}", failed.stdout, failed.stderr);
     assert_eq!(hub.sh("iptables-save | grep -v '^#' | sed 's/ \\[[0-9:]*\\]//'")?, saved);
     assert_eq!(hub.read("/etc/wireguard/wg0.conf")?, file);
-    assert_eq!(hub.sh("cat /sys/class/net/wg0/ifindex; cat /run/marks")?, format!("{index}up\n"));
+    assert_eq!(hub.sh("cat /sys/class/net/wg0/ifindex; cat /run/marks")?, format!("{index}\nup"));
     Ok(())
 }
 
