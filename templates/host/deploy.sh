@@ -28,6 +28,8 @@ w_up_from() {
 			} > "$w_drop/50-wg-friend.conf"
 			chmod -R go+rX /run/systemd/system/wg-quick@"$1".service.d
 		fi
+		# Somebody who took the interface away by hand left a unit that counts as started: starting it would do nothing.
+		if systemctl is-active -q "wg-quick@$1" && ! w_is_up "$1"; then systemctl stop "wg-quick@$1"; fi
 		systemctl daemon-reload && systemctl reset-failed "wg-quick@$1" 2>/dev/null
 		systemctl start "wg-quick@$1" || { systemctl status --no-pager -n 20 "wg-quick@$1" >&2; return 1; }
 	else

@@ -56,7 +56,7 @@ stop() {
 start() {
 	mkdir -p "$RUN" && chmod 700 "$RUN" && stop || return 1
 	if [ -d /run/systemd/system ] && have systemd-run && # apart from the session or the unit that started it
-		systemd-run --quiet --collect --no-block --unit="wg-friend-resolve-$IFACE-$$" \
+		systemd-run --quiet --collect --no-block --unit="wg-friend-resolve-$IFACE-$$" --description="wg-friend: names of the peers of $IFACE" \
 			--setenv=WGF_RESOLVE_EVERY="$EVERY" --setenv=WGF_RESOLVE_STALE="$STALE" /bin/sh "$0" run >/dev/null 2>&1; then :
 	elif have setsid; then
 		WGF_RESOLVE_EVERY=$EVERY WGF_RESOLVE_STALE=$STALE setsid sh "$0" run </dev/null >/dev/null 2>&1 &
