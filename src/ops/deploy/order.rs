@@ -46,24 +46,26 @@ pub(super) struct Turn {
     pub(super) after: BTreeSet<usize>,
     /// How many peers it has.
     peers: usize,
+    /// Whether it has something to lose with those that it waits for: an interface that only comes up hasn't.
+    loses: bool,
 }
 
 #[cfg(test)]
 impl Turn {
     pub(super) fn new(member: usize, after: &[usize], peers: usize) -> Self {
-        Self { member, after: after.iter().copied().collect(), peers }
+        Self { member, after: after.iter().copied().collect(), peers, loses: true }
     }
 }
 
 /// Puts hosts in an order in which each comes after those that it waits for.
 pub(super) fn order(members: &[Member<'_>]) -> Vec<Turn> {
     let ranks: Vec<Rank<'_>> = members.iter().map(rank).collect();
-    let mut waits = learners(members);
+    let (mut waits, loses) = learners(members);
     let cycles = components(&waits);
     for (member, after) in waits.iter_mut().enumerate() {
         after.retain(|other| cycles[member] != cycles[*other] || ranks[*other] < ranks[member]);
     }
-    in_order(&waits, &ranks)
+    in_order(&waits, &ranks, &loses)
 }
 
 /// Returns the turn because of which this one is held back, when some of those that it waited for are not `good`.
@@ -73,7 +75,8 @@ pub(super) fn order(members: &[Member<'_>]) -> Vec<Turn> {
 pub(super) fn holds_back(turns: &[Turn], at: usize, good: impl Fn(usize) -> bool) -> Option<usize> {
     let (learned, failed): (Vec<usize>, Vec<usize>) = turns[at].after.iter().partition(|other| good(**other));
     let hub = failed.iter().copied().max_by_key(|other| (turns[*other].peers, Reverse(*other)))?;
-    (turns[hub].peers > turns[at].peers || failed.len() >= learned.len()).then_some(hub)
+    let outvoted = turns[at].loses && failed.len() >= learned.len();
+    (turns[hub].peers > turns[at].peers || outvoted).then_some(hub)
 }
 
 /// The hosts with more peers first; among equals those that more peers dial, then by name.
@@ -85,33 +88,37 @@ fn rank<'a>(member: &Member<'a>) -> Rank<'a> {
     Rank(Reverse(peers().count()), Reverse(peers().filter(|peer| peer.endpoint.is_none()).count()), member.name)
 }
 
-/// Returns for each host those that have to learn of what it switches.
-fn learners(members: &[Member<'_>]) -> Vec<BTreeSet<usize>> {
+/// Returns for each host those that have to learn of what it switches, and whether it can lose them by that.
+fn learners(members: &[Member<'_>]) -> (Vec<BTreeSet<usize>>, Vec<bool>) {
     let mut owners: BTreeMap<PublicKey, (usize, &InterfaceConfig)> = BTreeMap::new();
     for (at, member) in members.iter().enumerate() {
         owners.extend(member.desired.iter().map(|interface| (interface.public_key, (at, interface))));
     }
     let mut waits = vec![BTreeSet::new(); members.len()];
+    let mut loses = vec![false; members.len()];
     for (at, member) in members.iter().enumerate() {
         for interface in member.desired {
             for peer in &interface.peers {
                 let Some(&(owner, far)) = owners.get(&peer.public_key).filter(|(owner, _)| *owner != at) else {
                     continue;
                 };
-                let switch = switches(&members[owner], far, interface);
-                if switch.is_some_and(|switch| learns(member, interface, peer, switch)) {
+                let Some(switch) = switches(&members[owner], far, interface) else { continue };
+                if learns(member, interface, peer, switch) {
                     waits[owner].insert(at);
+                    loses[owner] |= switch != Switch::Up;
                 }
             }
         }
     }
-    waits
+    (waits, loses)
 }
 
 /// What makes a host a stranger to a peer that hasn't learned of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Switch {
-    /// It gets its interface or its key only now.
+    /// Its interface comes up.
+    Up,
+    /// It gets another key.
     Key,
     /// It gets another preshared key for that peer.
     Preshared,
@@ -120,8 +127,11 @@ enum Switch {
 /// Returns what a host switches on its interface that the peer `at` the other end has to know of.
 fn switches(owner: &Member<'_>, own: &InterfaceConfig, at: &InterfaceConfig) -> Option<Switch> {
     let changes = || owner.changes.unwrap_or_default().iter().filter(|c| c.interface.as_ref() == Some(&own.name));
-    if changes().any(|c| matches!(c.kind, Kind::InterfaceMissing | Kind::Restart | Kind::PrivateKey)) {
+    if changes().any(|c| matches!(c.kind, Kind::Restart | Kind::PrivateKey)) {
         return Some(Switch::Key);
+    }
+    if changes().any(|c| c.kind == Kind::InterfaceMissing) {
+        return Some(Switch::Up);
     }
     let peer = own.peers.iter().find(|peer| peer.public_key == at.public_key)?;
     let rekeyed = changes().any(|c| c.kind == Kind::PresharedKey && c.subject == peer.name.as_str());
@@ -131,9 +141,10 @@ fn switches(owner: &Member<'_>, own: &InterfaceConfig, at: &InterfaceConfig) -> 
 /// Whether a host has to be told of what a peer of its interface switches.
 fn learns(member: &Member<'_>, interface: &InterfaceConfig, peer: &PeerConfig, switch: Switch) -> bool {
     let Some(changes) = member.changes else {
-        // Whoever gives no answer is as it was left. Which preshared keys it has isn't looked up for that.
+        // Whoever gives no answer is as it was left. Which preshared keys it has isn't looked up for that; and where
+        // nothing was left there is nobody to be lost.
         let known = member.deployed.iter().flat_map(|i| &i.peers).any(|known| known.public_key == peer.public_key);
-        return !known || switch == Switch::Preshared;
+        return !member.deployed.is_empty() && (!known || switch == Switch::Preshared);
     };
     changes.iter().filter(|change| change.interface.as_ref() == Some(&interface.name)).any(|change| match change.kind {
         Kind::InterfaceMissing | Kind::Restart => true,
@@ -183,7 +194,7 @@ fn walk(start: usize, edges: &[BTreeSet<usize>], seen: &mut [bool], finished: &m
 }
 
 /// Sorts by rank, each after those that it waits for. There are no cycles left.
-fn in_order(waits: &[BTreeSet<usize>], ranks: &[Rank<'_>]) -> Vec<Turn> {
+fn in_order(waits: &[BTreeSet<usize>], ranks: &[Rank<'_>], loses: &[bool]) -> Vec<Turn> {
     let mut left: Vec<usize> = waits.iter().map(BTreeSet::len).collect();
     let mut held = vec![Vec::new(); waits.len()];
     for (member, after) in waits.iter().enumerate() {
@@ -196,7 +207,7 @@ fn in_order(waits: &[BTreeSet<usize>], ranks: &[Rank<'_>]) -> Vec<Turn> {
     while let Some((rank, member)) = ready.pop_first() {
         places[member] = turns.len();
         let after = waits[member].iter().map(|other| places[*other]).collect();
-        turns.push(Turn { member, after, peers: rank.0.0 });
+        turns.push(Turn { member, after, peers: rank.0.0, loses: loses[member] });
         for next in &held[member] {
             left[*next] -= 1;
             if left[*next] == 0 {
@@ -301,8 +312,12 @@ mod tests {
             let lines = words(members);
             lines.into_iter().filter(|line| line.contains(" after ")).collect::<Vec<_>>()
         };
-        assert_eq!(after(&members), ["office after hub"], "nothing was ever deployed to it");
+        assert_eq!(after(&members), Vec::<String>::new(), "nothing was ever deployed to it");
         let hub = nodes.iter().position(|node| node.name.as_str() == "hub").unwrap();
+        let mut old = nodes[hub].interfaces.clone();
+        old[0].peers.retain(|peer| peer.name.as_str() != "office");
+        members[hub].deployed = &old;
+        assert_eq!(after(&members), ["office after hub"], "it knows another key or none");
         members[hub].deployed = &nodes[hub].interfaces;
         assert_eq!(after(&members), Vec::<String>::new(), "it has that key already");
         let preshared = [change(Kind::PresharedKey, "hub")];
@@ -324,6 +339,9 @@ mod tests {
         let server = [turn(1, &[]), turn(1, &[]), turn(1, &[]), turn(9, &[0, 1, 2])];
         assert_eq!(holds_back(&server, 3, |other| other == 0), Some(1), "most of its routers don't know it");
         assert_eq!(holds_back(&server, 3, |other| other != 0), None, "one of its routers doesn't");
+        let new = [turn(1, &[]), Turn { loses: false, ..turn(9, &[0]) }, Turn { loses: false, ..turn(1, &[1]) }];
+        assert_eq!(holds_back(&new, 1, |_| false), None, "it only comes up");
+        assert_eq!(holds_back(&new, 2, |_| false), Some(1), "without its server there is nobody to talk to");
     }
 
     proptest! {
@@ -348,7 +366,7 @@ mod tests {
                 prop_assert!(turn.after.iter().all(|other| *other < at));
             }
             // Whoever waits and isn't waited for in return, be it by way of others, keeps its place.
-            let waits = learners(&members);
+            let (waits, _) = learners(&members);
             let cycles = components(&waits);
             let place = |member: usize| turns.iter().position(|turn| turn.member == member).unwrap();
             for (member, after) in waits.iter().enumerate() {
