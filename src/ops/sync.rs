@@ -4,15 +4,16 @@
 //! the host is left as it is until a person has looked. Everything else is a deploy as any: checked there first, under
 //! the watchdog, taken back when it isn't confirmed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::db::{Database, Store};
 use crate::fleet::Fleet;
-use crate::model::{Actor, AutoSync, Name, Topology};
+use crate::model::{Actor, AutoSync, Name, Secrets, Topology};
 use crate::ops::clock::Clock;
-use crate::ops::deploy::{self, Cause, HostOutcome, HostPlan, Options, Outcome, Progress};
+use crate::ops::deploy::desired::Desired;
+use crate::ops::deploy::{self, Cause, Change, HostOutcome, HostPlan, Options, Outcome, Progress};
 use crate::ops::drift;
 use crate::ops::error::Error;
 use crate::wg::compile::compile;
@@ -134,6 +135,8 @@ pub fn sync(
     let mut plan = deploy::plan(store, fleet, clock, actor, only, options.parallel, progress)?;
     drift::mark(store, &mut plan, clock.now())?;
     let mut synced = Vec::new();
+    let secrets = store.secrets()?;
+    let why_not = |host: &HostPlan| why_not(host, &secrets);
     let (left, going): (Vec<HostPlan>, Vec<HostPlan>) =
         std::mem::take(&mut plan.hosts).into_iter().partition(|host| why_not(host).is_some());
     for host in &left {
@@ -151,13 +154,14 @@ pub fn sync(
 }
 
 /// Says why a host is left as it is.
-fn why_not(host: &HostPlan) -> Option<Left> {
+fn why_not(host: &HostPlan, secrets: &Secrets) -> Option<Left> {
     let name = &host.host.name;
     if let Err(error) = &host.seen {
         return Some(Left { reason: error.to_string(), hint: error.hint() });
     }
-    let by_hand = |change: &&deploy::Change| change.cause == Cause::Drift && change.acknowledged.is_none();
-    let changes: Vec<String> = host.changes().iter().filter(by_hand).map(ToString::to_string).collect();
+    let by_hand = |change: &&Change| change.cause == Cause::Drift && change.acknowledged.is_none();
+    let mut changes: Vec<String> = host.changes().iter().filter(by_hand).map(ToString::to_string).collect();
+    changes.extend(overtaken(host, secrets).iter().map(ToString::to_string));
     (!changes.is_empty()).then(|| Left {
         reason: format!("somebody changed it by hand: {}", changes.join("; ")),
         hint: Some(format!(
@@ -165,4 +169,22 @@ fn why_not(host: &HostPlan) -> Option<Left> {
              {name} --reason TEXT` lets it be"
         )),
     })
+}
+
+/// Returns what somebody changed on a host where the model wants yet something else by now: the plan only says that the
+/// host is to change.
+fn overtaken(host: &HostPlan, secrets: &Secrets) -> Vec<Change> {
+    let (Ok(seen), Some(deployed)) = (&host.seen, &host.deployed) else { return Vec::new() };
+    let before = Desired {
+        host: host.host.name.clone(),
+        interfaces: deployed.version.interfaces.clone(),
+        files: deployed.version.files.clone(),
+        keys_elsewhere: BTreeSet::new(),
+        only: None,
+    };
+    let place = |change: &Change| (change.interface.clone(), change.kind, change.subject.clone());
+    let told: BTreeSet<_> = host.changes().iter().filter(|change| change.cause == Cause::Drift).map(place).collect();
+    let mut changes = deploy::diff(&before, secrets, Some(deployed), &seen.observed);
+    changes.retain(|change| change.cause == Cause::Drift && !told.contains(&place(change)));
+    changes
 }
