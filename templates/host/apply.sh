@@ -54,7 +54,7 @@ w_save_live() { wg showconf "$1" > "$D/old/$1.live"; }
 w_save_key() { wg show "$1" private-key > "$D/old/$1.key"; }
 w_save_ra() {
 	for w_f in /proc/sys/net/ipv6/conf/*/accept_ra; do
-		read -r w_v < "$w_f" && [ "$w_v" = 1 ] && echo "$w_f"
+		if [ "$(cat "$w_f")" = 1 ]; then echo "$w_f"; fi # not `read`: dash takes the value and fails even so
 	done > "$D/old/accept_ra"
 	:
 }

@@ -32,13 +32,13 @@ w_main() {
 	esac
 	for w_v in /etc /var/lib /run; do w_free $w_v; done
 	for w_v in net/ipv4/ip_forward net/ipv6/conf/all/forwarding; do
-		if ! read -r w_x 2>/dev/null < "/proc/sys/$w_v"; then w_fact forward "$w_v" absent
+		if ! w_x=$(cat "/proc/sys/$w_v" 2>/dev/null); then w_fact forward "$w_v" absent
 		elif { echo "$w_x" > "/proc/sys/$w_v"; } 2>/dev/null; then w_fact forward "$w_v" "$w_x" # the value it has
 		else w_fact forward "$w_v" fixed; fi
 	done
 	w_v=$(ip -4 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
 	[ -n "$w_v" ] || w_v=$(ip -6 route show default 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-	if [ -n "$w_v" ] && read -r w_x 2>/dev/null < "/sys/class/net/$w_v/mtu"; then w_fact uplink "$w_v" "$w_x"; fi
+	if [ -n "$w_v" ] && w_x=$(cat "/sys/class/net/$w_v/mtu" 2>/dev/null); then w_fact uplink "$w_v" "$w_x"; fi
 	if w_have ufw && w_x=$(ufw status 2>/dev/null) && case $w_x in *'Status: active'*) : ;; *) false ;; esac; then w_fact front ufw; fi
 	for w_v in firewalld shorewall csf; do if w_active $w_v; then w_fact front $w_v; fi; done
 	if w_have iptables && iptables -S FORWARD 2>/dev/null | grep -q '^-P FORWARD DROP'; then w_fact forward-drop iptables; fi

@@ -172,12 +172,13 @@ w_take_back() {
 }
 
 # What `host uninstall` has to find again: kernel settings, and what a deploy makes beside its files. One thing a line.
+# (dash reads byte by byte, which the kernel answers with an end after the first: so it is cat that reads settings.)
 w_before() {
 	for w_s in $W_SYSCTLS; do
-		[ ! -r "/proc/sys/$w_s" ] || { read -r w_v < "/proc/sys/$w_s" && echo "sysctl $w_s $w_v"; }
+		[ ! -r "/proc/sys/$w_s" ] || echo "sysctl $w_s $(cat "/proc/sys/$w_s")"
 	done
 	for w_f in /proc/sys/net/ipv6/conf/*/accept_ra; do
-		[ ! -r "$w_f" ] || { read -r w_v < "$w_f" && [ "$w_v" = 1 ] && echo "accept_ra $w_f 1"; }
+		if [ -r "$w_f" ] && [ "$(cat "$w_f")" = 1 ]; then echo "accept_ra $w_f 1"; fi
 	done
 	if [ -d /etc/wireguard ]; then echo "directory /etc/wireguard $(stat -c %a /etc/wireguard)"; else echo "directory /etc/wireguard none"; fi
 	if [ -e /etc/rc.local ]; then echo "rc.local /etc/rc.local $(stat -c %a /etc/rc.local)"; else echo "rc.local /etc/rc.local none"; fi

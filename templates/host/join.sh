@@ -16,8 +16,8 @@ w_joined() {
 w_taken() {
 	if w_is_up "$1" && [ "$(wg show "$1" public-key 2>/dev/null)" != "$2" ]; then return 0; fi
 	[ -r "/etc/wireguard/$1.conf" ] || return 1
-	w_v=$(sed -n 's/^[[:space:]]*[Pp]rivate[Kk]ey[[:space:]]*=[[:space:]]*//p' "/etc/wireguard/$1.conf" | head -n 1)
-	[ "$(printf '%s\n' "$w_v" | wg pubkey 2>/dev/null)" != "$2" ]
+	w_own=$(sed -n 's/^[[:space:]]*[Pp]rivate[Kk]ey[[:space:]]*=[[:space:]]*//p' "/etc/wireguard/$1.conf" | head -n 1)
+	[ "$(printf '%s\n' "$w_own" | wg pubkey 2>/dev/null)" != "$2" ]
 }
 
 w_check_new() {
@@ -72,7 +72,7 @@ w_fingerprints() {
 
 w_join() {
 	if [ "$(id -u)" != 0 ]; then w_fail "this has to be run by root: \`sudo sh FILE\`"; return 1; fi
-	if [ "$(date +%s)" -gt "$W_UNTIL" ] && ! w_joined; then
+	if [ "$(date +%s)" -ge "$W_UNTIL" ] && ! w_joined; then
 		w_fail "this script has expired: make a new one with \`wg-friend host join $W_NODE\`"; return 1
 	fi
 	if w_joined; then

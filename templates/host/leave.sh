@@ -1,7 +1,7 @@
 # Takes everything of wg-friend's off a host. Set before this: what lib.sh needs; W_TAKE (interfaces to take down, with their
 # files), W_GIVE (adopted interfaces: the file they had lies in $D/give), STEPS and the function w_do, one numbered case per step.
 
-w_recorded() { sed -n "s/^$1 //p" "/var/lib/wg-friend/$2" 2>/dev/null; }
+w_recorded() { sed -n "s|^$1 ||p" "/var/lib/wg-friend/$2" 2>/dev/null; }
 
 # The address at which the SSH connection that this runs in came in, from the first ancestor that knows.
 w_came_in() {
@@ -17,19 +17,19 @@ w_came_in() {
 
 # Whether something else than wg-friend needs what is forwarded here.
 w_others_forward() {
-	for w_v in /sys/class/net/docker0 /sys/class/net/virbr* /sys/class/net/cni* /sys/class/net/lxcbr* /sys/class/net/lxdbr* /sys/class/net/br-*; do
-		[ ! -d "$w_v" ] || return 0
+	for w_o in /sys/class/net/docker0 /sys/class/net/virbr* /sys/class/net/cni* /sys/class/net/lxcbr* /sys/class/net/lxdbr* /sys/class/net/br-*; do
+		[ ! -d "$w_o" ] || return 0
 	done
-	for w_v in $(wg show interfaces 2>/dev/null); do
-		case " $W_TAKE " in *" $w_v "*) ;; *) return 0 ;; esac
+	for w_o in $(wg show interfaces 2>/dev/null); do
+		case " $W_TAKE " in *" $w_o "*) ;; *) return 0 ;; esac
 	done
 	return 1
 }
 
 # Whether a file of sysctl.d(5) sets $1, a path below /proc/sys.
 w_set_by_file() {
-	w_v=$(printf '%s' "$1" | sed 's,/,[./],g')
-	cat /etc/sysctl.conf /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf 2>/dev/null | grep -q "^[[:space:]]*-\{0,1\}${w_v}[[:space:]]*="
+	w_o=$(printf '%s' "$1" | sed 's,/,[./],g')
+	cat /etc/sysctl.conf /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf 2>/dev/null | grep -q "^[[:space:]]*-\{0,1\}${w_o}[[:space:]]*="
 }
 
 w_take_down() { # interface $1 with everything that starts it
@@ -72,16 +72,16 @@ w_take_rules() {
 w_return_settings() {
 	w_recorded sysctl before | while read -r w_s w_v; do
 		[ -w "/proc/sys/$w_s" ] || continue
-		read -r w_x < "/proc/sys/$w_s"
+		w_x=$(cat "/proc/sys/$w_s")
 		[ "$w_x" != "$w_v" ] || continue
 		if w_set_by_file "$w_s"; then echo "kept $w_s: a file in sysctl.d sets it"; continue; fi
 		case $w_s in *forward*) if w_others_forward; then echo "kept $w_s: others forward here"; continue; fi ;; esac
 		printf '%s\n' "$w_v" > "/proc/sys/$w_s"
 	done
-	read -r w_x 2>/dev/null < /proc/sys/net/ipv6/conf/all/forwarding || w_x=0
+	w_x=$(cat /proc/sys/net/ipv6/conf/all/forwarding 2>/dev/null) || w_x=0
 	if [ "$w_x" = 0 ]; then
 		w_recorded accept_ra before | while read -r w_s w_v; do
-			if [ -w "$w_s" ] && read -r w_x < "$w_s" && [ "$w_x" = 2 ]; then echo "$w_v" > "$w_s"; fi
+			if [ -w "$w_s" ] && [ "$(cat "$w_s")" = 2 ]; then echo "$w_v" > "$w_s"; fi
 		done
 	fi
 	:

@@ -178,10 +178,10 @@ w_keep_in_mind() {
 w_reason() {
 	case $1 in
 	*'ould not get lock'* | *'nable to lock'* | *'database is locked'* | *'is another process using it'* | *'is holding'* | *'Existing lock'* | *'another copy is running'*) echo lock ;;
+	*' 404'*) echo stale ;;
 	*'esolving'* | *'esolve host'* | *'onnection timed out'* | *'onnection refused'* | *'etwork is unreachable'* | *'etwork unreachable'* | *'annot download'* | *'o more mirrors'* | *'failed retrieving'* | *'DNS lookup'* | *'temporary error'* | *'etwork error'* | *'network connection aborted'*) echo network ;;
 	*'nable to locate package'* | *'o installation candidate'* | *'no such package'* | *'nable to find a match'* | *'o match for argument'* | *'o package'*'available'* | *'target not found'*) echo package ;;
 	*'No space left'* | *'not enough free disk space'* | *"don't have enough free space"* | *'eeds'*'more space'* | *'too full'*) echo space ;;
-	*'404 '* | *'package not found'*) echo stale ;;
 	*) echo other ;;
 	esac
 }
