@@ -156,14 +156,14 @@ fn a_script_needs_leave_and_a_restart_and_a_hook_that_fails_leaves_everything_as
     assert_eq!((rules(&lab, "192.0.2.0/24")?, hub.sh("cat /sys/class/net/wg0/ifindex")?), (1, index.clone()));
 
     // The second one fails: what the first did is taken back.
-    let saved = hub.sh("iptables-save | grep -v '^#' | sed 's/ \\[[0-9:]*\\]//'")?;
+    let saved = hub.sh("iptables-save | grep '^-A'")?;
     let file = hub.read("/etc/wireguard/wg0.conf")?;
     admin.ok(&["interface", "set", "hub", "wg0", "post-up+=iptables -A INPUT -s 192.0.2.9 -j ACCEPT"]);
     admin.ok(&["interface", "set", "hub", "wg0", "post-up+=iptables -A NOWHERE -s 192.0.2.9 -j ACCEPT"]);
     let failed = admin.run(&["deploy", "--yes"]);
     assert_ne!(failed.status, 0);
     assert!(format!("{}{}", failed.stdout, failed.stderr).contains("NOWHERE"), "{}{}", failed.stdout, failed.stderr);
-    assert_eq!(hub.sh("iptables-save | grep -v '^#' | sed 's/ \\[[0-9:]*\\]//'")?, saved);
+    assert_eq!(hub.sh("iptables-save | grep '^-A'")?, saved);
     assert_eq!(hub.read("/etc/wireguard/wg0.conf")?, file);
     assert_eq!(hub.sh("cat /sys/class/net/wg0/ifindex; cat /run/marks")?, format!("{index}\nup"));
     Ok(())
