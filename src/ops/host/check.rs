@@ -470,7 +470,18 @@ mod tests {
         let checked = judged(&system, &setup);
         assert!(!checked.ready);
         assert!(checked.requirements.iter().all(|r| (r.verdict == Verdict::Pass) == r.remedy.is_none()));
-        insta::assert_snapshot!(lines(&checked), @"");
+        insta::assert_snapshot!(lines(&checked), @"
+        Fail tools: lacks wg => `wg-friend host install hub` brings it
+        Fail wireguard: its kernel lacks WireGuard, and wireguard-go lacks /dev/net/tun => let the container or virtual machine have /dev/net/tun
+        Fail firewall: nft is there, and the kernel refuses it => a kernel with nf_tables is needed; in a container, the right to administer the network
+        Fail resolver: lacks resolvconf, and the config there sets DNS servers => `wg-friend host install hub` brings it
+        Warn boot: neither systemd nor OpenRC: interfaces are started by /etc/rc.local => see that the system runs /etc/rc.local when it boots
+        Fail disk: 400 KiB free in /etc => make room there
+        Warn clock: its clock is 90 s ahead of ours => let it keep its clock by NTP
+        Fail forwarding: its kernel settings for forwarding can't be written => it is a container's or a jail's: let its host turn it on (`net.ipv4.ip_forward`)
+        Warn mtu: 1340 on ppp0 => no interface there can have more than 1260, too little for IPv6
+        Warn front-ends: ufw filters, beside the rules of wg-friend; firewalld filters, beside the rules of wg-friend; its nftables service removes all tables when it is reloaded => `ufw allow 51820/udp`, and `ufw route allow in on wg0`; `firewall-cmd --permanent --add-port=51820/udp --zone=trusted --add-interface=wg0`; after `systemctl reload nftables`, run `wg-friend deploy`, or restart the interface
+        ");
     }
 
     #[test]

@@ -277,7 +277,20 @@ mod tests {
                 format!("{}\n  {}", outcome.problem.unwrap(), outcome.hint.unwrap())
             })
             .collect();
-        insta::assert_snapshot!(text.join("\n"), @"");
+        insta::assert_snapshot!(text.join("\n"), @"
+        another package manager was at work there for 60 s: E: the last line
+          let it finish (unattended upgrades take minutes), then run this again
+        its package manager can't reach its servers: E: the last line
+          give it a way out (DNS, default route, proxy), or install by hand what `--dry-run` shows
+        its package manager knows no such package: E: the last line
+          look at its repositories, then run this again
+        its lists of packages are older than its servers: E: the last line
+          bring it up to date with `pacman -Syu` (half an upgrade breaks it), then run this again
+        its disk is full: E: the last line
+          make room there, then run this again
+        its package manager failed: E: the last line
+          `wg-friend log hub -v` has more of what it said
+        ");
     }
 
     #[test]
