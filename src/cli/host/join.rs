@@ -88,7 +88,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         told(&joined, context);
         return Ok(Exit::Done);
     }
-    context.out.done(&joined, |joined| lines(joined).join("\n"))?;
+    context.out.show(&joined, |joined| lines(joined).join("\n"))?;
     Ok(Exit::Done)
 }
 

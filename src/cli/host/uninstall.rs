@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let (fleet, clock, actor) = (RealFleet::new()?, &context.clock, context.actor());
     let departure = ops::look(&mut store, &fleet, clock, &actor, &args.name, &request)?;
     if context.dry_run {
-        context.out.done(&departure.preview(), |report| render(report))?;
+        context.out.show(&departure.preview(), |report| render(report) + "\n")?;
         return Ok(Exit::Done);
     }
     if departure.alone && !context.yes {
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         context.confirm(&format!("Take all of that off {}?", args.name))?;
     }
     let report = ops::uninstall(&mut store, &fleet, clock, &actor, departure)?;
-    context.out.done(&report, |report| render(report))?;
+    context.out.show(&report, |report| render(report) + "\n")?;
     Ok(if report.complete == Some(false) { Exit::SomeHosts } else { Exit::Done })
 }
 
