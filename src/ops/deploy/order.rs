@@ -71,7 +71,7 @@ pub(super) fn order(members: &[Member<'_>]) -> Vec<Turn> {
 /// Returns the turn because of which this one is held back, when some of those that it waited for are not `good`.
 ///
 /// A host whose hub doesn't know it any more is cut off, so it keeps what it has. Otherwise the majority decides: those
-/// that have learned have also forgotten, and only reach it once it follows.
+/// that have learned have also forgotten, and only reach it once it follows. One that has nothing to lose goes on.
 pub(super) fn holds_back(turns: &[Turn], at: usize, good: impl Fn(usize) -> bool) -> Option<usize> {
     let (learned, failed): (Vec<usize>, Vec<usize>) = turns[at].after.iter().partition(|other| good(**other));
     let hub = failed.iter().copied().max_by_key(|other| (turns[*other].peers, Reverse(*other)))?;

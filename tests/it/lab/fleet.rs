@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use wg_friend::db::Database;
 use wg_friend_lab::process::wait_until;
 use wg_friend_lab::{Lab, Mishap, Result, Snapshot, Spawned, Spec, lab_or_skip};
 
@@ -180,10 +181,20 @@ fn interrupt(program: &Spawned) {
     program.signal(Signal::INT);
 }
 
-/// Starts a deploy, and kills it after a while.
-fn killed_after(admin: &Admin<'_>, moment: Duration) {
+/// Starts a deploy of everything. Returns it and how long it took until the first host was begun, if that came first.
+fn begun(admin: &Admin<'_>, until: Duration) -> (Child, Duration) {
+    let begun = Instant::now();
     let mut command = admin.command(&["deploy", "--yes", "--confirm-timeout", "60"]);
-    let mut child: Child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let open = || !Database::open(&admin.database()).unwrap().open_deployments().unwrap().is_empty();
+    while begun.elapsed() < until && child.try_wait().unwrap().is_none() && !open() {
+        std::thread::yield_now();
+    }
+    (child, begun.elapsed())
+}
+
+/// Kills a program after a while, unless it ends before.
+fn kill_after(mut child: Child, moment: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < moment && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
@@ -204,19 +215,23 @@ fn killed_at_any_moment_every_host_of_ten_is_as_before_or_as_intended_and_resume
     let look = |name: &str| lab.host(name).snapshot().unwrap().without("wg endpoints").without(RECORD);
     let mut mtu = 1400;
     admin.ok(&["network", "set", &format!("mtu={mtu}")]);
-    let begun = Instant::now();
-    admin.deploy();
-    let whole = begun.elapsed();
+    let start = Instant::now();
+    let (mut child, looking) = begun(&admin, Duration::MAX);
+    assert!(child.wait().unwrap().success());
+    let working = start.elapsed().saturating_sub(looking);
 
-    // Spread over the whole of it, in no regular pattern (a linear congruential generator).
+    // Spread over all of it, in no regular pattern (a linear congruential generator), most after the first host was begun.
     let mut seed = 20_261_121_u64;
-    for _ in 0..if long { 30 } else { 3 } {
+    for round in 0..if long { 30 } else { 3 } {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = whole.mul_f64((seed >> 33) as f64 / f64::from(u32::MAX >> 1));
+        let part = (seed >> 33) as f64 / f64::from(u32::MAX >> 1);
         mtu = if mtu == 1400 { 1380 } else { 1400 };
         admin.ok(&["network", "set", &format!("mtu={mtu}")]);
         let before: Vec<Snapshot> = names.iter().map(|name| look(name)).collect();
-        killed_after(&admin, moment);
+        let early = round % 6 == 5;
+        let (child, _) = begun(&admin, if early { looking.mul_f64(part) } else { Duration::MAX });
+        let moment = if early { Duration::ZERO } else { working.mul_f64(part) };
+        kill_after(child, moment);
 
         let open = admin.json(&["status"])["open"].as_array().unwrap().len();
         let resumed = admin.json(&["deploy", "--resume", "--yes"]);
