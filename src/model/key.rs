@@ -45,6 +45,18 @@ impl PublicKey {
     pub fn short(&self) -> String {
         self.to_string()[..8].to_owned()
     }
+
+    /// Makes something in the place of a key that isn't known: it is no private key's public half. The highest bit is set,
+    /// which is clear in every coordinate below 2^255 - 19 (RFC 7748 section 5).
+    pub fn stand_in(mut bytes: [u8; 32]) -> Self {
+        bytes[31] |= 0x80;
+        Self(bytes)
+    }
+
+    /// Whether it stands in the place of a key that isn't known.
+    pub fn is_stand_in(&self) -> bool {
+        self.0[31] & 0x80 != 0
+    }
 }
 
 impl FromStr for PublicKey {

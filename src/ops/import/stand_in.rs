@@ -39,7 +39,7 @@ fn stand_in(view: &View) -> PublicKey {
     let mut hash = Sha256::new();
     hash.update("wg-friend: in the place of a key that isn't known\n");
     hash.update(view.text.as_deref().map_or(view.source.as_bytes(), |text| text.as_bytes()));
-    PublicKey::from_bytes(hash.finalize().into())
+    PublicKey::stand_in(hash.finalize().into())
 }
 
 /// Says of a view that it goes by a stand-in.

@@ -76,11 +76,12 @@ impl<'a> Layout<'a> {
     /// Returns the peer that `near` sees at the other end of a link.
     pub(super) fn peer(&self, link: &Link<'_>, near: &Node, far: End<'_>, allowed_ips: Vec<Cidr>) -> PeerConfig {
         let endpoint = far.endpoint();
-        // An uplink's key never was its node's permanent name.
-        let rotated = far.interface.id == far.node.main().id && far.interface.public_key != far.node.guid;
+        // An uplink's key never was its node's permanent name, and a stand-in never was a key.
+        let (is_main, guid) = (far.interface.id == far.node.main().id, far.node.guid);
+        let rotated = is_main && far.interface.public_key != guid && !guid.is_stand_in();
         PeerConfig {
             name: far.node.name.clone(),
-            guid: rotated.then_some(far.node.guid),
+            guid: rotated.then_some(guid),
             public_key: far.interface.public_key,
             link: link.id(),
             allowed_ips: aggregated(allowed_ips),

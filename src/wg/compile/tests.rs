@@ -1,6 +1,6 @@
 use super::fixture::{Fixture, lans};
 use super::{Refusal, check, compile};
-use crate::model::{Access, Cidr, Role};
+use crate::model::{Access, Cidr, Kept, Role};
 use crate::wg::{InterfaceConfig, NodeConfig, Table};
 
 fn compiled(fixture: &Fixture) -> Vec<NodeConfig> {
@@ -230,6 +230,28 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     `hub` and `office` would both use the interface wg0 on the same machine: rename one
     `hub` and `office` would both listen on UDP port 51820 of the same machine: change one
     ");
+}
+
+#[test]
+fn a_port_that_the_kernel_chooses_is_nobody_elses() {
+    let mut machine = Fixture::everything();
+    for name in ["hub", "office"] {
+        machine.node(name).host = Some("box".parse().unwrap());
+    }
+    // It is dialled by way of a port that a router in front of it passes on.
+    let office = machine.node("office");
+    office.endpoint = Some("192.0.2.7:51820".parse().unwrap());
+    office.interfaces[0].name = "wg1".parse().unwrap();
+    office.interfaces[0].listen_port = None;
+    assert_eq!(
+        refusals(&machine),
+        "`hub` and `office` would both listen on UDP port 51820 of the same machine: change one"
+    );
+    let office = machine.node("office");
+    office.interfaces[0].kept = Some(Kept { port_auto: true, ..Kept::made() });
+    let nodes = compile(&machine.topology).unwrap();
+    let office = nodes.iter().find(|node| node.name.as_str() == "office").unwrap();
+    assert_eq!(office.interfaces[0].listen_port, None);
 }
 
 #[test]

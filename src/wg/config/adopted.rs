@@ -58,7 +58,8 @@ fn after_a_rotation_the_key_is_another_and_the_first_one_is_said_once() {
     +PublicKey   = V9tLNZ8jrl4Ubk4lEgVnBHIlBjSMFQwUdT0Mkz0E1CE= # her phone
     ");
     let with = |comment: &str| FILE.replace("[Peer]\nPublicKey   =", &format!("{comment}\n[Peer]\nPublicKey   ="));
-    for told in ["# guid=hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "#hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="] {
+    for told in ["# guid=hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "#hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="]
+    {
         assert_eq!(diff(&with(told), fresh).lines().count(), 2, "{told}: it is said already");
     }
     assert_eq!(diff(&with("# key of 2020: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="), fresh).lines().count(), 3);

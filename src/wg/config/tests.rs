@@ -183,3 +183,28 @@ fn masking_a_file_hides_every_key_in_every_spelling() {
         "privatekey=(hidden)\r\n# PresharedKey = (hidden)\nPRESHARED KEY\t=\t(hidden)\nPublicKey = z"
     );
 }
+
+#[test]
+fn a_peer_that_has_another_key_by_now_is_named_by_its_first_one_too() {
+    let mut fixture = Fixture::everything();
+    let before = masked(&fixture, "hub", "wg0.conf");
+    assert!(!before.contains("guid"));
+    let alice = fixture.node("alice");
+    let first = alice.guid;
+    alice.interfaces[0].public_key = crate::model::PrivateKey::from_random([99; 32]).public();
+    let now = alice.interfaces[0].public_key;
+    let after = masked(&fixture, "hub", "wg0.conf");
+    let section = format!("# alice\n# permanent_guid: {first}\n[Peer]\nPublicKey = {now}\n");
+    assert!(after.contains(&section), "{after}");
+    let without =
+        after.replace(&format!("# permanent_guid: {first}\n"), "").replace(&now.to_string(), &first.to_string());
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(sorted(&without), sorted(&before), "all else is as it was");
+    let comments = super::Document::parse(&after).comments();
+    let told = |c: &&super::Comment| c.category == super::Category::PermanentGuid;
+    let told = comments.iter().find(told).unwrap();
+    assert_eq!(
+        (told.owner, told.text.as_str()),
+        (super::Owner::Peer(now), format!("permanent_guid: {first}").as_str())
+    );
+}

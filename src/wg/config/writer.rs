@@ -19,7 +19,9 @@ pub fn write(node: &NodeConfig, interface: &InterfaceConfig, keys: Keys<'_>) -> 
     text.line("[Interface]");
     match keys.private(interface) {
         Some(key) => text.pair("PrivateKey", &key),
-        None if interface.key_file.is_some() => text.line("# Its private key is on this host alone; a hook below loads it."),
+        None if interface.key_file.is_some() => {
+            text.line("# Its private key is on this host alone; a hook below loads it.")
+        }
         None => text.line(
             "# Put the private key here, which only this device has:\n\
              # PrivateKey = the key whose public half is above",

@@ -1,6 +1,7 @@
 //! Files of sections with keys, as systemd and GLib write them.
 
 use super::Unreadable;
+use crate::wg::config::masked_line;
 
 /// A section, with where it begins.
 #[derive(Debug)]
@@ -30,17 +31,33 @@ impl Section<'_> {
     }
 }
 
+/// Returns what was found without what is secret in it, in whatever place it was written.
+fn without_secrets(found: String) -> String {
+    let masked = masked_line(&found);
+    // A name that stands alone reveals nothing.
+    let named_only =
+        masked.strip_suffix("(hidden)").is_some_and(|head| found.trim_end_matches('`').len() <= head.len());
+    match (named_only || masked == found, found.ends_with('`')) {
+        (true, _) => found,
+        (false, true) => masked + "`",
+        (false, false) => masked,
+    }
+}
+
 /// A file's name, for what is wrong in it.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a>(pub(super) &'a str);
 
 impl Place<'_> {
+    /// Something in a line isn't understood. Keys in what was found are hidden.
     pub(super) fn wrong(self, line: usize, found: impl Into<String>, expected: impl Into<String>) -> Unreadable {
-        Unreadable { file: self.0.to_owned(), line: Some(line), found: found.into(), expected: expected.into() }
+        Unreadable { line: Some(line), ..self.wrong_file(found, expected) }
     }
 
+    /// Something about the file as a whole isn't understood. Keys in what was found are hidden.
     pub(super) fn wrong_file(self, found: impl Into<String>, expected: impl Into<String>) -> Unreadable {
-        Unreadable { file: self.0.to_owned(), line: None, found: found.into(), expected: expected.into() }
+        let found = without_secrets(found.into());
+        Unreadable { file: self.0.to_owned(), line: None, found, expected: expected.into() }
     }
 
     /// Reads a value that is no secret.
@@ -113,4 +130,24 @@ pub(super) fn sections<'a>(file: &str, text: &'a str, continued: bool) -> Result
 /// Returns a comment that is a name.
 pub(super) fn name_in(comment: Option<&str>) -> Option<String> {
     comment.filter(|said| said.parse::<crate::model::Name>().is_ok()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "6Jm4Ew4UjVCY9VqSY7ktQ0RkK1nHt4qCR+Hsvhp3yXw=";
+
+    #[test]
+    fn what_is_wrong_in_a_line_is_said_without_the_keys_in_it() {
+        let said = |text: &str| sections("f", text, false).unwrap_err().to_string();
+        insta::assert_snapshot!(said(&format!("[wireguard]x private-key={KEY}\n")), @"f, line 1: found `[wireguard]x private-(hidden)`, expected a section's name in brackets, such as [Network]");
+        insta::assert_snapshot!(said(&format!("[Peer {KEY}\n")), @"f, line 1: found `[Peer (hidden)`, expected a section's name in brackets, such as [Network]");
+        insta::assert_snapshot!(said(&format!("PresharedKey {KEY}\n")), @"f, line 1: found the key PresharedKey (hidden), expected a section before the first key");
+        insta::assert_snapshot!(said(&format!("{KEY}\n")), @"f, line 1: found the key (hidden), expected a section before the first key");
+        insta::assert_snapshot!(said("PrivateKey=x\n"), @"f, line 1: found the key PrivateKey, expected a section before the first key");
+        let port = Place("f").value::<u16>(3, &format!("51820 PrivateKey = {KEY}"), "a port").unwrap_err();
+        insta::assert_snapshot!(port, @"f, line 3: found `51820 PrivateKey = (hidden)`, expected a port");
+        insta::assert_snapshot!(Place("f").value::<u16>(3, "70000", "a port").unwrap_err(), @"f, line 3: found `70000`, expected a port");
+    }
 }

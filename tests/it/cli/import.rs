@@ -92,6 +92,7 @@ fn model(env: &TestEnv) -> Vec<Value> {
             let object = node.as_object_mut().unwrap();
             object.remove("created");
             object.remove("sources");
+            object.remove("file");
             for key in object["keys"].as_array_mut().unwrap() {
                 key.as_object_mut().unwrap().remove("created");
             }
@@ -194,12 +195,19 @@ fn peers_of_which_only_the_key_is_known_are_citizens_until_they_get_a_key_of_the
     env.ok(&["set", "hub", "endpoint=vpn.example.net"]);
     env.ok(&["rotate", "tablet", "--yes"]); // no reason given
     env.ok(&["qr", "tablet"]);
-    // Its comment is still with it, and only its key differs.
+    // Its comment is still with it, only its key differs, and its first one is said.
     let before = fs::read_to_string(&server).unwrap();
     let after = generated(&env, "hub");
-    let differing: Vec<_> = before.lines().zip(after.lines()).filter(|(a, b)| a != b).collect();
+    let guid = format!("# permanent_guid: {}\n", env.json(&["show", "tablet"])["guid"].as_str().unwrap());
+    let without = after.replace(&guid, "");
+    assert_eq!(without.len() + guid.len(), after.len(), "{after}");
+    let differing: Vec<_> = before.lines().zip(without.lines()).filter(|(a, b)| a != b).collect();
     assert_eq!(differing.len(), 1, "{differing:?}");
     assert!(differing[0].0.starts_with("PublicKey"));
+    // Once.
+    env.ok(&["rotate", "tablet", "--reason", "again"]);
+    let again = generated(&env, "hub");
+    assert_eq!((again.matches(&guid).count(), again.matches("guid").count()), (1, 1), "{again}");
 }
 
 #[test]
