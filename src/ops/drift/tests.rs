@@ -69,6 +69,23 @@ fn every_kind_has_its_name_and_its_weight() {
 }
 
 #[test]
+fn what_went_with_a_link_is_no_drift_of_its_own() {
+    let elsewhere =
+        Change { interface: Some("wgx1".parse().unwrap()), ..change(Kind::RouteMissing, "", None, Some("::/0")) };
+    let changes = [
+        change(Kind::LinkDown, "", Some("down"), Some("up")),
+        change(Kind::AddressMissing, "", None, Some("fd66::1/64")),
+        change(Kind::RouteMissing, "", None, Some("192.168.1.0/24")),
+        change(Kind::RouteExtra, "", Some("10.9.0.0/24"), None),
+        elsewhere,
+    ];
+    let found = found(&changes);
+    let kinds: Vec<DriftKind> = found.iter().map(|found| found.item.kind).collect();
+    assert_eq!(kinds, [DriftKind::LinkDown, DriftKind::RouteAdded, DriftKind::RouteRemoved]);
+    assert_eq!(found[0].changes, [0, 1, 2]);
+}
+
+#[test]
 fn what_the_model_changed_is_no_drift() {
     let pending = Change { cause: Cause::Pending, ..change(Kind::Mtu, "", Some("1420"), Some("1412")) };
     assert_eq!(found(&[pending]), []);

@@ -371,3 +371,38 @@ fn whatever_is_done_by_hand_is_called_by_its_name_and_ends_in_an_empty_plan() ->
     assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
     Ok(())
 }
+
+#[test]
+fn an_interface_that_is_to_be_off_is_found_when_somebody_brings_it_up_or_has_it_start_at_boot() -> Result {
+    let lab = lab_or_skip!(Spec::pair());
+    let admin = Admin::new(&lab);
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "router", "b", "--lan", "192.168.9.0/24", "--ssh", "b"]);
+    admin.deploy();
+    let host = lab.host("b");
+    let boots = host.read("/etc/rc.local")?;
+    admin.ok(&["interface", "set", "b", "run=off"]);
+    admin.deploy();
+    assert!(!host.run("ip link show wg0")?.success());
+    assert_eq!(found(&admin, "b"), []);
+
+    let named = |kind: &str, severity: &str| vec![(kind.to_owned(), severity.to_owned(), String::new())];
+    host.write("/etc/rc.local", &boots)?;
+    assert_eq!(found(&admin, "b"), named("boot_changed", "info"));
+    let refused = admin.run(&["drift", "adopt", "b", "--yes"]);
+    assert!(refused.stderr.contains("doesn't start at boot either"), "{}", refused.stderr);
+    admin.deploy();
+    assert_eq!(found(&admin, "b"), []);
+
+    host.sh("wg-quick up wg0")?;
+    assert_eq!(found(&admin, "b"), named("interface_added", "warning"));
+    admin.deploy();
+    assert!(!host.run("ip link show wg0")?.success());
+    host.sh("wg-quick up wg0")?;
+    admin.ok(&["drift", "adopt", "b", "--yes"]);
+    assert_eq!(admin.run(&["plan", "b", "--exit-code"]).status, 0);
+    assert!(host.run("ip link show wg0")?.success());
+    assert_eq!(found(&admin, "b"), []);
+    Ok(())
+}

@@ -118,7 +118,9 @@ fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
     let long = std::env::var_os("WGF_LONG").is_some_and(|value| value == "1");
     let networks = if long { 200 } else { 2 };
     let (mut asked, mut reached, mut disagreements) = (0, 0, Vec::new());
-    for seed in 0..networks {
+    // A run that was interrupted goes on where it was.
+    let first = std::env::var("WGF_FROM").ok().and_then(|number| number.parse().ok()).unwrap_or(0);
+    for seed in first..networks {
         change_everything(&admin, &mut Dice(seed));
         admin.deploy();
         admin.wait_for(&["router-a", "router-b", "exit-a", "exit-b"])?;
