@@ -18,6 +18,13 @@ fn run(env: &TestEnv, arguments: &[&str]) -> Output {
     env.command(arguments).output().unwrap()
 }
 
+/// The server's main interface, as it is listed.
+fn wg0(env: &TestEnv) -> serde_json::Value {
+    let listed = env.json(&["interface", "show"]);
+    let mut rows = listed["interfaces"].as_array().unwrap().iter();
+    rows.find(|row| row["host"] == "shed" && row["interface"] == "wg0").unwrap().clone()
+}
+
 #[test]
 fn an_interface_is_found_by_its_host_or_its_node_and_a_mistyped_name_suggests_the_nearest() {
     let _filters = filters();
@@ -40,10 +47,10 @@ fn an_interface_is_found_by_its_host_or_its_node_and_a_mistyped_name_suggests_th
      hint: `wg-friend set alice-phone host=HOST` says where; `wg-friend show alice-phone` shows its file
     [exit 1]
     ");
-    let by_node = env.json(&["interface", "key", "hub"]);
+    let by_node = env.json(&["interface", "key", "hub", "wg0"]);
     assert_eq!(by_node, env.json(&["interface", "key", "shed", "wg0"]));
     assert_eq!(by_node["custody"], "held");
-    assert_eq!(env.json(&["interface", "show"])["interfaces"][0]["host"], "shed");
+    assert_eq!(wg0(&env)["node"], "hub");
 }
 
 #[test]
@@ -57,7 +64,7 @@ fn a_host_that_gives_no_answer_keeps_what_it_has_and_so_does_the_model() {
         assert_eq!(answer["outcome"]["outcome"], "failed");
         assert_eq!(answer["before"]["up"], serde_json::Value::Null);
     }
-    assert_eq!(env.json(&["interface", "show"])["interfaces"][0]["run"], "boot");
+    assert_eq!(wg0(&env)["run"], "boot");
     let output = run(&env, &["interface", "show", "shed", "--json"]);
     assert_eq!(output.status.code(), Some(4));
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -70,21 +77,21 @@ fn a_host_that_gives_no_answer_keeps_what_it_has_and_so_does_the_model() {
 fn a_private_key_is_shown_only_to_who_says_so_and_the_log_knows() {
     let _filters = filters();
     let env = env();
-    assert_snapshot!(env.refused(&["interface", "key", "shed", "--reveal"]), @"
+    assert_snapshot!(env.refused(&["interface", "key", "shed", "wg0", "--reveal"]), @"
     --- stderr ---
     error: the word that a private key may go where this isn't a terminal is needed, and there is no terminal to ask on
      hint: give it with --yes
     [exit 2]
     ");
     let generated = String::from_utf8(env.ok(&["generate", "hub"]).stdout).unwrap();
-    let key = String::from_utf8(env.ok(&["interface", "key", "shed", "--reveal", "--yes"]).stdout).unwrap();
+    let key = String::from_utf8(env.ok(&["interface", "key", "shed", "wg0", "--reveal", "--yes"]).stdout).unwrap();
     assert!(generated.contains(&format!("PrivateKey = {}\n", key.trim())));
     let log = env.json(&["audit", "log", "--action", "secret_revealed"]);
     assert_eq!(log["entries"].as_array().unwrap().len(), 1);
     assert_eq!(log["entries"][0]["severity"], "warning");
     assert!(!log.to_string().contains(key.trim()));
-    assert!(!env.json(&["interface", "key", "shed"]).to_string().contains(key.trim()));
-    assert_eq!(env.json(&["interface", "key", "shed", "--reveal", "--yes"])["private_key"], key.trim());
+    assert!(!env.json(&["interface", "key", "shed", "wg0"]).to_string().contains(key.trim()));
+    assert_eq!(env.json(&["interface", "key", "shed", "wg0", "--reveal", "--yes"])["private_key"], key.trim());
 }
 
 #[test]
@@ -95,7 +102,7 @@ fn what_was_changed_for_a_host_that_follows_is_kept_when_the_host_does_not_answe
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("taking the change to shed") && said.contains("left as it is"), "{said}");
-    assert_eq!(env.json(&["interface", "show"])["interfaces"][0]["listen_port"], 51999);
+    assert_eq!(wg0(&env)["listen_port"], 51999);
     // What doesn't concern it leaves it in peace.
     env.ok(&["set", "alice-phone", "notes=hers"]);
     env.ok(&["set", "hub", "port=51820", "--dry-run"]);
