@@ -88,11 +88,12 @@ impl HostError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Fleet(error) => error.hint(),
-            Self::Tools { missing, .. } => {
+            Self::Tools { host, missing } => {
                 let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
                 packages.sort_unstable();
                 packages.dedup();
-                Some(format!("install there: {} (Debian's names)", packages.join(" ")))
+                let names = packages.join(" ");
+                Some(format!("`wg-friend host install {host}` brings them; or install there: {names} (Debian's names)"))
             }
             Self::SaveConfig { .. } => {
                 Some("`wg-friend set NODE save-config=off` takes that line's meaning out of the file".to_owned())

@@ -196,10 +196,7 @@ fn refuse(node: &Node) -> Result<(), Error> {
 fn keyless(node: &Node, interface: &InterfaceName) -> Error {
     Error::RefusedWithRemedy {
         message: format!("the private key of `{}` ({interface}) is not here, so no script can bring it", node.name),
-        hint: format!(
-            "give it one that is held with `wg-friend rotate {0} --reason \"joins a machine\"` and `wg-friend set {0} custody=held`",
-            node.name
-        ),
+        hint: format!("give it a key that is held with `wg-friend rotate {}`", node.name),
     }
 }
 
