@@ -154,3 +154,85 @@ fn links(links: &[LinkLine]) -> String {
     }
     table.render()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Role;
+    use crate::ops::deploy::status::LinkStatus;
+
+    fn time(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds)
+    }
+
+    fn host(name: &str, state: HostState, answered: Option<i64>, error: Option<&str>) -> HostLine {
+        HostLine {
+            host: name.parse().unwrap(),
+            state,
+            last_answer: answered.map(time),
+            error: error.map(str::to_owned),
+            hint: error.map(|_| "see `ssh branch`".to_owned()),
+            uptime: answered.map(|_| 7300),
+        }
+    }
+
+    fn event(subject: Subject, before: &'static str, after: &'static str, reason: Option<&str>) -> Event {
+        let reason = reason.map(str::to_owned);
+        Event { time: time(95), subject, name: "branch".parse().unwrap(), before, after, reason }
+    }
+
+    #[test]
+    fn the_screen_says_who_answers_what_flows_and_what_has_changed() {
+        let link = LinkStatus {
+            node: "office".parse().unwrap(),
+            role: Role::Router,
+            address: None,
+            seen_by: Some("hub".parse().unwrap()),
+            interface: Some("wg0".to_owned()),
+            state: LinkState::Connected,
+            handshake_age: Some(41),
+            endpoint: Some("203.0.113.9:4711".to_owned()),
+            rx: 1,
+            tx: 2,
+        };
+        let picture = Picture {
+            hosts: vec![
+                host("branch", HostState::Disconnected, None, Some("no route")),
+                host("hub", HostState::Connected, Some(88), None),
+            ],
+            links: vec![LinkLine { link, rx_rate: Some(1200), tx_rate: None }],
+            note: Some("the model is locked".to_owned()),
+        };
+        let events = [event(Subject::Host, "connected", "disconnected", Some("no answer for 90 s"))];
+        let text = render(&picture, &events, Schedule::DEFAULT, time(100));
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        1970-01-01 00:01:40 UTC, asked every 30 s; Ctrl-C ends
+
+        HOST    STATE         LAST ANSWER  UP
+        branch  disconnected  never        -
+        hub     connected     12 s ago     2 h
+
+        branch: no route
+         hint: see `ssh branch`
+
+        NODE    ROLE    STATE      HANDSHAKE  IN        OUT  ENDPOINT
+        office  router  connected  41 s ago   1.2 kB/s  -    203.0.113.9:4711
+
+        1 of 1 connected
+
+        warning: the model is locked
+
+        00:01:35  host branch connected -> disconnected: no answer for 90 s
+        ");
+    }
+
+    #[test]
+    fn without_a_terminal_each_change_is_a_line_for_people_or_a_document() {
+        let change = event(Subject::Link, "not_deployed", "connected", None);
+        insta::assert_snapshot!(line(&change, false), @"1970-01-01T00:01:35Z link to branch not deployed -> connected");
+        insta::assert_snapshot!(line(&change, true), @r#"{"time":"1970-01-01T00:01:35Z","subject":"link","name":"branch","before":"not_deployed","after":"connected","reason":null}"#);
+        assert!(is_beginning(&event(Subject::Host, "pending", "connected", None)));
+        assert!(is_beginning(&event(Subject::Link, "unknown", "connected", None)));
+        assert!(!is_beginning(&event(Subject::Host, "pending", "disconnected", None)));
+    }
+}

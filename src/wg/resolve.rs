@@ -150,12 +150,13 @@ mod tests {
         let interface = &of(&nodes, "office").interfaces[0];
         let script = script(interface).unwrap();
         let head: Vec<&str> = script.lines().take(7).filter(|line| !line.starts_with("VERSION=")).collect();
-        insta::assert_snapshot!(head.join("\n"), @r"
+        let head = head.join("\n").replace(&interface.peers[0].public_key.to_string(), "KEY");
+        insta::assert_snapshot!(head, @r"
         #!/bin/sh
         # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
         IFACE=wg0
         PEERS='
-        pBThOxpcBNfKnpnEyXmk982kvFADwMMxZnXW+0LFr1g=,hub.example.com,51820,hub
+        KEY,hub.example.com,51820,hub
         '
         ");
         let version = version(interface).unwrap();
@@ -241,6 +242,21 @@ END
         $SH /etc/wireguard/wgf-resolve-lo.sh stop; echo "stop $?"
     "#;
 
+    /// What the play tells, in every shell.
+    const TOLD: [&str; 11] = [
+        "start 0",
+        "one",
+        "lo both= endpoint 192.0.2.9:51820",
+        "lo both= endpoint [2001:db8::9]:51820",
+        "lo moved= endpoint 192.0.2.9:51820",
+        "lo unknown= endpoint unknown.example:51820",
+        "two",
+        "the first is gone",
+        "stop 0",
+        "so is the second",
+        "stop 0",
+    ];
+
     #[test]
     fn the_loop_goes_where_a_name_went_tries_every_address_of_one_that_is_silent_and_leaves_all_others_alone() {
         for shell in ["dash", "busybox ash"] {
@@ -251,19 +267,8 @@ END
                  mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
             );
             let Some(output) = namespace::run(&script, &needs, &[("body", BODY)]) else { return };
-            insta::assert_snapshot!(namespace::printed(&output), @r"
-            start 0
-            one
-            lo both= endpoint 192.0.2.9:51820
-            lo both= endpoint [2001:db8::9]:51820
-            lo moved= endpoint 192.0.2.9:51820
-            lo unknown= endpoint unknown.example:51820
-            two
-            the first is gone
-            stop 0
-            so is the second
-            stop 0
-            ");
+            let told = namespace::printed(&output);
+            assert_eq!(told.lines().collect::<Vec<_>>(), TOLD, "{shell}");
         }
     }
 }

@@ -156,7 +156,14 @@ impl Network {
     /// # Errors
     /// When it contradicts itself or can't be read.
     pub(in crate::ops) fn of(database: &Database) -> Result<Self, Error> {
-        let topology = database.topology()?;
+        Self::over(database.topology()?)
+    }
+
+    /// Compiles a model.
+    ///
+    /// # Errors
+    /// When it contradicts itself.
+    pub(in crate::ops) fn over(topology: Topology) -> Result<Self, Error> {
         let compiled = compile::compile(&topology).map_err(Error::Model)?;
         Ok(Self { topology, compiled })
     }

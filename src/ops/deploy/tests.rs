@@ -301,7 +301,8 @@ fn an_interface_that_left_the_model_is_taken_down_with_its_files_and_rules() {
     }
     let work = work(&after, Some(&before.deployed()), &seen);
     assert_eq!(work.steps[0].run, "w_down wgx2 && w_no_table wgf_wgx2");
-    assert_eq!((work.remove, work.disable), (vec!["wgx2.conf".to_owned()], vec!["wgx2".to_owned()]));
+    let files = ["wgf-resolve-wgx2.sh", "wgx2.conf"].map(str::to_owned).to_vec();
+    assert_eq!((work.remove, work.disable), (files, vec!["wgx2".to_owned()]));
 }
 
 #[test]
@@ -363,4 +364,38 @@ proptest! {
             prop_assert_eq!(change.cause, Cause::Drift);
         }
     }
+}
+
+#[test]
+fn a_loop_that_follows_names_is_begun_where_it_does_not_run_and_replaced_where_another_does() {
+    let model = Scene::new();
+    let deployed = model.deployed();
+    let version = resolve::version(&model.desired().interfaces[0]).unwrap();
+    let none: String = model
+        .answer()
+        .lines()
+        .filter(|line| !line.starts_with("@x resolver"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let seen = model.observed(&none);
+    assert_eq!(
+        changes(&model, Some(&deployed), &seen),
+        [
+            "drift wg0 + resolver follows depot.example.com, office.example.com",
+            "drift wgx1 + resolver follows berlin.example.com",
+            "drift wgx2 + resolver follows tokyo.example.com",
+        ]
+    );
+    let steps = work(&model, Some(&deployed), &seen).steps;
+    let begun = &steps[0];
+    assert_eq!(
+        (begun.run.as_str(), begun.undo.as_str()),
+        ("sh \"$D\"/new/wgf-resolve-wg0.sh start", "w_end_resolver wg0")
+    );
+
+    let other = model.answer().replace(&format!("@x resolver wg0 {version}"), "@x resolver wg0 0123456789abcdef");
+    let seen = model.observed(&other);
+    let found = changes(&model, Some(&deployed), &seen);
+    assert_eq!(found, ["drift wg0 ~ resolver another one -> follows depot.example.com, office.example.com"]);
+    let steps = work(&model, Some(&deployed), &seen).steps;
+    assert_eq!(steps[0].undo, "sh /etc/wireguard/wgf-resolve-wg0.sh start");
 }

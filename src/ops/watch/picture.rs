@@ -265,3 +265,109 @@ fn link_event(link: &LinkStatus, before: LinkState, now: Moment) -> Event {
     };
     Event { time: now.time, subject: Subject::Link, name: link.node.clone(), before, after, reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{Answer, Question, read_observation};
+    use crate::model::{Become, Host, HostAddress, Role, Topology};
+    use crate::wg::compile::fixture::Fixture;
+
+    const SILENCE: Duration = Duration::from_secs(90);
+
+    /// A network whose server is on the host `hub`, and a router on the host `branch`.
+    fn topology() -> Topology {
+        let mut fixture = Fixture::new();
+        fixture.add("server", Role::Server).host = Some("hub".parse().unwrap());
+        fixture.add("office", Role::Router).host = Some("branch".parse().unwrap());
+        fixture.add("alice", Role::Remote);
+        let host = |name: &str| Host::new(name.parse().unwrap(), HostAddress::Local, Become::Root);
+        fixture.topology.hosts = vec![host("branch"), host("hub")];
+        fixture.topology
+    }
+
+    /// What the hub answers: per peer the seconds since the handshake, bytes received, bytes sent.
+    fn hub(topology: &Topology, peers: &[(&str, Option<i64>, u64, u64)]) -> Observed {
+        let key = |name: &str| topology.nodes.iter().find(|n| n.name.as_str() == name).unwrap().main().public_key;
+        let mut text = "\n@x system\nhostname hub\nuptime 1000\nclock 1700000000\ninit systemd\n\n@x dump\n".to_owned();
+        text += &format!("wg0\t(none)\t{}\t51820\toff\n", key("server"));
+        for (name, age, rx, tx) in peers {
+            let shook = age.map_or(0, |age| 1_700_000_000 - age);
+            let key = key(name);
+            text += &format!("wg0\t{key}\t(none)\t203.0.113.9:4711\t10.66.0.9/32\t{shook}\t{rx}\t{tx}\toff\n");
+        }
+        text += &format!("\n@x link wg0 1420 1\n\n@x fingerprint {}\n\n@x end\n", "0".repeat(64));
+        let question = Question { interfaces: ["wg0".parse().unwrap()].into(), ..Question::default() };
+        read_observation(&Answer::parse(text.as_bytes(), "x").unwrap(), &question).unwrap()
+    }
+
+    fn at(seconds: u32) -> Moment {
+        let time = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds.into());
+        Moment { since: Duration::from_secs(seconds.into()), time }
+    }
+
+    fn told(events: &[Event]) -> String {
+        let line = |e: &Event| {
+            let reason = e.reason.as_deref().unwrap_or("-");
+            format!("{} {:?} {} {} -> {} {reason}", e.time.format("%M:%S"), e.subject, e.name, e.before, e.after)
+        };
+        events.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn answers_and_silence_become_events_and_rates() {
+        let topology = topology();
+        let mut board = Board::new(Network::over(topology.clone()).unwrap(), at(0));
+        let name: Name = "hub".parse().unwrap();
+        assert!(board.picture().hosts.iter().all(|line| line.state == HostState::Pending));
+
+        let answer = hub(&topology, &[("office", Some(10), 1000, 500), ("alice", None, 0, 0)]);
+        insta::assert_snapshot!(told(&board.answer(&name, answer, at(2))), @r"
+        00:02 Host hub pending -> connected -
+        00:02 Link office unknown -> connected -
+        00:02 Link alice unknown -> never -
+        ");
+        let rate = |board: &Board| {
+            let picture = board.picture();
+            let line = picture.links.iter().find(|line| line.link.node.as_str() == "office").unwrap();
+            (line.rx_rate, line.tx_rate)
+        };
+        assert_eq!(rate(&board), (None, None), "one answer makes no rate");
+        let answer = hub(&topology, &[("office", Some(40), 31_000, 800)]);
+        insta::assert_snapshot!(told(&board.answer(&name, answer, at(32))), @"00:32 Link alice never -> not_deployed -");
+        assert_eq!(rate(&board), (Some(1000), Some(10)));
+        let answer = hub(&topology, &[("office", Some(181), 5, 5), ("alice", Some(3), 9, 9)]);
+        insta::assert_snapshot!(told(&board.answer(&name, answer, at(62))), @r"
+        01:02 Link office connected -> disconnected the last handshake was 181 s ago
+        01:02 Link alice not_deployed -> connected -
+        ");
+        assert_eq!(rate(&board), (None, None), "it counts from zero again");
+
+        let events = board.wait(SILENCE, at(90));
+        insta::assert_snapshot!(told(&events), @"01:30 Host branch pending -> disconnected no answer for 90 s");
+        board.fail(&name, "no route to it".to_owned(), None);
+        assert!(board.wait(SILENCE, at(151)).is_empty());
+        insta::assert_snapshot!(told(&board.wait(SILENCE, at(152))), @r"
+        02:32 Host hub connected -> disconnected no answer for 90 s: no route to it
+        02:32 Link office disconnected -> unknown hub does not tell
+        02:32 Link alice connected -> unknown hub does not tell
+        ");
+        let picture = board.picture();
+        assert!(picture.hosts.iter().all(|line| line.state == HostState::Disconnected && line.uptime.is_none()));
+        assert_eq!(picture.hosts[1].last_answer, Some(at(62).time));
+    }
+
+    #[test]
+    fn nodes_and_hosts_that_come_and_go_in_the_model_come_and_go_here() {
+        let mut topology = topology();
+        let mut board = Board::new(Network::over(topology.clone()).unwrap(), at(0));
+        board.answer(&"hub".parse().unwrap(), hub(&topology, &[("alice", Some(1), 0, 0)]), at(1));
+        board.keep("locked".to_owned());
+        assert_eq!(board.picture().note.as_deref(), Some("locked"));
+        topology.nodes.retain(|node| node.name.as_str() != "office");
+        assert!(board.renew(Network::over(topology).unwrap(), at(2)).is_empty());
+        let picture = board.picture();
+        assert_eq!((picture.hosts.len(), picture.links.len(), picture.note), (1, 1, None));
+        assert_eq!((picture.hosts[0].state, picture.links[0].link.state), (HostState::Connected, LinkState::Connected));
+    }
+}
