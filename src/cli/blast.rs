@@ -39,9 +39,9 @@ fn losses(blast: &Blast) -> String {
         let then = match because {
             Because::Restart => format!("packets of {who} are lost meanwhile"),
             Because::InterfaceGone | Because::PeerGone => format!("{who} {} cut off", are(peers)),
-            Because::Rekey => format!("{who} lose packets until they know it"),
-            Because::Port => format!("{who} lose packets until they dial it"),
-            Because::PresharedKey => format!("{who} need it for their next handshake, within two minutes"),
+            Because::Rekey => format!("{who} {} packets until {} it", verb(peers, "lose"), they(peers, "know")),
+            Because::Port => format!("{who} {} packets until {} it", verb(peers, "lose"), they(peers, "dial")),
+            Because::PresharedKey => format!("{who} {} it for the next handshake, within two minutes", verb(peers, "need")),
         };
         let what = paint(colour, format_args!("{interface} on {host} {}:", because.in_words()));
         hung(&format!("{what} {then}"))
@@ -55,15 +55,24 @@ fn some(names: &[&str]) -> String {
     if more > 0 { format!("{told} and {more} more") } else { told }
 }
 
+/// A verb in the present, for one or several.
+fn verb(names: &[&str], verb: &str) -> String {
+    if names.len() == 1 { format!("{verb}s") } else { verb.to_owned() }
+}
+
+fn they(names: &[&str], what: &str) -> String {
+    format!("{} {}", if names.len() == 1 { "it" } else { "they" }, verb(names, what))
+}
+
 fn are(names: &[&str]) -> &'static str {
     if names.len() == 1 { "is" } else { "are" }
 }
 
 fn way_line(way: &WayTouched) -> String {
     let WayTouched { host, through, .. } = way;
-    let through = through.as_ref().map_or_else(|| "it".to_owned(), |interface| format!("{interface}, and {host}"));
-    let warning = paint(style::WARN, format_args!("the way to {host} goes through {through} changes there:"));
-    format!("{warning} {}; what cuts it is taken back by the host itself", way.changes.join(", "))
+    let through = through.as_ref().map(|interface| format!(" goes through {interface}, and")).unwrap_or_default();
+    let warning = paint(style::WARN, format_args!("the way to {host}{through} is touched:"));
+    format!("{warning} {}; if that cuts it, the host takes it back by itself", way.changes.join(", "))
 }
 
 /// Lists devices with why they need a new file; nothing when there are none.

@@ -37,6 +37,18 @@ pub struct Revision {
     pub last_used: Option<DateTime<Utc>>,
 }
 
+impl Revision {
+    /// The method of what a device had before wg-friend came.
+    pub const FOUND: &str = FOUND;
+
+    /// Whether it is only known that the device had it, and never handed out from here.
+    pub fn is_found(&self) -> bool {
+        self.methods == [FOUND]
+    }
+}
+
+const FOUND: &str = "found";
+
 /// A handshake that proves a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Use {
@@ -132,7 +144,8 @@ impl Store {
 
 impl Tx<'_> {
     /// Notes that a node was given a file that says this: as a new revision when the last one said something else.
-    /// Returns its number.
+    /// Returns its number. Of what was there before and was never handed out from here, the latest knowledge replaces the
+    /// earlier.
     pub fn record_revision(
         &self,
         node: NodeId,
@@ -153,6 +166,12 @@ impl Tx<'_> {
             let values = params![node.0, same.number, list(&same.methods), micros(now), sealed];
             self.transaction.prepare_cached(sql)?.execute(values)?;
             return Ok(same.number);
+        }
+        if let Some(guess) = last.as_ref().filter(|last| last.methods == [FOUND] && method == FOUND) {
+            let sql = "UPDATE revisions SET meaning = ?3, sealed_content = ?4 WHERE node_id = ?1 AND number = ?2";
+            let sealed = self.seal_revision(node, guess.number, content)?;
+            self.transaction.prepare_cached(sql)?.execute(params![node.0, guess.number, meaning, sealed])?;
+            return Ok(guess.number);
         }
         let number = last.map_or(0, |last| last.number) + 1;
         let sealed = self.seal_revision(node, number, content)?;

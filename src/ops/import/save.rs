@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::prepare::Prepared;
 use super::read::Remark;
-use crate::db::{Store, Tx};
+use crate::db::{Revision, Store, Tx};
 use crate::model::{
     Action, Actor, Custody, Event, InterfaceId, InterfaceKind, LinkId, Name, Network, Node, NodeId, Origin, Provenance,
     PublicKey, Topology,
@@ -17,7 +17,7 @@ use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::deploy;
 use crate::ops::network::find;
-use crate::ops::revision::handed;
+use crate::ops::revision::{self, handed};
 use crate::wg::compile::compile;
 use crate::wg::formats;
 
@@ -83,6 +83,7 @@ impl<'a> Save<'a> {
     }
 
     fn run(mut self) -> Result<(Saved, Vec<Event>), Error> {
+        let fitting = self.fitting()?;
         self.hosts()?;
         self.network()?;
         self.insert()?;
@@ -94,7 +95,7 @@ impl<'a> Save<'a> {
         self.links(before.as_ref(), &after)?;
         self.keys()?;
         self.sources()?;
-        self.found()?;
+        self.found(&fitting)?;
         let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut sources: Vec<String> = self.prepared.origins.iter().map(|origin| origin.source.clone()).collect();
         sources.dedup();
@@ -108,16 +109,36 @@ impl<'a> Save<'a> {
 
     /// Notes what devices have whose files people carry: they had it before, whoever gave it to them. Of one that is known
     /// only from the other end of its link, it is what fits that end.
-    fn found(&self) -> Result<(), Error> {
+    fn found(&self, fitting: &BTreeSet<NodeId>) -> Result<(), Error> {
         let (topology, secrets) = (self.tx.topology()?, self.tx.secrets()?);
         let configs = compile(&topology).map_err(Error::Model)?;
         let viewed = self.viewed();
-        let new = |node: &&Node| self.saved.added.contains(&node.name) || viewed.contains(&node.id);
+        let new = |node: &&Node| {
+            self.saved.added.contains(&node.name) || viewed.contains(&node.id) || fitting.contains(&node.id)
+        };
         topology
             .nodes
             .iter()
             .filter(new)
-            .try_for_each(|node| handed::revision(self.tx, node, &configs, &secrets, "found", self.now))
+            .try_for_each(|node| handed::revision(self.tx, node, &configs, &secrets, Revision::FOUND, self.now))
+    }
+
+    /// Returns the devices that were found before and have what they would be given: whatever more is known of them now,
+    /// they have had it all along.
+    fn fitting(&self) -> Result<BTreeSet<NodeId>, Error> {
+        let all = self.tx.all_revisions()?.into_iter();
+        let found: BTreeSet<NodeId> =
+            all.filter(|(_, revisions)| revisions.iter().all(Revision::is_found)).map(|(node, _)| node).collect();
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let current = match revision::needed(self.tx) {
+            Err(Error::Model(_)) => return Ok(found), // half of the network is still missing, so nothing was compared yet
+            current => current?,
+        };
+        let outdated = current.iter().filter_map(|device| self.topology.nodes.iter().find(|n| n.name == device.node));
+        let outdated: BTreeSet<NodeId> = outdated.map(|node| node.id).collect();
+        Ok(found.difference(&outdated).copied().collect())
     }
 
     fn hosts(&mut self) -> Result<(), Error> {

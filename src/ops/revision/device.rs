@@ -78,10 +78,10 @@ impl DeviceReport {
     /// 2026-11-20 14:02 UTC`. Empty when it was given nothing.
     pub fn history(&self) -> String {
         let Some(Given { revision, in_use }) = &self.given else { return String::new() };
-        let by = if revision.methods.iter().any(|method| method != FOUND) {
-            format!("handed out {} by {}", revision.last_handed_out.format("%Y-%m-%d"), revision.methods.join(", "))
-        } else {
+        let by = if revision.is_found() {
             format!("found {}", revision.handed_out.format("%Y-%m-%d"))
+        } else {
+            format!("handed out {} by {}", revision.last_handed_out.format("%Y-%m-%d"), revision.methods.join(", "))
         };
         let since = |time: &DateTime<Utc>| time.format("%Y-%m-%d %H:%M UTC").to_string();
         let used = match in_use {
@@ -95,9 +95,6 @@ impl DeviceReport {
         format!("revision {} {by}, {used}", revision.number)
     }
 }
-
-/// The method of what was there before wg-friend came.
-pub(super) const FOUND: &str = "found";
 
 /// Compares what every device has with what it would be given now. Pure. Ordered by name; disabled nodes need no file,
 /// and of a node that is known by its public key alone there is none to give.

@@ -77,6 +77,13 @@ fn documents_have_the_fields_they_are_known_for() {
     enabled
     endpoint
     exit
+    file
+    file.given
+    file.may
+    file.must
+    file.node
+    file.role
+    file.state
     grants
     guid
     host

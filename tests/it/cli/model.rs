@@ -130,6 +130,7 @@ fn nodes_of_every_role_are_added_listed_and_drawn() {
                  fd00:66::1
     endpoint     vpn.example.com:51820
     private key  held, sealed in the database
+    file         never handed out
     added        [TIME] (manual)
 
     INTERFACE  FOR                PORT   PUBLIC KEY
