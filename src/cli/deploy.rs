@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::plan::{Looked, is_file, look_again, look_over, names, render};
 use super::progress::Line;
-use super::{Context, Exit, interrupt, outcomes};
+use super::{Context, Exit, handouts, interrupt, outcomes};
 use crate::db::Store;
 use crate::fleet::RealFleet;
 use crate::ops::clock::Clock as _;
@@ -13,6 +13,7 @@ use crate::ops::deploy::report::PlanReport;
 use crate::ops::deploy::resume::{OpenDeploy, Resumed};
 use crate::ops::deploy::{HostOutcome, Options, Outcome, Plan, deploy};
 use crate::ops::network::find;
+use crate::ops::revision;
 use crate::ops::{self, Error};
 
 /// Bring hosts to what the model says, without locking anyone out
@@ -114,8 +115,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let question = |hosts: usize| format!("Deploy to {hosts} host{}?", if hosts == 1 { "" } else { "s" });
     match carry_out(looked, options, context, question)? {
         Carried::Shown(exit) => Ok(exit),
-        Carried::Out { outcomes, .. } => {
+        Carried::Out { outcomes, store } => {
             outcomes::show(&outcomes, context)?;
+            if outcomes.iter().any(|outcome| outcome.outcome == Outcome::Confirmed) {
+                handouts::needed(&revision::needed(&store)?, context);
+            }
             Ok(outcomes::exit(&outcomes))
         }
     }
