@@ -2,8 +2,10 @@
 //! packets, and which devices are cut off with the file that they have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde_json::Value;
+use wg_friend::model::Cidr;
 use wg_friend_lab::{Lab, PingStream, Result, Spec, lab_or_skip};
 
 use super::edits::{Dice, Edit, think};
@@ -74,6 +76,16 @@ struct Device {
     /// Where packets to it come from: the host of the peer that it has.
     from: String,
     address: String,
+    /// Whether its file lets packets in from that host's own address, by which it is asked here.
+    answers: bool,
+}
+
+/// Whether a file permits packets from an address.
+fn permits(file: &str, address: &str) -> bool {
+    let address: IpAddr = address.parse().unwrap();
+    let allowed = file.lines().filter_map(|line| line.strip_prefix("AllowedIPs = "));
+    let mut prefixes = allowed.flat_map(|list| list.split(", ")).filter_map(|prefix| prefix.parse::<Cidr>().ok());
+    prefixes.any(|prefix| prefix.contains(address))
 }
 
 struct Trial<'a> {
@@ -87,14 +99,18 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Returns the devices that are switched on and have a peer with a host in the lab.
     fn devices(&self) -> Vec<Device> {
-        let key = |node: &str| self.admin.json(&["show", node])["public_key"].as_str().unwrap().to_owned();
-        let hosts: Vec<(String, &str)> = ["hub", "out"].into_iter().map(|host| (key(host), host)).collect();
+        let word = |shown: &Value, key: &str| shown[key].as_str().unwrap().to_owned();
+        let of = |host: &'static str| {
+            let shown = self.admin.json(&["show", host]);
+            (word(&shown, "public_key"), word(&shown, "address4"), host)
+        };
+        let hosts = ["hub", "out"].map(of);
         let device = |name: &'static str| {
             let shown = self.admin.json(&["show", name]);
             let file = self.lab.host(name).read("/etc/wireguard/wg0.conf").ok()?;
-            let (_, from) = hosts.iter().find(|(key, _)| file.contains(key))?;
-            let address = shown["address4"].as_str()?.to_owned();
-            (shown["enabled"] == true).then(|| Device { name, from: (*from).to_owned(), address })
+            let (_, own, from) = hosts.iter().find(|(key, ..)| file.contains(key))?;
+            let (from, address, answers) = ((*from).to_owned(), word(&shown, "address4"), permits(&file, own));
+            (shown["enabled"] == true).then_some(Device { name, from, address, answers })
         };
         DEVICES.into_iter().filter_map(device).collect()
     }
@@ -147,11 +163,12 @@ impl Trial<'_> {
             }
             Said::of(self.admin)
         };
-        let enabled: BTreeSet<&str> = self.devices().iter().map(|device| device.name).collect();
+        let answering: BTreeSet<&str> =
+            self.devices().iter().filter(|device| device.answers).map(|device| device.name).collect();
         if said.changes {
             let streams: Vec<(&Device, PingStream)> = before
                 .iter()
-                .filter(|device| device.from == "hub")
+                .filter(|device| device.from == "hub" && device.answers)
                 .map(|device| Ok((device, self.lab.ping_stream("hub", &device.address, 100)?)))
                 .collect::<Result<_>>()?;
             let (index, received) = (self.index()?, self.received()?);
@@ -164,7 +181,7 @@ impl Trial<'_> {
             self.expect(restarted || !back, edit, &said, "counters went back");
             for (device, stream) in streams {
                 let report = stream.stop()?;
-                let touched = said.must.contains(device.name) || !enabled.contains(device.name);
+                let touched = said.must.contains(device.name) || !answering.contains(device.name);
                 match said.loses.get(device.name).map(String::as_str) {
                     None if !touched => {
                         self.expect(report.lost == 0, edit, &said, &format!("{} lost {report:?}", device.name));
@@ -180,7 +197,7 @@ impl Trial<'_> {
             }
         }
         // The file that it has, after a night in a drawer.
-        for device in self.devices() {
+        for device in self.devices().into_iter().filter(|device| device.answers) {
             let cut_off = said.must.contains(device.name);
             let works = self.works_afresh(&device, if cut_off { 4 } else { 30 })?;
             let what = format!("{} with its old file {}", device.name, if works { "works" } else { "is cut off" });
@@ -197,7 +214,7 @@ impl Trial<'_> {
         self.expect(!given.changes && !waiting, edit, &given, "something is left to do");
         for device in self.devices() {
             // Whoever was away is at home again.
-            if said.must.contains(device.name) {
+            if said.must.contains(device.name) && device.answers {
                 let works = self.works_afresh(&device, 30)?;
                 self.expect(works, edit, &said, &format!("{} with its new file is cut off", device.name));
             }
