@@ -41,7 +41,9 @@ fn losses(blast: &Blast) -> String {
             Because::InterfaceGone | Because::PeerGone => format!("{who} {} cut off", are(peers)),
             Because::Rekey => format!("{who} {} packets until {} it", verb(peers, "lose"), they(peers, "know")),
             Because::Port => format!("{who} {} packets until {} it", verb(peers, "lose"), they(peers, "dial")),
-            Because::PresharedKey => format!("{who} {} it for the next handshake, within two minutes", verb(peers, "need")),
+            Because::PresharedKey => {
+                format!("{who} {} it for the next handshake, within two minutes", verb(peers, "need"))
+            }
         };
         let what = paint(colour, format_args!("{interface} on {host} {}:", because.in_words()));
         hung(&format!("{what} {then}"))

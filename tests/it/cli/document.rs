@@ -77,7 +77,6 @@ fn documents_have_the_fields_they_are_known_for() {
     enabled
     endpoint
     exit
-    file
     file.given
     file.may
     file.must

@@ -161,6 +161,7 @@ fn nodes_of_every_role_are_added_listed_and_drawn() {
                  fd00:66::20
     access       lan-only
     private key  never seen: the device keeps it
+    file         never handed out
     added        [TIME] (manual)
 
     INTERFACE  FOR   PUBLIC KEY
