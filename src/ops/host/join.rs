@@ -250,15 +250,14 @@ fn way(
     if reached_from(address).is_some_and(within) {
         return Ok(None);
     }
-    let servers = topology.nodes.iter().filter(|other| other.role == Role::Server && other.id != node.id);
-    for host in servers.filter_map(|server| topology.host(server.host.as_ref()?)) {
-        match &host.address {
-            HostAddress::Local => return Ok(None),
-            HostAddress::Ssh { jump, .. } => {
-                let last = hop(&host.address);
-                return Ok(Some(jump.as_ref().map_or_else(|| last.clone(), |before| format!("{before},{last}"))));
-            }
+    let mut servers = topology.nodes.iter().filter(|other| other.role == Role::Server && other.id != node.id);
+    match servers.find_map(|server| topology.host(server.host.as_ref()?)).map(|host| &host.address) {
+        Some(HostAddress::Local) => return Ok(None),
+        Some(address @ HostAddress::Ssh { jump, .. }) => {
+            let last = hop(address);
+            return Ok(Some(jump.as_ref().map_or_else(|| last.clone(), |before| format!("{before},{last}"))));
         }
+        None => {}
     }
     Err(Error::RefusedWithRemedy {
         message: format!("no way into the network is known by which `{}` could be reached", node.name),

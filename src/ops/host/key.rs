@@ -79,7 +79,6 @@ pub struct AddedWithKey {
 /// # Errors
 /// When there is no key and none can be made, the login fails, or the name is taken. The machine is added only once the
 /// key works.
-#[expect(clippy::too_many_arguments, reason = "what it touches, what is wanted, and who hears of the steps")]
 pub fn add_with_key(
     store: &mut Store,
     fleet: &dyn Fleet,
