@@ -258,7 +258,7 @@ fn what_a_system_cannot_express_is_refused_until_it_is_named() {
     let _guard = crate::env::filters();
     insta::assert_snapshot!(env.refused(&["export", "branch", "--format", "networkd"]), @"
     --- stderr ---
-    error: `branch`: systemd-networkd can't express 5 hooks (PreUp, PostUp, PostDown): put them into a unit that starts with sys-subsystem-net-devices-NAME.device, or keep wg-quick
+    error: `branch`: systemd-networkd can't express 7 hooks (PreUp, PostUp, PreDown, PostDown): put them into a unit that starts with sys-subsystem-net-devices-NAME.device, or keep wg-quick
      hint: `--without hooks` leaves it out knowingly; `wg-friend export --format list` shows what each format can express
     [exit 1]
     ");
