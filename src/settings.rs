@@ -62,7 +62,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let keep_versions = NonZeroU32::new(50).expect("fifty is not zero");
-        Self { db: None, parallel: 32, confirm_timeout: 60, host_timeout: 30, keep_versions, kdf: KdfProfile::default() }
+        Self {
+            db: None,
+            parallel: 32,
+            confirm_timeout: 60,
+            host_timeout: 30,
+            keep_versions,
+            kdf: KdfProfile::default(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::ops::deploy::Stop;
 use crate::ops::deploy::status::LinkState;
 use crate::ops::watch::picture::Subject;
 use crate::ops::watch::schedule::Schedule;
-use crate::ops::watch::{Event, HostLine, HostState, LinkLine, Options, Picture, idle, watch};
+use crate::ops::watch::{Event, HostLine, HostState, LinkLine, Options, Picture, Show, idle, watch};
 
 /// How long a host that is watched may leave a question without an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -35,9 +35,7 @@ pub(super) fn run(interval: Duration, parallel: usize, context: &Context) -> Res
     interrupt::watch(stop.clone(), |_| ());
     let options = Options { schedule, parallel, stop };
     let out = context.out;
-    let watch = |show: &mut dyn FnMut(&Picture, &[Event]) -> Result<(), Error>| {
-        watch(&database, Arc::new(fleet), &context.clock, &options, show)
-    };
+    let watch = |show: &mut Show<'_>| watch(&database, Arc::new(fleet), &context.clock, &options, show);
     if out.is_json() || !std::io::stdout().is_terminal() {
         return watch(&mut |_, events| events.iter().try_for_each(|event| out.text(&line(event, out.is_json()))));
     }

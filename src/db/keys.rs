@@ -1,6 +1,5 @@
 //! Key pairs of interfaces, past and present, and preshared keys of links.
 
-
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;

@@ -29,7 +29,8 @@ pub use leave::{Leaving, Remains, leave, look_before_leaving, read_remains};
 pub use login::{LetIn, let_in, remember_key};
 pub(crate) use observe::in_order;
 pub use observe::{
-    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, Way, read_observation, tables_of,
+    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, PendingDeploy, System, Way, read_observation,
+    tables_of,
 };
 pub use prepare::{Lack, PackageCommand, PackageTrouble, Packages, Wanted, install, read_packages};
 pub(crate) use question::sysctl_path;
@@ -97,7 +98,9 @@ impl Fleet for RealFleet {
     fn connect(&self, host: &Host) -> Result<Box<dyn Connection>, Error> {
         match &host.address {
             HostAddress::Local => Ok(Box::new(local::Local::new(host, self.patience))),
-            HostAddress::Ssh { .. } => self.ssh.connect(host, self.patience).map(|c| Box::new(c) as Box<dyn Connection>),
+            HostAddress::Ssh { .. } => {
+                self.ssh.connect(host, self.patience).map(|c| Box::new(c) as Box<dyn Connection>)
+            }
         }
     }
 }

@@ -28,7 +28,9 @@ enum Command {
     /// Bring one interface to what the model says, and leave the others of its host alone
     ///
     /// What `wg-friend deploy` does for a whole host, for one interface of it: with its plan, its question and its watchdog.
-    #[command(after_help = "Examples:\n  wg-friend interface sync hub wg0\n  wg-friend interface sync hub wg0 --dry-run")]
+    #[command(
+        after_help = "Examples:\n  wg-friend interface sync hub wg0\n  wg-friend interface sync hub wg0 --dry-run"
+    )]
     Sync(switch::Args),
     /// Let an interface run, now and at boot
     ///
@@ -44,7 +46,9 @@ enum Command {
     ///
     /// Stores a copy of what the host has first, changed by hand or not, as a version that `wg-friend rollback` brings back.
     /// Then it goes down, and with it its files, its firewall table and its start at boot.
-    #[command(after_help = "Examples:\n  wg-friend interface delete hub wg0\n  wg-friend interface enable hub wg0    brings it back")]
+    #[command(
+        after_help = "Examples:\n  wg-friend interface delete hub wg0\n  wg-friend interface enable hub wg0    brings it back"
+    )]
     Delete(switch::Args),
     Key(key::Args),
 }

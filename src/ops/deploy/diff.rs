@@ -87,7 +87,8 @@ impl Context<'_> {
                 self.resolver(changes);
             }
         } else {
-            let mut missing = change(name, Kind::InterfaceMissing, "", cause(self.before.is_some_and(|b| b.run.is_up())));
+            let mut missing =
+                change(name, Kind::InterfaceMissing, "", cause(self.before.is_some_and(|b| b.run.is_up())));
             missing.after = Some(summary(interface));
             changes.push(missing);
         }

@@ -34,9 +34,9 @@ mod running;
 pub mod saved;
 pub mod status;
 pub mod steps;
-mod turns;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use change::{Cause, Change, Disruption, Kind};
 pub use diff::{SESSION_SECONDS, diff};

@@ -11,5 +11,5 @@ pub mod state;
 
 pub use picture::{Event, HostLine, LinkLine, Picture};
 pub use poll::idle;
-pub use run::{Options, watch};
+pub use run::{Options, Show, watch};
 pub use state::HostState;

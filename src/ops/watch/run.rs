@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,9 @@ const BLINK: Duration = Duration::from_millis(250);
 /// How long threads have to close their connections in the end.
 const CLOSING: Duration = Duration::from_secs(3);
 
+/// Shows how things stand, and what has changed since it was called last.
+pub type Show<'a> = dyn FnMut(&Picture, &[Event]) -> Result<(), Error> + 'a;
+
 /// Watches every host that something of the network lives on, until it is asked to stop. Needs no secret.
 ///
 /// `show` is given the present picture and what has changed since it was last called: whenever something was learnt, and
@@ -46,7 +49,7 @@ pub fn watch(
     fleet: Arc<dyn Fleet + Send + Sync>,
     clock: &dyn Clock,
     options: &Options,
-    show: &mut dyn FnMut(&Picture, &[Event]) -> Result<(), Error>,
+    show: &mut Show<'_>,
 ) -> Result<(), Error> {
     let began = Instant::now();
     let now = || Moment { since: began.elapsed(), time: clock.now() };
@@ -131,10 +134,7 @@ impl Pollers {
 
     /// Returns how the next try ended, unless none does within a time.
     fn next(&self, within: Duration) -> Option<Tried> {
-        match self.told.recv_timeout(within) {
-            Ok(tried) => Some(tried),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.told.recv_timeout(within).ok()
     }
 
     /// Ends them. One that waits for a host which doesn't answer is left behind: its connection ends by itself.
