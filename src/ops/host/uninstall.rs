@@ -1,5 +1,6 @@
 //! Taking everything of wg-friend's off a machine.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -146,12 +147,13 @@ pub fn look(
     let mut connection = fleet.connect(&host)?;
     let answer = journal.run(&host.name, None, connection.as_mut(), &script)?;
     let remains = fleet::read_remains(&answer);
-    let removals = removals(&question, &take, &given, &stays, &remains, request);
     let touched: Vec<&InterfaceConfig> = before
         .iter()
         .chain(&desired.interfaces)
         .filter(|i| take.contains(&i.name) || given.contains(&i.name))
         .collect();
+    let keys: BTreeSet<String> = touched.iter().filter_map(|i| i.key_file.clone()).collect();
+    let removals = removals(&question, &take, &given, &stays, &keys, &remains, request);
     let alone = goes_through(&host, &topology, &touched, &remains);
     let remarks = remarks(&host, &nodes, &remains, request, alone, &stays);
     Ok(Departure { host, nodes, question, take, give, removals, alone, remarks })
@@ -163,6 +165,7 @@ fn removals(
     take: &[InterfaceName],
     give: &[InterfaceName],
     stays: &[InterfaceName],
+    keys: &BTreeSet<String>,
     remains: &Remains,
     request: &Request,
 ) -> Vec<Removal> {
@@ -203,6 +206,11 @@ fn removals(
     }
     if !files.is_empty() {
         add(format!("remove from /etc/wireguard: {}", files.join(", ")), format!("w_take_files {}", quote(&files)));
+    }
+    if !keys.is_empty() {
+        let keys: Vec<String> = keys.iter().cloned().collect();
+        let what = format!("remove private keys that this host made and nobody else has: {}", keys.join(", "));
+        add(what, format!("w_take_files {}", quote(&keys)));
     }
     if stays.is_empty() {
         add("return kernel settings to what they were".into(), "w_return_settings".into());

@@ -130,6 +130,8 @@ fn documents_have_the_fields_they_are_known_for() {
     psk
     ");
     insta::assert_snapshot!(of(&env, &["host", "list"]), @"
+    hosts[].allow_unsafe
+    hosts[].auto_sync
     hosts[].become
     hosts[].destination
     hosts[].identity

@@ -379,7 +379,9 @@ fn uninstalling_leaves_a_host_as_it_was_before_the_first_deploy() -> Result {
     admin.ok(&["add", "remote", "phone", "--exit", "exit"]);
     admin.ok(&["deploy", "--yes"]);
     admin.ok(&["set", "hub", "mtu=1380"]);
+    admin.ok(&["interface", "key", "exit", "--make-on-host", "--yes"]);
     admin.ok(&["deploy", "--yes"]);
+    lab.host("exit").sh("ls /etc/wireguard/wg-friend-*.key")?;
     lab.host("units").reboot()?;
     for (name, before) in names.iter().zip(&before) {
         let preview = admin.ok(&["host", "uninstall", name, "--dry-run"]);
