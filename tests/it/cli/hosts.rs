@@ -98,20 +98,20 @@ fn a_host_whose_key_is_not_known_or_another_is_never_talked_to() {
     };
     assert_snapshot!(ssh("No ED25519 host key is known for 192.0.2.1 and you have requested strict checking."), @"
     ✗ far
-        host `far` is unknown to ssh: its key is not in known_hosts
-        hint: connect once with `ssh root@192.0.2.1`, compare the fingerprint it shows with the host's own, and accept it
+        ✗ ssh         host `far` is unknown to ssh: its key is not in known_hosts
+                      hint: connect once with `ssh root@192.0.2.1`, compare the fingerprint it shows with the host's own, and accept it
     [exit 4]
     ");
     assert_snapshot!(ssh("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @"), @"
     ✗ far
-        host `far` has another key than the one in known_hosts: somebody may be in between, or it was set up anew
-        hint: find out why before anything else; if the host was set up anew, remove the old key with `ssh-keygen -R HOST`
+        ✗ ssh         host `far` has another key than the one in known_hosts: somebody may be in between, or it was set up anew
+                      hint: find out why before anything else; if the host was set up anew, remove the old key with `ssh-keygen -R HOST`
     [exit 4]
     ");
     assert_snapshot!(ssh("root@192.0.2.1: Permission denied (publickey)."), @"
     ✗ far
-        host `far` refuses the login: root@192.0.2.1: Permission denied (publickey).
-        hint: passwords are never asked for: install your public key there with `ssh-copy-id`, or name another key or user with `wg-friend host set far ...`
+        ✗ ssh         host `far` refuses the login: root@192.0.2.1: Permission denied (publickey).
+                      hint: passwords are never asked for: install your public key there with `ssh-copy-id`, or name another key or user with `wg-friend host set far ...`
     [exit 4]
     ");
     assert_eq!(env.model(), before);
@@ -124,8 +124,8 @@ fn a_sudo_that_asks_for_a_password_is_named_with_the_remedy() {
     let sudo = "echo 'sudo: a password is required' >&2\nexit 1";
     assert_snapshot!(with_program(&env, "sudo", sudo, &["host", "check"]), @"
     ✗ here
-        on host `here` the login can't become root: sudo: a password is required
-        hint: log in as root, or allow it without a password: `echo 'USER ALL=(root) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/wg-friend`
+        ✗ root        on host `here` the login can't become root: sudo: a password is required
+                      hint: log in as root, or allow it without a password: `echo 'USER ALL=(root) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/wg-friend`
     [exit 4]
     ");
 }
