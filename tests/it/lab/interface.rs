@@ -2,7 +2,7 @@
 
 use wg_friend_lab::{Lab, Output, Result, Spec, lab_or_skip};
 
-use super::office::Admin;
+use super::office::{Admin, DOWN};
 
 fn spec() -> Spec {
     "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
@@ -271,7 +271,7 @@ fn a_host_makes_its_own_key_and_peers_follow() -> Result {
     // The tunnel lives, and still does after the interface was restarted.
     let alive = || -> Result<String> { lab.host("b").sh("ping -n -c 1 -w 20 10.66.0.1 >/dev/null && echo yes") };
     assert_eq!(alive()?.trim(), "yes");
-    own("wg-quick down wg0 && wg-quick up wg0")?;
+    own(&format!("{DOWN} && wg-quick up wg0"))?;
     assert_eq!(alive()?.trim(), "yes");
 
     // The same anew: the old key goes once the new one is confirmed.

@@ -38,6 +38,9 @@ pub(super) const REMOTES: [(&str, &[&str]); 8] = [
     ("remote8", &["--access", "lan-only", "--allow-lan", "192.168.12.0/24", "--exit", "exit-b"]),
 ];
 
+/// Takes `wg0` down. A userspace WireGuard ends a moment after its link, and its successor needs its socket.
+pub(super) const DOWN: &str = "wg-quick down wg0; while pgrep -fx 'wireguard-go wg0' >/dev/null; do sleep 0.05; done";
+
 impl<'a> Admin<'a> {
     pub(super) fn new(lab: &'a Lab) -> Self {
         Self { lab, home: tempfile::tempdir().unwrap() }
@@ -122,11 +125,9 @@ impl<'a> Admin<'a> {
         let host = self.lab.host(remote);
         // The lab's remotes have no resolver to tell.
         let file: String = edit(&file).lines().filter(|l| !l.starts_with("DNS")).map(|l| format!("{l}\n")).collect();
-        // A userspace WireGuard takes its time to end, and its successor needs its socket.
-        host.run("wg-quick down wg0; while pgrep -fx 'wireguard-go wg0' >/dev/null; do sleep 0.05; done")?;
+        host.run(DOWN)?;
         host.write("/etc/wireguard/wg0.conf", file)?;
-        // Like a person who is told that the old one is still there: a userspace WireGuard ends a moment after its link.
-        host.sh("n=0; until wg-quick up wg0; do n=$((n + 1)); [ $n -lt 20 ] && sleep 0.2 || exit 1; done").map(drop)
+        host.sh("wg-quick up wg0").map(drop)
     }
 
     /// Returns a node's addresses in the network, IPv4 first.
