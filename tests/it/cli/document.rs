@@ -207,7 +207,9 @@ fn documents_have_the_fields_they_are_known_for() {
     ");
     insta::assert_snapshot!(of(&env, &["vault", "status"]), @"
     database
+    encrypted
     memory
+    old_pages
     slots[].created
     slots[].kind
     slots[].log_n
@@ -221,6 +223,8 @@ fn documents_have_the_fields_they_are_known_for() {
     changes[].before
     changes[].field
     changes[].node
+    host.allow_unsafe
+    host.auto_sync
     host.become
     host.destination
     host.identity
