@@ -1,9 +1,8 @@
-//! What was adopted: the configurations that were there before, links beside those of the roles, and where each node is
-//! known from.
+//! What was adopted: the configurations that were there before, and where each node is known from.
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use zeroize::Zeroizing;
 
 use super::error::{Error, Result};
@@ -11,15 +10,7 @@ use super::row::Cells;
 use super::tx::Tx;
 use super::vault::{DOCUMENT, ORIGINAL, Sealed};
 use super::{Database, Store, micros};
-use crate::model::{InterfaceId, Kept, LinkId, NodeId, Provenance, PublicKey};
-
-/// Reads the links beside those of the roles, in order.
-pub(super) fn links(conn: &Connection) -> Result<Vec<LinkId>> {
-    let mut statement = conn.prepare_cached("SELECT low_id, high_id FROM links ORDER BY 1, 2")?;
-    let links =
-        statement.query_map([], |row| Ok(LinkId::between(InterfaceId(row.get(0)?), InterfaceId(row.get(1)?))))?;
-    Ok(links.collect::<Result<_, _>>()?)
-}
+use crate::model::{InterfaceId, Kept, NodeId, Provenance, PublicKey};
 
 /// Writes what an interface keeps, as [`read_kept`] reads it.
 pub(super) fn kept(kept: Option<&Kept>) -> Option<String> {
@@ -137,22 +128,5 @@ impl Tx<'_> {
             micros(from.time),
         ])?;
         Ok(())
-    }
-
-    /// Links two interfaces, beside the links that follow from their nodes' roles. Whether they weren't linked so before.
-    pub fn insert_link(&self, link: LinkId) -> Result<bool> {
-        let (low, high) = link.ends();
-        if low == high {
-            return Err(Error::Refused("a link has two ends"));
-        }
-        let sql = "INSERT OR IGNORE INTO links (low_id, high_id) VALUES (?1, ?2)";
-        Ok(self.transaction.execute(sql, params![low.0, high.0])? > 0)
-    }
-
-    /// Takes away a link that doesn't follow from roles. Whether there was one.
-    pub fn delete_link(&self, link: LinkId) -> Result<bool> {
-        let (low, high) = link.ends();
-        let sql = "DELETE FROM links WHERE low_id = ?1 AND high_id = ?2";
-        Ok(self.transaction.execute(sql, params![low.0, high.0])? > 0)
     }
 }

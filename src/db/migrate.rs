@@ -17,6 +17,9 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0006_revisions.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0007_interfaces.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0008_plain.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0009_links.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0010_exit_groups.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0011_access.sql")).foreign_key_check(),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.

@@ -5,13 +5,14 @@ use rusqlite::Connection;
 use super::error::{Error, Result};
 use super::row::{Cells, list};
 use super::tx::Tx;
-use super::{Database, documents, hosts, nodes};
-use crate::model::{Network, Topology};
+use super::{Database, exit_groups, groups, hosts, links, nodes};
+use crate::model::{Cidr, Network, Topology};
 
 /// A network's columns, in the order of [`cells`].
-const COLUMNS: &str = "name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk";
+const COLUMNS: &str = "name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk, exit_id, exit_group_id, kill_switch,
+                       stable_clients";
 /// As many places for their values.
-const PLACES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9";
+const PLACES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13";
 
 /// A network as it is kept: the values of [`COLUMNS`].
 fn cells(network: &Network) -> impl rusqlite::Params {
@@ -25,6 +26,10 @@ fn cells(network: &Network) -> impl rusqlite::Params {
         network.mtu.get(),
         network.keepalive,
         network.psk.as_str(),
+        network.exit.node().map(|id| id.0),
+        network.exit.group().map(|id| id.0),
+        network.kill_switch,
+        list(&network.stable_clients.iter().map(ToString::to_string).collect::<Vec<_>>()),
     )
 }
 
@@ -52,8 +57,17 @@ pub(super) fn load(conn: &Connection) -> Result<Option<(i64, Network)>> {
         mtu: cells.convert(6)?,
         keepalive: cells.get(7)?,
         psk: cells.parse(8)?,
+        exit: exit_groups::from_columns(cells.get(9)?, cells.get(10)?, false).unwrap_or_default(),
+        kill_switch: cells.get(11)?,
+        stable_clients: stable_clients(&cells)?,
     };
-    Ok(Some((cells.get(9)?, network)))
+    Ok(Some((cells.get(13)?, network)))
+}
+
+fn stable_clients(cells: &Cells<'_>) -> Result<Vec<Cidr>> {
+    let wrong = |_| Error::Value { table: "networks", column: "stable_clients".into() };
+    let prefixes = cells.list_some(12)?.unwrap_or_default();
+    prefixes.iter().map(|prefix| prefix.parse().map_err(wrong)).collect()
 }
 
 impl Database {
@@ -71,7 +85,9 @@ impl Database {
             network: self.network()?,
             nodes: nodes::load(&self.conn)?,
             hosts: hosts::load(&self.conn)?,
-            links: documents::links(&self.conn)?,
+            links: links::load(&self.conn)?,
+            groups: groups::load(&self.conn, groups::Which::All)?,
+            exit_groups: self.exit_groups()?,
         })
     }
 }

@@ -6,12 +6,13 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::error::{Error, Result};
+use super::groups::{GRANT, read_grant};
 use super::networks::NETWORK;
 use super::row::{Cells, list};
 use super::tx::Tx;
-use super::{Database, documents, hosts, micros};
+use super::{Database, documents, exit_groups, hosts, micros};
 use crate::model::{
-    Grant, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey, PublicKey,
+    Destination, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey, PublicKey,
 };
 
 /// Which nodes to read.
@@ -44,7 +45,8 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
     let sql = format!(
         "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
                       n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
-                      n.origin, n.created
+                      n.origin, n.created, n.server_id,
+                      n.exit_group_id, n.exit_none, n.kill_switch
                FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
         which.condition("n.id")
     );
@@ -83,14 +85,9 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         node.lan_selection.insert(cells.parse(1)?);
         Ok(())
     })?;
-    let sql =
-        format!("SELECT node_id, destination, protocol, ports FROM grants {condition} ORDER BY node_id, position");
+    let sql = format!("SELECT node_id, {GRANT} FROM grants {condition} ORDER BY node_id, position");
     merge(conn, &mut nodes, "grants", &sql, |node, cells| {
-        let wrong = |_| Error::Value { table: "grants", column: "ports".into() };
-        let ports: String = cells.get(3)?;
-        let ports =
-            ports.split(',').filter(|p| !p.is_empty()).map(str::parse).collect::<Result<_, _>>().map_err(wrong)?;
-        node.grants.push(Grant { destination: cells.parse(1)?, protocol: cells.parse(2)?, ports });
+        node.grants.push(read_grant(cells, 1)?);
         Ok(())
     })?;
 
@@ -148,11 +145,13 @@ fn read(row: &Row<'_>) -> Result<Node> {
         outer_interface: cells.parse_some(14)?,
         nat: cells.get(15)?,
         access: cells.parse(16)?,
-        exit: cells.get::<Option<i64>>(17)?.map(NodeId),
+        exit: exit_groups::from_columns(cells.get(17)?, cells.get(23)?, cells.get(24)?),
+        kill_switch: cells.get(25)?,
         host: cells.parse_some(18)?,
         notes: cells.get(19)?,
         origin: cells.parse(20)?,
         created: cells.time(21)?,
+        server: cells.get::<Option<i64>>(22)?.map(NodeId),
         interfaces: Vec::with_capacity(1),
         lans: Vec::new(),
         lan_selection: Default::default(),
@@ -245,6 +244,7 @@ impl Tx<'_> {
         for address in self.addresses(id)?.ok_or_else(|| unknown(id))?.into_iter().flatten() {
             self.release(address, now)?;
         }
+        self.forget_destination(Destination::Node(id))?;
         self.keep_of_node(id)?;
         self.transaction.execute("DELETE FROM nodes WHERE id = ?1", [id.0])?;
         Ok(())
@@ -295,9 +295,11 @@ impl Tx<'_> {
 
     pub(super) fn save_fields(&self, node: &Node) -> Result<()> {
         let host = node.host.as_ref().map(|name: &Name| hosts::known_row_id(&self.transaction, name)).transpose()?;
+        let (exit, group, by_none) = exit_groups::columns(node.exit);
         let sql = "UPDATE nodes SET name = ?2, role = ?3, device = ?4, enabled = ?5, custody = ?6, provisional = ?7,
                      address4 = ?8, address6 = ?9, endpoint = ?10, keepalive = ?11, mtu = ?12, dns = ?13,
-                     outer_interface = ?14, nat = ?15, access = ?16, exit_id = ?17, host_id = ?18, notes = ?19, origin = ?20
+                     outer_interface = ?14, nat = ?15, access = ?16, exit_id = ?17, host_id = ?18, notes = ?19, origin = ?20,
+                     server_id = ?21, exit_group_id = ?22, exit_none = ?23, kill_switch = ?24
                    WHERE id = ?1";
         self.transaction.prepare_cached(sql)?.execute(params![
             node.id.0,
@@ -316,10 +318,14 @@ impl Tx<'_> {
             node.outer_interface.as_ref().map(|i| i.as_str()),
             node.nat,
             node.access.as_str(),
-            node.exit.map(|e| e.0),
+            exit,
             host,
             node.notes,
             node.origin.as_str(),
+            node.server.map(|s| s.0),
+            group,
+            by_none,
+            node.kill_switch,
         ])?;
         for address in [node.address4.map(IpAddr::from), node.address6.map(IpAddr::from)].into_iter().flatten() {
             let sql = "DELETE FROM released_addresses WHERE address = ?1";
@@ -342,14 +348,7 @@ impl Tx<'_> {
             let sql = "INSERT INTO lan_selection (node_id, cidr) VALUES (?1, ?2)";
             tx.prepare_cached(sql)?.execute(params![id, cidr.to_string()])?;
         }
-        for (at, grant) in (0_i64..).zip(&node.grants) {
-            let sql =
-                "INSERT INTO grants (node_id, position, destination, protocol, ports) VALUES (?1, ?2, ?3, ?4, ?5)";
-            let ports = grant.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-            let values = params![id, at, grant.destination.to_string(), grant.protocol.as_str(), ports];
-            tx.prepare_cached(sql)?.execute(values)?;
-        }
-        Ok(())
+        self.save_grants(("grants", "node_id"), id, &node.grants)
     }
 
     fn addresses(&self, id: NodeId) -> Result<Option<[Option<IpAddr>; 2]>> {

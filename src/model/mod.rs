@@ -5,10 +5,13 @@
 
 mod drift;
 mod event;
+mod exit_group;
+mod group;
 mod hook;
 mod host;
 mod kept;
 mod key;
+mod link;
 mod name;
 mod net;
 mod network;
@@ -21,17 +24,20 @@ pub use drift::{DriftKind, ScanOutcome};
 pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
+pub use group::{Destination, Group, GroupId};
+pub use exit_group::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, SwitchReason};
 pub use hook::{Hook, Phase};
 pub use host::{AllowUnsafe, AutoSync, Become, Host, HostAddress, InvalidDestination};
 pub use kept::{ByHooks, Kept, KeptEndpoint, KeptPeer, Route, Run, Table};
 pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};
+pub use link::{InvalidWeight, Link, LinkId, Weight};
 pub use name::{InterfaceName, InvalidName, Name};
 pub use net::{Cidr, Endpoint, EndpointHost, InterfaceAddr, InvalidNet, Mtu, Port};
-pub use network::{Network, PskPolicy};
+pub use network::{Network, PskPolicy, STABLE_CLIENTS};
 pub use node::{
     Access, Custody, Device, Grant, Interface, InterfaceId, InterfaceKind, InvalidWord, Lan, Node, NodeId, Origin,
     PortRange, Protocol, Role,
 };
 pub use provenance::Provenance;
-pub use secrets::{LinkId, Secrets};
+pub use secrets::Secrets;
 pub use topology::Topology;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, Endpoint, InterfaceName, Kept, Mtu, Name, Port, PublicKey};
+use super::{Cidr, Destination, Egress, Endpoint, InterfaceName, Kept, Mtu, Name, Port, PublicKey};
 
 /// A word that isn't one of a closed list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -254,24 +254,45 @@ impl From<PortRange> for String {
     }
 }
 
-/// One thing that a node with [`Access::Custom`] may reach.
+/// One thing that a node may reach beyond its level; with [`Access::Custom`], all it may reach is such.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
     /// Where to.
-    pub destination: Cidr,
+    pub destination: Destination,
     /// By which protocol.
     pub protocol: Protocol,
     /// To which ports; empty means all. Only with TCP and UDP.
     pub ports: Vec<PortRange>,
+    /// When it ends, in whole seconds; `None` for a grant that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// What it is for, in the operator's words; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
-impl FromStr for Grant {
-    type Err = String;
+impl Grant {
+    /// A grant that lasts, without a note.
+    pub fn lasting(destination: Destination, protocol: Protocol, ports: Vec<PortRange>) -> Self {
+        Self { destination, protocol, ports, until: None, note: String::new() }
+    }
 
-    /// Reads `DESTINATION [PROTOCOL [PORTS]]` separated by blanks: `192.168.1.50 tcp 22,443,8000-8999`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut words = text.split_whitespace();
-        let destination = words.next().unwrap_or_default().parse::<Cidr>().map_err(|e| e.to_string())?;
+    /// Whether another grant opens the same, for however long and whatever reason.
+    pub fn opens_same(&self, other: &Self) -> bool {
+        (self.destination, self.protocol, &self.ports) == (other.destination, other.protocol, &other.ports)
+    }
+
+    /// Whether it has ended by a time.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Reads `[PROTOCOL [PORTS]]`, what a grant says after its destination.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn read_flow<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<(Protocol, Vec<PortRange>), String> {
+        let mut words = words.into_iter();
         let protocol = words.next().map_or(Ok(Protocol::Any), str::parse).map_err(|e: InvalidWord| e.to_string())?;
         let ports = match words.next() {
             None => Vec::new(),
@@ -282,21 +303,35 @@ impl FromStr for Grant {
         if !ports.is_empty() && !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
             return Err(format!("ports need tcp or udp, not {protocol}"));
         }
-        if let Some(rest) = words.next() {
-            return Err(format!("`{rest}` is one word too many: a grant is DESTINATION [PROTOCOL [PORTS]]"));
+        match words.next() {
+            Some(rest) => Err(format!("`{rest}` is one word too many: a grant is DESTINATION [PROTOCOL [PORTS]]")),
+            None => Ok((protocol, ports)),
         }
-        Ok(Self { destination, protocol, ports })
+    }
+
+    /// Writes what [`Grant::read_flow`] reads.
+    pub fn flow(&self) -> String {
+        let ports: Vec<String> = self.ports.iter().map(PortRange::to_string).collect();
+        if ports.is_empty() { self.protocol.to_string() } else { format!("{} {}", self.protocol, ports.join(",")) }
     }
 }
 
+impl FromStr for Grant {
+    type Err = String;
+
+    /// Reads `DESTINATION [PROTOCOL [PORTS]]` separated by blanks: `192.168.1.50 tcp 22,443,8000-8999`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut words = text.split_whitespace();
+        let destination = words.next().unwrap_or_default().parse::<Destination>().map_err(|e| e.to_string())?;
+        let (protocol, ports) = Self::read_flow(words)?;
+        Ok(Self::lasting(destination, protocol, ports))
+    }
+}
+
+/// Writes what it opens; until when and what for are left out.
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.destination, self.protocol)?;
-        if !self.ports.is_empty() {
-            let ports: Vec<String> = self.ports.iter().map(PortRange::to_string).collect();
-            write!(f, " {}", ports.join(","))?;
-        }
-        Ok(())
+        write!(f, "{} {}", self.destination, self.flow())
     }
 }
 
@@ -343,10 +378,16 @@ pub struct Node {
     pub access: Access,
     /// The LANs of [`Access::LanOnly`].
     pub lan_selection: BTreeSet<Cidr>,
-    /// What [`Access::Custom`] permits.
+    /// What it may reach beyond its level.
     pub grants: Vec<Grant>,
-    /// The exit that carries its internet traffic; `None` is a split tunnel.
-    pub exit: Option<NodeId>,
+    /// The server that it belongs to, where there are several; `None` is the first one.
+    #[serde(default)]
+    pub server: Option<NodeId>,
+    /// By which way its internet traffic leaves; `None` follows the network.
+    pub exit: Option<Egress>,
+    /// Whether nothing of it leaves while its exit can't be used; `None` follows the network.
+    #[serde(default)]
+    pub kill_switch: Option<bool>,
     /// The machine it runs on, when wg-friend can reach it.
     pub host: Option<Name>,
     /// The operator's notes; may be empty.

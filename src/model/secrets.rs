@@ -3,30 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use zeroize::Zeroizing;
 
-use super::{InterfaceId, PresharedKey, PrivateKey, PublicKey};
-
-/// An undirected pair of interfaces that are peers of each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct LinkId {
-    low: InterfaceId,
-    high: InterfaceId,
-}
-
-impl LinkId {
-    /// The link between two interfaces, whichever is named first.
-    pub fn between(a: InterfaceId, b: InterfaceId) -> Self {
-        Self { low: a.min(b), high: a.max(b) }
-    }
-
-    /// Returns the two ends, the lower number first.
-    pub fn ends(self) -> (InterfaceId, InterfaceId) {
-        (self.low, self.high)
-    }
-}
+use super::{InterfaceId, LinkId, PresharedKey, PrivateKey, PublicKey};
 
 /// Private keys by interface and preshared keys by link, as unsealed from the vault.
 #[derive(Default)]

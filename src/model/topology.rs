@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Host, LinkId, Name, Network, Node, NodeId, Role};
+use super::{Egress, ExitGroup, ExitGroupId, Group, GroupId, Host, Link, Name, Network, Node, NodeId, Role};
 
 /// Everything the compiler needs to know, and nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,13 +15,24 @@ pub struct Topology {
     pub hosts: Vec<Host>,
     /// Links beside those that follow from the nodes' roles, in order.
     #[serde(default)]
-    pub links: Vec<LinkId>,
+    pub links: Vec<Link>,
+    /// Groups of nodes, ordered by id.
+    #[serde(default)]
+    pub groups: Vec<Group>,
+    /// Groups of exits, ordered by id.
+    #[serde(default)]
+    pub exit_groups: Vec<ExitGroup>,
 }
 
 impl Topology {
     /// Returns a node by id. Nodes are ordered by id, so this costs a binary search.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.binary_search_by_key(&id, |n| n.id).ok().map(|at| &self.nodes[at])
+    }
+
+    /// Returns a group of nodes by id.
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.binary_search_by_key(&id, |group| group.id).ok().map(|at| &self.groups[at])
     }
 
     /// Returns the enabled nodes.
@@ -32,6 +43,32 @@ impl Topology {
     /// Returns the enabled nodes of a role.
     pub fn with_role(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.enabled().filter(move |n| n.role == role)
+    }
+
+    /// Returns a group of exits by id.
+    pub fn exit_group(&self, id: ExitGroupId) -> Option<&ExitGroup> {
+        self.exit_groups.iter().find(|group| group.id == id)
+    }
+
+    /// Returns by which way a node's internet traffic is to leave: as it is told or, a remote that isn't, as the network is.
+    pub fn egress(&self, node: &Node) -> Egress {
+        let inherited = if node.role == Role::Remote { self.network.exit } else { Egress::None };
+        node.exit.unwrap_or(inherited)
+    }
+
+    /// Whether nothing of a node leaves while its exit can't be used.
+    pub fn kill_switch(&self, node: &Node) -> bool {
+        node.kill_switch.unwrap_or(self.network.kill_switch)
+    }
+
+    /// Returns what a way to the internet is called: the name of an exit, a server or a group; `None` for no way, and for
+    /// one that isn't there.
+    pub fn egress_name(&self, way: Egress) -> Option<&Name> {
+        match way {
+            Egress::None => None,
+            Egress::Node(id) => self.node(id).map(|node| &node.name),
+            Egress::Group(id) => self.exit_group(id).map(|group| &group.name),
+        }
     }
 
     /// Returns a host by name.

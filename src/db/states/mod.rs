@@ -28,8 +28,8 @@ pub use restore::Returned;
 use super::error::{Error, Result};
 use super::row::Cells;
 use super::vault::{DOCUMENT, ORIGINAL, STATE_DOCUMENT, STATE_ORIGINAL};
-use super::{Database, documents, hosts, micros, networks, nodes};
-use crate::model::{Actor, Event, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology};
+use super::{Database, exit_groups, hosts, links, micros, networks, nodes};
+use crate::model::{Actor, Event, ExitGroup, ExitGroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology};
 
 /// What kind of entity a value belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,19 +37,22 @@ enum Kind {
     Network,
     Node,
     Host,
+    ExitGroup,
     Link,
     PresharedKey,
     Document,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Network, Self::Node, Self::Host, Self::Link, Self::PresharedKey, Self::Document];
+    const ALL: [Self; 7] =
+        [Self::Network, Self::Node, Self::Host, Self::ExitGroup, Self::Link, Self::PresharedKey, Self::Document];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Network => "network",
             Self::Node => "node",
             Self::Host => "host",
+            Self::ExitGroup => "exit_group",
             Self::Link => "link",
             Self::PresharedKey => "preshared_key",
             Self::Document => "document",
@@ -235,6 +238,19 @@ impl Database {
         self.entity_steps(Kind::Host, row, record::to_host)
     }
 
+    /// Returns what a group of exits was from each state on that changed it; `None` once it is gone.
+    pub fn exit_group_steps(&self, group: ExitGroupId) -> Result<Vec<(i64, Option<ExitGroup>)>> {
+        self.entity_steps(Kind::ExitGroup, group.0, record::to_exit_group)
+    }
+
+    /// Returns the numbers of all groups of exits that there are or ever were.
+    pub fn exit_groups_ever(&self) -> Result<Vec<ExitGroupId>> {
+        let sql = "SELECT DISTINCT entity FROM state_values WHERE kind = 'exit_group' ORDER BY entity";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let ids = statement.query_map([], |row| Ok(ExitGroupId(row.get(0)?)))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     fn entity_steps<T>(&self, kind: Kind, id: i64, read: fn(Value) -> Result<T>) -> Result<Vec<(i64, Option<T>)>> {
         let sql = "SELECT state, value FROM state_values WHERE kind = ?1 AND entity = ?2 ORDER BY state";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -308,13 +324,14 @@ fn values_at(conn: &Connection, number: i64) -> Result<Values> {
 impl Model {
     fn read(values: Values) -> Result<Self> {
         let mut network = None;
-        let (mut nodes, mut links) = (Vec::new(), Vec::new());
+        let (mut nodes, mut links, mut exit_groups) = (Vec::new(), Vec::new(), Vec::new());
         let (mut hosts, mut preshared, mut adopted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (entity, (since, value)) in values {
             match entity.kind {
                 Kind::Network => network = Some(record::to_network(value)?),
                 Kind::Node => nodes.push(record::to_node(value)?), // ordered by id, as the entities are
-                Kind::Link => links.push(entity.link()),
+                Kind::Link => links.push(record::to_link(entity.link(), value)?),
+                Kind::ExitGroup => exit_groups.push(record::to_exit_group(value)?),
                 Kind::Host => {
                     hosts.insert(entity.id, record::to_host(value)?);
                 }
@@ -330,7 +347,7 @@ impl Model {
         let network = network.ok_or_else(|| Error::Damaged { what: "a state of the history has no network".into() })?;
         let mut by_name: Vec<Host> = hosts.values().cloned().collect();
         by_name.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { topology: Topology { network, nodes, hosts: by_name, links }, hosts, preshared, adopted })
+        Ok(Self { topology: Topology { network, nodes, hosts: by_name, links, exit_groups }, hosts, preshared, adopted })
     }
 }
 
@@ -432,8 +449,12 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
         let nodes = nodes::load_some(conn, nodes::Which::Touched)?;
         found.extend(nodes.iter().map(|node| (row(Kind::Node, node.id.0), records.of(node))));
     }
+    if touches(Kind::ExitGroup) {
+        let groups = exit_groups::load(conn, exit_groups::Which::Touched)?;
+        found.extend(groups.iter().map(|group| (row(Kind::ExitGroup, group.id.0), record::of_exit_group(group))));
+    }
     if touches(Kind::Link) {
-        found.extend(documents::links(conn)?.into_iter().map(|link| (pair(Kind::Link, link), record::present())));
+        found.extend(links::load(conn)?.into_iter().map(|link| (pair(Kind::Link, link.id), record::of_link(link))));
     }
     if touches(Kind::PresharedKey) {
         let sql = "SELECT p.low_id, p.high_id, p.created FROM preshared_keys p JOIN temp.touched t

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::db::error::{Error, Result};
 use crate::model::{
-    Access, Become, Custody, Host, HostAddress, Interface, InterfaceId, InterfaceKind, InterfaceName, Mtu, Name,
-    Network, Node, NodeId, Origin, Port, PskPolicy, PublicKey, Role,
+    Access, Become, Custody, Egress, ExitGroup, Host, HostAddress, Interface, InterfaceId, InterfaceKind, InterfaceName, Link, LinkId,
+    Mtu, Name, Network, Node, NodeId, Origin, Port, PskPolicy, PublicKey, Role, Weight,
 };
 
 fn name() -> Name {
@@ -33,6 +33,9 @@ fn network() -> Network {
         mtu: Mtu::try_from(1420).expect("IPv6 needs less"),
         keepalive: 25,
         psk: PskPolicy::Unique,
+        stable_clients: Vec::new(),
+        exit: Egress::None,
+        kill_switch: false,
     }
 }
 
@@ -70,7 +73,9 @@ fn node() -> Node {
         access: Access::Full,
         lan_selection: Default::default(),
         grants: Vec::new(),
+        server: None,
         exit: None,
+        kill_switch: None,
         host: None,
         notes: String::new(),
         origin: Origin::Manual,
@@ -117,6 +122,10 @@ pub(super) fn of_host(of: &Host) -> Value {
     Value::Object(object(of))
 }
 
+pub(super) fn of_exit_group(of: &ExitGroup) -> Value {
+    Value::Object(object(of))
+}
+
 /// Makes records of nodes: the blanks are written out once.
 pub(super) struct Nodes {
     node: Map<String, Value>,
@@ -140,9 +149,25 @@ pub(super) fn of_preshared(created: i64) -> Value {
     json!(Preshared { created })
 }
 
-/// What is recorded of a link or a document: that it is there.
+/// What is recorded of a document: that it is there.
 pub(super) fn present() -> Value {
     json!({})
+}
+
+/// What is recorded of a link beside its ends.
+#[derive(Serialize, Deserialize)]
+struct Linked {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<Weight>,
+}
+
+pub(super) fn of_link(link: Link) -> Value {
+    json!(Linked { weight: link.weight })
+}
+
+pub(super) fn to_link(id: LinkId, value: Value) -> Result<Link> {
+    let Linked { weight } = read(value)?;
+    Ok(Link { id, weight })
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
@@ -167,6 +192,10 @@ pub(super) fn to_host(value: Value) -> Result<Host> {
     let mut record = members(value)?;
     complete(&mut record, &host());
     read(Value::Object(record))
+}
+
+pub(super) fn to_exit_group(value: Value) -> Result<ExitGroup> {
+    read(value)
 }
 
 pub(super) fn to_node(value: Value) -> Result<Node> {

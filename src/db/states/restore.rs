@@ -14,8 +14,10 @@ use super::{Model, document_at, document_now};
 use crate::db::error::{Error, Result};
 use crate::db::tx::Tx;
 use crate::db::vault::{DOCUMENT, ORIGINAL};
-use crate::db::{documents, micros};
-use crate::model::{Custody, Interface, InterfaceId, InterfaceKind, LinkId, Node, NodeId, Port, PrivateKey, Topology};
+use crate::db::{links, micros};
+use crate::model::{
+    Custody, Interface, InterfaceId, InterfaceKind, Link, LinkId, Node, NodeId, Port, PrivateKey, Topology,
+};
 
 /// What bringing the model back left to say, and to do.
 #[derive(Debug, Default)]
@@ -46,8 +48,10 @@ impl Tx<'_> {
         let goal = self.goal(&then, &current, &mut returned)?;
 
         self.return_hosts(&then)?;
+        self.clear_exits()?;
         self.make_room(&goal, &current, now)?;
         self.put_back(&goal, &current, now, &mut returned)?;
+        self.return_exit_groups(&then.topology.exit_groups)?;
         for node in goal.values().filter(|node| current.node(node.id) != Some(*node)) {
             let node = self.with_present_keys(node, &returned)?;
             self.save_fields(&node)?;
@@ -126,7 +130,8 @@ impl Tx<'_> {
     fn make_room(&self, goal: &BTreeMap<NodeId, Node>, current: &Topology, now: DateTime<Utc>) -> Result<()> {
         for node in current.nodes.iter().filter(|node| goal.get(&node.id) != Some(*node)) {
             let sql =
-                "UPDATE nodes SET name = ' ' || id, address4 = NULL, address6 = NULL, exit_id = NULL WHERE id = ?1";
+                "UPDATE nodes SET name = ' ' || id, address4 = NULL, address6 = NULL, exit_id = NULL, exit_group_id = NULL,
+                   server_id = NULL WHERE id = ?1";
             self.transaction.prepare_cached(sql)?.execute([node.id.0])?;
             let wanted = goal.get(&node.id);
             for interface in &node.interfaces {
@@ -215,13 +220,13 @@ impl Tx<'_> {
     }
 
     fn return_links(&self, then: &Model, returned: &mut Returned) -> Result<()> {
-        let wanted: BTreeSet<LinkId> = then.topology.links.iter().copied().collect();
-        let present: BTreeSet<LinkId> = documents::links(&self.transaction)?.into_iter().collect();
+        let wanted: BTreeSet<Link> = then.topology.links.iter().copied().collect();
+        let present: BTreeSet<Link> = links::load(&self.transaction)?.into_iter().collect();
         for link in present.difference(&wanted) {
-            self.delete_link(*link)?;
+            self.delete_link(link.id)?;
         }
         for link in wanted.difference(&present) {
-            self.insert_link(*link)?;
+            self.put_link(*link)?;
         }
         let present: BTreeSet<LinkId> = self.preshared_links()?.into_iter().collect();
         for link in present.iter().filter(|link| !then.preshared.contains_key(link)) {

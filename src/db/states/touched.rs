@@ -32,6 +32,11 @@ const WATCHED: &[Watched] = &[
     Watched::row("networks", Kind::Network, "$.id"),
     Watched::row("hosts", Kind::Host, "$.id"),
     Watched::row("nodes", Kind::Node, "$.id"),
+    Watched::row("exit_groups", Kind::ExitGroup, "$.id"),
+    Watched::row("exit_members", Kind::ExitGroup, "$.group_id"),
+    Watched::row("node_groups", Kind::Group, "$.id"),
+    Watched::row("node_group_members", Kind::Group, "$.group_id"),
+    Watched::row("node_group_grants", Kind::Group, "$.group_id"),
     Watched::row("lans", Kind::Node, "$.node_id"),
     Watched::row("lan_selection", Kind::Node, "$.node_id"),
     Watched::row("grants", Kind::Node, "$.node_id"),
@@ -90,6 +95,8 @@ pub(super) fn everything(conn: &Connection) -> Result<()> {
         "INSERT INTO temp.touched SELECT 'network', id, 0 FROM networks;
          INSERT INTO temp.touched SELECT 'host', id, 0 FROM hosts;
          INSERT INTO temp.touched SELECT 'node', id, 0 FROM nodes;
+         INSERT INTO temp.touched SELECT 'exit_group', id, 0 FROM exit_groups;
+         INSERT INTO temp.touched SELECT 'group', id, 0 FROM node_groups;
          INSERT INTO temp.touched SELECT 'link', low_id, high_id FROM links;
          INSERT INTO temp.touched SELECT 'preshared_key', low_id, high_id FROM preshared_keys;
          INSERT INTO temp.touched SELECT 'document', interface_id, 0 FROM documents;",

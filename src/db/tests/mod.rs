@@ -101,6 +101,7 @@ fn network() -> Network {
         mtu: Mtu::DEFAULT,
         keepalive: 25,
         psk: PskPolicy::Unique,
+        stable_clients: Vec::new(),
     }
 }
 
@@ -155,6 +156,7 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
         access: Access::Full,
         lan_selection: Default::default(),
         grants: Vec::new(),
+        server: None,
         exit: None,
         host: None,
         notes: String::new(),

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::db::{About, Model, Returned, State, StateFilter};
-use crate::model::{Grant, KeyState, Lan, LinkId, PresharedKey, Provenance, Topology};
+use crate::model::{Grant, KeyState, Lan, Link, LinkId, PresharedKey, Provenance, Topology, Weight};
 
 /// The model as the tables hold it.
 #[derive(Clone, Debug, PartialEq)]
@@ -317,7 +317,7 @@ fn step(tx: &Tx<'_>, (what, a, b, c): Step, time: i64) -> Result<(), Error> {
             node.grants =
                 (0..b % 2).map(|n| Grant::from_str(&format!("10.{n}.0.0/16 tcp {}", c.max(1))).unwrap()).collect();
             node.notes = "x".repeat((b % 4).into());
-            node.exit = pick(&topology.nodes, c).map(|exit| exit.id);
+            node.exit = pick(&topology.nodes, c).map(|exit| exit.id.into());
             tx.update_node(&node, at(time))
         }
         (5, Some(is), ..) => {
@@ -338,7 +338,7 @@ fn step(tx: &Tx<'_>, (what, a, b, c): Step, time: i64) -> Result<(), Error> {
             let key = random_key();
             tx.replace_key(one, key.public(), Some(&key), "routine", at(time))
         }
-        (9, _, _, Some(link)) => tx.insert_link(link).map(|_| ()),
+        (9, _, _, Some(id)) => tx.put_link(Link { id, weight: Weight::try_from(u16::from(c % 4)).ok() }).map(|_| ()),
         (10, _, _, Some(link)) => tx.delete_link(link).map(|_| ()),
         (11, _, _, Some(link)) => tx.set_psk(link, &PresharedKey::from_random([c; 32]), at(time)),
         (12, _, Some(one), _) => tx.save_document(one, &format!("# {}\n", b % 3)),

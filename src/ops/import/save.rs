@@ -10,7 +10,7 @@ use super::prepare::Prepared;
 use super::read::Remark;
 use crate::db::{Revision, Store, Tx};
 use crate::model::{
-    Action, Actor, Custody, Event, InterfaceId, InterfaceKind, LinkId, Name, Network, Node, NodeId, Origin, Provenance,
+    Action, Actor, Custody, Event, InterfaceId, InterfaceKind, Link, LinkId, Name, Network, Node, NodeId, Origin, Provenance,
     PublicKey, Topology,
 };
 use crate::ops::Error;
@@ -191,7 +191,7 @@ impl<'a> Save<'a> {
             if self.ids.contains_key(&key) {
                 continue;
             }
-            let mut new = Node { exit: None, origin: Origin::Import, created: self.now, ..node.clone() };
+            let mut new = Node { server: None, exit: None, origin: Origin::Import, created: self.now, ..node.clone() };
             new.name = self.free_name(&node.name);
             new.interfaces.truncate(1);
             new.interfaces[0].kept = None;
@@ -319,12 +319,12 @@ impl<'a> Save<'a> {
     }
 
     fn links(&mut self, before: Option<&Topology>, after: &Topology) -> Result<(), Error> {
-        let before: &[LinkId] = before.map_or(&[], |t| &t.links);
+        let before: &[Link] = before.map_or(&[], |t| &t.links);
         for link in after.links.iter().filter(|link| !before.contains(link)) {
-            self.tx.insert_link(*link)?;
+            self.tx.put_link(*link)?;
         }
-        for link in before.iter().filter(|link| !after.links.contains(link)) {
-            self.tx.delete_link(*link)?;
+        for link in before.iter().filter(|link| after.links.iter().all(|other| other.id != link.id)) {
+            self.tx.delete_link(link.id)?;
         }
         Ok(())
     }
@@ -471,7 +471,8 @@ fn translate(topology: &Topology, ids: &Ids) -> Topology {
     translated.nodes.retain(|node| nodes.contains_key(&node.id));
     for node in &mut translated.nodes {
         node.id = nodes[&node.id];
-        node.exit = node.exit.and_then(|exit| nodes.get(&exit)).copied();
+        node.server = node.server.and_then(|server| nodes.get(&server)).copied();
+        node.exit = node.exit.and_then(Egress::node).and_then(|exit| nodes.get(&exit)).copied().map(Egress::Node);
         node.interfaces.retain(|interface| interfaces.contains_key(&interface.id));
         for interface in &mut node.interfaces {
             interface.id = interfaces[&interface.id];
@@ -482,9 +483,10 @@ fn translate(topology: &Topology, ids: &Ids) -> Topology {
         }
     }
     translated.nodes.sort_by_key(|node| node.id);
-    let link = |link: &LinkId| {
-        let (low, high) = link.ends();
-        Some(LinkId::between(*interfaces.get(&low)?, *interfaces.get(&high)?))
+    let link = |link: &Link| {
+        let (low, high) = link.id.ends();
+        let id = LinkId::between(*interfaces.get(&low)?, *interfaces.get(&high)?);
+        Some(Link { id, ..*link })
     };
     translated.links = topology.links.iter().filter_map(link).collect();
     translated.links.sort_unstable();

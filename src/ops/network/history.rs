@@ -234,7 +234,7 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
         changes.push(Changed { what: What::Network, name, how, fields, along: false });
     }
     let empty = Model { hosts: BTreeMap::new(), preshared: BTreeMap::new(), adopted: BTreeMap::new(), ..after.clone() };
-    let empty = Model { topology: Topology { nodes: vec![], hosts: vec![], links: vec![], ..empty.topology }, ..empty };
+    let empty = Model { topology: Topology { nodes: vec![], hosts: vec![], links: vec![], exit_groups: Vec::new(), ..empty.topology }, ..empty };
     let before = before.unwrap_or(&empty);
 
     for row in keys(&before.hosts, &after.hosts) {
@@ -247,7 +247,7 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
     }
 
     let owners = Owners::of(before, after);
-    let links = |model: &Model| model.topology.links.iter().map(|link| (*link, ())).collect::<BTreeMap<_, _>>();
+    let links = |model: &Model| model.topology.links.iter().map(|link| (link.id, link.weight)).collect::<BTreeMap<_, _>>();
     owners.compare(What::Link, &links(before), &links(after), &mut changes);
     owners.compare(What::PresharedKey, &before.preshared, &after.preshared, &mut changes);
     let documents = |model: &Model| {

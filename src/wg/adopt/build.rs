@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Access, Cidr, Custody, Endpoint, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, LinkId, Network, Node,
+    Access, Cidr, Custody, Endpoint, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Link, LinkId, Network, Node,
     NodeId, Origin, PresharedKey, PrivateKey, PublicKey, Role, Secrets, Topology,
 };
 use crate::wg::compile::links;
@@ -58,8 +58,8 @@ pub(super) fn build(graph: &Graph<'_>, choice: Choice, base: &Defaults) -> Resul
     settings::compare_endpoints(graph, &facts.endpoints, &facts.named, &mut findings);
     let rights = rights(&facts);
     let nodes = (0..graph.nodes.len()).map(|at| node(&facts, at, &rights[at], &network, base)).collect();
-    let mut topology = Topology { network, nodes, hosts: Vec::new(), links: Vec::new() };
-    topology.links = own_links(&facts, &topology);
+    let mut topology = Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), exit_groups: Vec::new() };
+    topology.links = own_links(&facts, &topology).into_iter().map(Link::adopted).collect();
     let secrets = secrets(graph)?;
     kept::fill(graph, &mut topology, &secrets)?;
     for (at, node) in topology.nodes.iter_mut().enumerate() {
@@ -157,7 +157,9 @@ fn node(facts: &Facts<'_, '_>, at: usize, rights: &Option<Rights>, network: &Net
         access: rights.as_ref().map_or(Access::Full, |rights| rights.access),
         lan_selection: rights.as_ref().map(|rights| rights.selection.clone()).unwrap_or_default(),
         grants: rights.as_ref().map(|rights| rights.grants.clone()).unwrap_or_default(),
-        exit: rights.as_ref().and_then(|rights| rights.exit).map(node_id),
+        server: None,
+        exit: rights.as_ref().and_then(|rights| rights.exit).map(|exit| Egress::Node(node_id(exit))),
+        kill_switch: None,
         host: None,
         notes: String::new(),
         origin: Origin::Import,

@@ -24,8 +24,9 @@ impl Fixture {
             mtu: Mtu::DEFAULT,
             keepalive: 25,
             psk: PskPolicy::Unique,
+            stable_clients: Vec::new(),
         };
-        Self { topology: Topology { network, nodes: Vec::new(), hosts: Vec::new(), links: Vec::new() }, next: 0 }
+        Self { topology: Topology { network, nodes: Vec::new(), hosts: Vec::new(), links: Vec::new(), exit_groups: Vec::new() }, next: 0 }
     }
 
     /// A server with a LAN, two routers, two exits and a remote of every kind.
@@ -50,8 +51,8 @@ impl Fixture {
             .map(|grant| grant.parse().unwrap())
             .into();
         let erin = all.add("erin", Role::Remote);
-        (erin.access, erin.exit) = (Access::ExitOnly, Some(berlin));
-        all.add("frank", Role::Remote).exit = Some(tokyo);
+        (erin.access, erin.exit) = (Access::ExitOnly, Some(berlin.into()));
+        all.add("frank", Role::Remote).exit = Some(tokyo.into());
         all
     }
 
@@ -92,7 +93,9 @@ impl Fixture {
             access: Access::Full,
             lan_selection: Default::default(),
             grants: Vec::new(),
+            server: None,
             exit: None,
+            kill_switch: None,
             host: None,
             notes: String::new(),
             origin: Origin::Manual,

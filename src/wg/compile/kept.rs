@@ -23,7 +23,7 @@ pub(super) fn add_links(layout: &Layout<'_>, nodes: &mut [NodeConfig]) {
         .flat_map(|node| node.interfaces.iter().map(move |interface| (interface.id, End { node, interface })))
         .collect();
     for link in &topology.links {
-        let (low, high) = link.ends();
+        let (low, high) = link.id.ends();
         let (Some(inner), Some(outer)) = (ends.get(&low), ends.get(&high)) else { continue };
         let link = Link { inner: *inner, outer: *outer };
         for (near, far) in [(inner, outer), (outer, inner)] {

@@ -104,7 +104,8 @@ impl<'a> Members<'a> {
 
     /// Whether two nodes' main interfaces are linked beside what follows from their roles.
     pub(super) fn has_own_link(&self, a: &Node, b: &Node) -> bool {
-        self.topology.links.contains(&LinkId::between(a.main().id, b.main().id))
+        let id = LinkId::between(a.main().id, b.main().id);
+        self.topology.links.iter().any(|link| link.id == id)
     }
 
     /// Returns every link that can be made; what is missing for the others is for the checks to say.
@@ -127,7 +128,7 @@ impl<'a> Members<'a> {
 pub fn links(topology: &Topology) -> Vec<LinkId> {
     let mut links: Vec<LinkId> = Members::of(topology).links().iter().map(Link::id).collect();
     let present: BTreeSet<InterfaceId> = topology.enabled().flat_map(|n| n.interfaces.iter().map(|i| i.id)).collect();
-    let both = |link: &&LinkId| present.contains(&link.ends().0) && present.contains(&link.ends().1);
-    links.extend(topology.links.iter().filter(both));
+    let both = |link: &LinkId| present.contains(&link.ends().0) && present.contains(&link.ends().1);
+    links.extend(topology.links.iter().map(|link| link.id).filter(both));
     links
 }

@@ -62,7 +62,7 @@ fn add_remote(fixture: &mut Fixture, name: &str, exits: &[NodeId], choice: Choic
     let every: Vec<Cidr> = fixture.topology.nodes.iter().flat_map(|n| n.lans.iter().map(|lan| lan.cidr)).collect();
     let remote = fixture.add(name, Role::Remote);
     remote.enabled = choice.enabled;
-    remote.exit = choice.exit.filter(|_| !exits.is_empty()).map(|at| *at.get(exits));
+    remote.exit = choice.exit.filter(|_| !exits.is_empty()).map(|at| Egress::Node(*at.get(exits)));
     remote.access = Access::ALL[choice.access];
     if remote.access == Access::ExitOnly && remote.exit.is_none() {
         remote.access = Access::Full;

@@ -181,12 +181,12 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
 
     let mut exits = Fixture::everything();
     let (depot, berlin) = (exits.node("depot").id, exits.node("berlin").id);
-    exits.node("alice").exit = Some(depot);
+    exits.node("alice").exit = Some(depot.into());
     exits.node("erin").exit = None;
-    exits.node("office").exit = Some(berlin);
+    exits.node("office").exit = Some(berlin.into());
     exits.node("depot").access = Access::ExitOnly;
     exits.node("hub").interfaces.pop();
-    exits.node("frank").exit = Some(crate::model::NodeId(99));
+    exits.node("frank").exit = Some(crate::model::NodeId(99).into());
     insta::assert_snapshot!(refusals(&exits), @"
     `office` is a router and can't leave by an exit: only remotes do
     `depot` is a router and can't have access exit_only: only remotes do

@@ -37,6 +37,7 @@ fn defaults() -> Defaults {
         mtu: Mtu::DEFAULT,
         keepalive: 25,
         psk: PskPolicy::Unique,
+        stable_clients: Vec::new(),
     };
     Defaults { network, created: DateTime::UNIX_EPOCH }
 }
@@ -122,7 +123,7 @@ fn shown(joined: &Joined) -> String {
             write!(text, " granted {}", listed(&node.grants)).unwrap();
         }
         if let Some(exit) = node.exit {
-            write!(text, " by {}", topology.node(exit).unwrap().name).unwrap();
+            write!(text, " by {}", topology.egress_name(exit).unwrap()).unwrap();
         }
         if node.provisional {
             write!(text, " provisional").unwrap();
@@ -131,7 +132,7 @@ fn shown(joined: &Joined) -> String {
     let name_of =
         |id: InterfaceId| &topology.nodes.iter().find(|node| node.interfaces.iter().any(|i| i.id == id)).unwrap().name;
     for link in &topology.links {
-        write!(text, "\nlink {} {}", name_of(link.ends().0), name_of(link.ends().1)).unwrap();
+        write!(text, "\nlink {} {}", name_of(link.id.ends().0), name_of(link.id.ends().1)).unwrap();
     }
     for finding in &joined.findings {
         write!(text, "\n{}: {finding}", finding.severity()).unwrap();
