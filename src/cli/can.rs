@@ -7,6 +7,7 @@ use super::{Context, Exit, width};
 use crate::fleet::RealFleet;
 use crate::model::Protocol;
 use crate::ops::Error;
+use crate::ops::clock::Clock as _;
 use crate::ops::network::can::{self as ops, Cell, Matrix, Place, Question, Report};
 use crate::ops::reach::live::{self, LiveReport, Outcome};
 use crate::wg::reach::{Answer, End, Hop, Owner, Way, Who};
@@ -48,18 +49,19 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let topology = context.open()?.topology()?;
+    let now = Some(context.clock.now());
     if let Some(address) = args.who {
         context.out.show(&ops::who(&topology, address)?, render_who)?;
         return Ok(Exit::Done);
     }
     if args.matrix {
-        context.out.show(&ops::matrix(&topology, args.edited)?, render_matrix)?;
+        context.out.show(&ops::matrix(&topology, args.edited, now)?, render_matrix)?;
         return Ok(Exit::Done);
     }
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         return Err(Error::MissingAnswer { what: "who asks and who is asked", flag: "FROM TO" });
     };
-    let question = Question { from, from_address: args.from_address, to, protocol: args.protocol, edited: args.edited };
+    let question = Question { from, from_address: args.from_address, to, protocol: args.protocol, edited: args.edited, at: now };
     if args.live {
         let report = live::prove(&topology, &RealFleet::new()?, &question, context.settings.parallel)?;
         context.out.show(&report, |report| format!("{}{}", render(&report.model), render_live(report)))?;

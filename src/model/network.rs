@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::node::{InvalidWord, words};
-use super::{Cidr, InterfaceName, Mtu, Name, Port};
+use super::{Cidr, Egress, InterfaceName, Mtu, Name, Port};
 
 words! {
     /// Which links carry a preshared key.
@@ -40,7 +40,21 @@ pub struct Network {
     pub keepalive: u16,
     /// Which links carry a preshared key.
     pub psk: PskPolicy,
+    /// What remotes' files send into the tunnel whatever their rights, beside the network and its LANs: then a LAN inside of
+    /// it, another access level or a grant needs no new file. Empty: files ask for what their rights say.
+    #[serde(default)]
+    pub stable_clients: Vec<Cidr>,
+    /// By which way the internet traffic of remotes leaves that aren't told.
+    #[serde(default)]
+    pub exit: Egress,
+    /// Whether nothing of a remote that isn't told leaves while its exit can't be used; else its tunnel is a split one then.
+    #[serde(default)]
+    pub kill_switch: bool,
 }
+
+/// The private networks of RFC 1918 and the unique local addresses of RFC 4193: what stable clients carry unless told
+/// otherwise.
+pub const STABLE_CLIENTS: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
 
 impl Network {
     /// Returns the prefixes, IPv4 first.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Egress, ExitGroup, ExitGroupId, Group, GroupId, Host, Link, Name, Network, Node, NodeId, Role};
+use super::{
+    Cidr, Destination, Egress, ExitGroup, ExitGroupId, Grant, Group, GroupId, Host, Link, Name, Network, Node, NodeId,
+    Role,
+};
 
 /// Everything the compiler needs to know, and nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,26 @@ impl Topology {
     /// Returns a group of nodes by id.
     pub fn group(&self, id: GroupId) -> Option<&Group> {
         self.groups.binary_search_by_key(&id, |group| group.id).ok().map(|at| &self.groups[at])
+    }
+
+    /// Returns what a node is granted: by itself, then as a member of groups.
+    pub fn grants_of<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Grant> {
+        let id = node.id;
+        let groups = self.groups.iter().filter(move |group| group.members.contains(&id));
+        node.grants.iter().chain(groups.flat_map(|group| &group.grants))
+    }
+
+    /// Returns where a grant leads: its prefix, or addresses of enabled nodes. A node stands for its addresses in the network
+    /// alone: a LAN behind it is granted by its prefix.
+    pub fn prefixes_of(&self, destination: Destination) -> Vec<Cidr> {
+        let addresses = |id: NodeId| self.node(id).filter(|node| node.enabled).into_iter().flat_map(Node::addresses);
+        match destination {
+            Destination::Prefix(prefix) => vec![prefix],
+            Destination::Node(id) => addresses(id).collect(),
+            Destination::Group(id) => {
+                self.group(id).into_iter().flat_map(|group| &group.members).flat_map(|id| addresses(*id)).collect()
+            }
+        }
     }
 
     /// Returns the enabled nodes.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::find;
@@ -27,6 +28,8 @@ pub struct Question<'q> {
     pub protocol: Option<Protocol>,
     /// Whether remotes ask for everything, whatever their files say.
     pub edited: bool,
+    /// When; `None` is before any grant has ended.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// The answers to a question: one for each address of whoever is asked.
@@ -110,7 +113,7 @@ pub fn understand(topology: &Topology, question: &Question<'_>) -> Result<Asked,
 pub fn can(topology: &Topology, question: &Question<'_>) -> Result<Report, Error> {
     let asked = understand(topology, question)?;
     let compiled = compile(topology).map_err(Error::Model)?;
-    let world = World::of(topology, &compiled).with_edited_remotes(question.edited);
+    let world = World::of(topology, &compiled).with_edited_remotes(question.edited).at(question.at);
     let answers: Vec<Answer> = asked.to.iter().map(|to| world.reach(&asked.party, *to, asked.flow)).collect();
     let reaches = answers.iter().any(|answer| answer.reaches);
     let (from, to) = (asked.from, question.to.to_owned());
@@ -244,9 +247,9 @@ const MOST_ROWS: usize = 24;
 ///
 /// # Errors
 /// When the model contradicts itself.
-pub fn matrix(topology: &Topology, edited: bool) -> Result<Matrix, Error> {
+pub fn matrix(topology: &Topology, edited: bool, at: Option<DateTime<Utc>>) -> Result<Matrix, Error> {
     let compiled = compile(topology).map_err(Error::Model)?;
-    let world = World::of(topology, &compiled).with_edited_remotes(edited);
+    let world = World::of(topology, &compiled).with_edited_remotes(edited).at(at);
     let rows = rows(topology);
     let internet = Row { node: None, alike: Vec::new(), lan: None, addresses: INTERNET.to_vec() };
     let cells =
@@ -271,7 +274,7 @@ fn rows(topology: &Topology) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     let own = |node: &Node| node.addresses().map(|own| own.net().addr()).collect();
     for node in topology.enabled() {
-        let same = |row: &&mut Row<'_>| row.node.is_some_and(|first| alike(first, node));
+        let same = |row: &&mut Row<'_>| row.node.is_some_and(|first| alike(topology, first, node));
         match rows.iter_mut().find(same).filter(|_| many) {
             Some(row) => row.alike.push(node),
             None => rows.push(Row { node: Some(node), alike: Vec::new(), lan: None, addresses: own(node) }),
@@ -289,16 +292,16 @@ fn rows(topology: &Topology) -> Vec<Row<'_>> {
 }
 
 /// Whether two remotes have just the same rights.
-fn alike(a: &Node, b: &Node) -> bool {
+fn alike(topology: &Topology, a: &Node, b: &Node) -> bool {
     let rights = |node: &Node| {
         let families = (node.address4.is_some(), node.address6.is_some());
-        (node.role, node.access, node.exit, families, node.provisional)
+        (node.role, node.access, node.exit, node.kill_switch, families, node.provisional)
     };
     let kept = |node: &Node| node.interfaces.iter().any(|interface| interface.kept.is_some());
     a.role == crate::model::Role::Remote
         && rights(a) == rights(b)
         && a.lan_selection == b.lan_selection
-        && a.grants == b.grants
+        && topology.grants_of(a).eq(topology.grants_of(b))
         && a.dns == b.dns
         && !kept(a)
         && !kept(b)
@@ -317,7 +320,7 @@ fn cell(world: &World<'_>, from: &Row<'_>, to: &Row<'_>) -> Cell {
     let (mut yes, mut no, mut past) = (0, 0, 0);
     for target in targets {
         let Some(party) = party_of(from, node.id, target) else { continue };
-        for flow in flows(node, to.lan.unwrap_or(Cidr::host(target))) {
+        for flow in flows(world.topology(), node, to.lan.unwrap_or(Cidr::host(target))) {
             let answer = world.reach(&party, flow.1.unwrap_or(target), flow.0);
             match (answer.reaches, answer.through_tunnel) {
                 (true, false) => past += 1,
@@ -344,11 +347,14 @@ fn party_of(from: &Row<'_>, node: NodeId, target: IpAddr) -> Option<Party> {
 const ANY_PORT: u16 = 61_003;
 
 /// Returns what to try: a ping, a TCP connection to any port, and what the node's grants name in the place.
-fn flows(node: &Node, place: Cidr) -> Vec<(Flow, Option<IpAddr>)> {
+fn flows(topology: &Topology, node: &Node, place: Cidr) -> Vec<(Flow, Option<IpAddr>)> {
     let mut flows = vec![(Flow::PING, None)];
     flows.extend(Port::new(ANY_PORT).map(|port| (Flow::tcp(port), None)));
-    for grant in node.grants.iter().filter(|grant| grant.destination.overlaps(&place)) {
-        let narrow = if place.covers(&grant.destination) { grant.destination } else { place };
+    let granted = topology.grants_of(node).flat_map(|grant| {
+        topology.prefixes_of(grant.destination).into_iter().map(move |prefix| (grant, prefix))
+    });
+    for (grant, prefix) in granted.filter(|(_, prefix)| prefix.overlaps(&place)) {
+        let narrow = if place.covers(&prefix) { prefix } else { place };
         let address = narrow.net().hosts().nth(4).or_else(|| narrow.net().hosts().next());
         let port = grant.ports.first().map(|range| range.first()).or_else(|| Port::new(ANY_PORT));
         let flow = match grant.protocol {

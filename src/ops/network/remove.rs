@@ -3,7 +3,7 @@
 use super::change::{Done, Mode, Outcome, Scope, carry_out};
 use super::find;
 use crate::db::Store;
-use crate::model::{Access, Action, Actor, Cidr, Event, Node, Role, Topology};
+use crate::model::{Access, Action, Actor, Cidr, Destination, Event, Node, Role, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
@@ -57,8 +57,12 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
     for other in scope.before.nodes.iter().filter(|node| !gone.contains(node)) {
         let mut node = other.clone();
         node.lan_selection.retain(|cidr| !leaves(cidr));
-        node.grants.retain(|grant| !leaves(&grant.destination));
-        if let Some(exit) = gone.iter().find(|exit| node.exit == Some(exit.id)) {
+        node.grants.retain(|grant| match grant.destination {
+            Destination::Prefix(prefix) => !leaves(&prefix),
+            Destination::Node(id) => gone.iter().all(|node| node.id != id),
+            Destination::Group(_) => true,
+        });
+        if let Some(exit) = gone.iter().find(|exit| node.exit == Some(exit.id.into())) {
             if node.access == Access::ExitOnly {
                 return Err(Error::RefusedWithRemedy {
                     message: format!("`{}` has nothing but its exit `{}`, with access exit-only", node.name, exit.name),

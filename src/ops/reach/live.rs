@@ -94,7 +94,7 @@ pub fn prove(
     }
     let model = can(topology, question)?;
     let compiled = compile(topology).map_err(Error::Model)?;
-    let world = World::of(topology, &compiled);
+    let world = World::of(topology, &compiled).at(question.at);
     let proof = Proof { topology, fleet, world: &world, parallel };
     let tries: Vec<Try> = model.answers.iter().filter_map(|answer| proof.attempt(&asked.party, answer)).collect();
     let agrees = tries.iter().all(|tried| tried.agrees);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Access, Cidr, Grant, Protocol, Role};
+use crate::model::{Access, Cidr, Destination, Grant, Protocol, Role};
 
 use super::graph::Graph;
 use super::meaning;
@@ -96,7 +96,7 @@ fn inside(frame: &Frame<'_>, allowed: &[Cidr], addresses: &Addresses) -> Rights 
     }
     let leads_inside =
         |prefix: &&Cidr| frame.plan.prefixes().chain(frame.lans.iter().copied()).any(|i| i.overlaps(prefix));
-    let grant = |prefix: &Cidr| Grant { destination: *prefix, protocol: Protocol::Any, ports: Vec::new() };
+    let grant = |prefix: &Cidr| Grant::lasting(Destination::Prefix(*prefix), Protocol::Any, Vec::new());
     let grants = allowed.iter().filter(leads_inside).map(grant).collect();
     Rights { grants, ..Rights::new(Access::Custom, "it sends a part of the network to the server") }
 }

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Access, Cidr, Node, Port, PortRange, Protocol};
-use crate::wg::UplinkRoute;
-use crate::wg::firewall::{ExitPath, Granted, ServerRules};
+use chrono::{DateTime, Utc};
 
+use crate::model::{Access, Cidr, Destination, Grant, Node, Port, PortRange, Protocol};
+use crate::wg::firewall::{Granted, ServerRules};
+
+use super::egress;
 use super::layout::{Layout, aggregated};
 
 pub(super) fn is_exit_only(node: &Node) -> bool {
@@ -17,15 +19,19 @@ pub(super) fn is_exit_only(node: &Node) -> bool {
 /// Returns what a remote sends to its peer. A family in which it has no address is left out: it couldn't be answered.
 pub(super) fn reachable(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
     let members = layout.members;
-    let mut prefixes: Vec<Cidr> = if members.exit_of(node).is_some() || members.leaves_at_server(node) {
+    let mut prefixes: Vec<Cidr> = if members.sends_everything(node) {
         layout.defaults().collect()
     } else {
+        let stable = &members.topology.network.stable_clients;
+        let granted = || grants(layout, node).into_iter().map(|wanted| wanted.destination);
         match node.access {
-            Access::Full => layout.inside().collect(),
-            Access::VpnOnly => layout.network.clone(),
-            Access::LanOnly => layout.network.iter().copied().chain(selection(layout, node)).collect(),
-            Access::Custom => grants(layout, node).into_iter().map(|(destination, _, _)| destination).collect(),
             Access::ExitOnly => Vec::new(),
+            // All that anybody may ever reach: what it may reach, the server says.
+            _ if !stable.is_empty() => layout.inside().chain(stable.iter().copied()).collect(),
+            Access::Full => layout.inside().collect(),
+            Access::VpnOnly => layout.network.iter().copied().chain(granted()).collect(),
+            Access::LanOnly => layout.network.iter().copied().chain(selection(layout, node)).chain(granted()).collect(),
+            Access::Custom => granted().collect(),
         }
     };
     if !is_exit_only(node) {
@@ -41,18 +47,36 @@ fn selection(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
     aggregated(lans.collect())
 }
 
-/// Returns a node's grants, cut down to the network and the LANs: a grant of 10.0.0.0/8 is no way out to anywhere else.
-fn grants(layout: &Layout<'_>, node: &Node) -> Vec<(Cidr, Protocol, Vec<PortRange>)> {
+/// Something a node is granted: a destination in the network or a LAN, how, and until when.
+struct Wanted {
+    destination: Cidr,
+    protocol: Protocol,
+    ports: Vec<PortRange>,
+    until: Option<DateTime<Utc>>,
+}
+
+/// Returns what a node is granted, by itself and as a member of groups, cut down to the network and the LANs: a grant of
+/// 10.0.0.0/8 is no way out to anywhere else. One that has ended is among it: time is not for the compiler to tell.
+fn grants(layout: &Layout<'_>, node: &Node) -> Vec<Wanted> {
+    let topology = layout.members.topology;
     let mut found = Vec::new();
-    for grant in &node.grants {
-        found
-            .extend(common(grant.destination, layout.inside()).map(|part| (part, grant.protocol, grant.ports.clone())));
+    for Grant { destination, protocol, ports, until, .. } in topology.grants_of(node) {
+        let parts = match destination {
+            Destination::Prefix(prefix) => common(*prefix, layout.inside()).collect(),
+            other => topology.prefixes_of(*other),
+        };
+        found.extend(parts.into_iter().map(|destination| Wanted {
+            destination,
+            protocol: *protocol,
+            ports: ports.clone(),
+            until: *until,
+        }));
     }
     found
 }
 
 /// Returns what a prefix has in common with each of some others.
-fn common(wanted: Cidr, with: impl Iterator<Item = Cidr>) -> impl Iterator<Item = Cidr> {
+pub(super) fn common(wanted: Cidr, with: impl Iterator<Item = Cidr>) -> impl Iterator<Item = Cidr> {
     with.filter_map(move |other| match (wanted.covers(&other), other.covers(&wanted)) {
         (true, _) => Some(other),
         (_, true) => Some(wanted),
@@ -75,7 +99,8 @@ pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
     let members = layout.members;
     let judged = || {
         let remotes = members.remotes.iter().filter(|node| !is_exit_only(node));
-        members.routers.iter().chain(remotes).copied()
+        let servers = members.servers.iter().filter(|other| other.id != server.id);
+        servers.chain(&members.routers).chain(remotes).copied()
     };
     // The server's own packets pass no chain that judges; its LANs' do.
     let mut levels: BTreeMap<Cidr, Access> = server.lans.iter().map(|lan| (lan.cidr, server.access)).collect();
@@ -101,21 +126,9 @@ pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
     uplinks.sort_unstable();
     let mut own: Vec<Cidr> = server.lans.iter().map(|lan| lan.cidr).collect();
     own.sort_unstable();
-    let leaving = members.remotes.iter().filter(|node| members.leaves_at_server(node));
-    let mut leaving: Vec<Cidr> = leaving.flat_map(|node| node.addresses()).collect();
-    leaving.sort_unstable();
-    let (exits, dns) = (exits(layout, server), layout.inner_dns.clone());
+    let (exits, leaving, dns) =
+        (egress::paths(layout, server), egress::leaving(layout, server), layout.inner_dns.clone());
     ServerRules { uplinks, own, nat: server.nat, sources: levels, selected, granted, exits, leaving, dns }
-}
-
-fn exits(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPath> {
-    let mut paths = BTreeMap::new();
-    for node in layout.members.remotes.iter().filter(|node| !is_exit_only(node)) {
-        let Some(uplink) = layout.members.exit_of(node).and_then(|exit| server.uplink_to(exit.id)) else { continue };
-        let path = ExitPath { uplink: uplink.name.clone(), mark: UplinkRoute::of(uplink.id).mark };
-        paths.extend(node.addresses().map(|source| (source, path.clone())));
-    }
-    paths
 }
 
 /// Returns each source with each destination of its family.
@@ -126,21 +139,31 @@ fn pairs<'a>(sources: &'a [Cidr], destinations: &'a [Cidr]) -> impl Iterator<Ite
 
 /// Returns what a node may reach beyond its level: its grants, and the DNS servers that it alone is told to ask.
 fn granted_to(layout: &Layout<'_>, node: &Node, own: &[Cidr]) -> Vec<Granted> {
-    let mut wanted = if node.access == Access::Custom { grants(layout, node) } else { Vec::new() };
-    if let (Some(dns), false) = (&node.dns, node.access == Access::Full) {
+    if node.access == Access::Full {
+        return Vec::new(); // all of it is in the level
+    }
+    let mut wanted = grants(layout, node);
+    if let Some(dns) = &node.dns {
         let port = Port::new(53).and_then(|port| PortRange::new(port, port)).expect("53 is a port");
-        for server in layout.inner(dns) {
-            wanted.extend([Protocol::Tcp, Protocol::Udp].map(|protocol| (server, protocol, vec![port])));
+        for destination in layout.inner(dns) {
+            let ask = |protocol| Wanted { destination, protocol, ports: vec![port], until: None };
+            wanted.extend([Protocol::Tcp, Protocol::Udp].map(ask));
         }
     }
+    // What ends at another time stands in another set.
+    wanted.sort_by_key(|wanted| (wanted.until, wanted.protocol, wanted.destination));
     let mut granted = Vec::new();
-    for (destination, protocol, ports) in disjoint(wanted) {
-        granted.extend(pairs(own, &[destination]).map(|(source, destination)| Granted {
-            source,
-            destination,
-            protocol,
-            ports,
-        }));
+    for of_one_time in wanted.chunk_by(|a, b| a.until == b.until) {
+        let until = of_one_time[0].until;
+        for (destination, protocol, ports) in disjoint(of_one_time) {
+            granted.extend(pairs(own, &[destination]).map(|(source, destination)| Granted {
+                source,
+                destination,
+                protocol,
+                ports,
+                until,
+            }));
+        }
     }
     granted
 }
@@ -150,18 +173,17 @@ type Part = (Cidr, Protocol, Option<PortRange>);
 /// Ports from first to last, both included.
 type Range = (u16, u16);
 
-/// Rewrites grants of one source so that no two of the same protocol overlap, since an nftables set refuses entries that
-/// do: what a wider destination is granted already is taken away from the narrower one.
-fn disjoint(mut wanted: Vec<(Cidr, Protocol, Vec<PortRange>)>) -> Vec<Part> {
-    wanted.sort_by_key(|(destination, protocol, _)| (*protocol, *destination));
+/// Rewrites grants of one source, ordered by protocol and destination, so that no two of the same protocol overlap, since
+/// an nftables set refuses entries that do: what a wider destination is granted already is taken away from the narrower
+/// one.
+fn disjoint(wanted: &[Wanted]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     // Per protocol, the destinations around the current one, widest first, with all the ports that they have.
     let mut around: Vec<(Cidr, Protocol, Vec<Range>)> = Vec::new();
-    let mut groups = wanted.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
-    for group in groups.by_ref() {
-        let (destination, protocol) = (group[0].0, group[0].1);
+    for group in wanted.chunk_by(|a, b| (a.protocol, a.destination) == (b.protocol, b.destination)) {
+        let (destination, protocol) = (group[0].destination, group[0].protocol);
         around.retain(|(wider, of, _)| *of == protocol && wider.covers(&destination));
-        let ports = merged(group.iter().flat_map(|(_, _, ports)| numbers(ports)).collect());
+        let ports = merged(group.iter().flat_map(|wanted| numbers(&wanted.ports)).collect());
         let mut rest = ports.clone();
         for (_, _, taken) in &around {
             rest = taken.iter().fold(rest, |rest, hole| without(&rest, *hole));

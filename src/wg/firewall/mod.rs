@@ -12,7 +12,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::{Access, Cidr, InterfaceName, PortRange, Protocol};
 
@@ -67,7 +68,8 @@ pub struct ServerRules {
     pub sources: BTreeMap<Cidr, Access>,
     /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN.
     pub selected: Vec<(Cidr, Cidr)>,
-    /// What sources may reach beyond their level; sorted, and no two of one source and protocol overlap.
+    /// What sources may reach beyond their level; sorted, and no two of one source, protocol and end
+    /// overlap.
     pub granted: Vec<Granted>,
     /// The uplink by which each source's internet traffic leaves, with its mark. Whoever is missing has no internet.
     pub exits: BTreeMap<Cidr, ExitPath>,
@@ -89,15 +91,33 @@ pub struct Granted {
     pub protocol: Protocol,
     /// To which ports; `None` means all. Only with TCP and UDP.
     pub ports: Option<PortRange>,
+    /// When it ends: the host takes it away by itself then. `None` for what lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// How packets of a source leave for the internet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitPath {
-    /// The uplink interface.
-    pub uplink: InterfaceName,
-    /// The firewall mark whose routing table leads there.
+    /// The uplink interfaces by which they may leave; sorted. A group of exits has several.
+    #[serde(alias = "uplink", deserialize_with = "one_or_several")]
+    pub uplinks: Vec<InterfaceName>,
+    /// The firewall mark whose routing table leads to one of them.
     pub mark: u32,
+}
+
+/// Reads a list, or the single item that was written before there were groups of exits.
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<InterfaceName>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(InterfaceName),
+        Several(Vec<InterfaceName>),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::One(name) => vec![name],
+        Written::Several(names) => names,
+    })
 }
 
 /// Returns the name of the table for an interface: `wgf_` and the interface's name, with the characters that nft(8)

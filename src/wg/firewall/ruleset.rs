@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::model::{Cidr, Protocol};
@@ -43,6 +44,8 @@ struct Values<'a> {
     outer: &'a str,
     purpose: &'static str,
     nat: bool,
+    /// When grants end, in seconds since 1970: the names of their chains, and what nft(8) takes as a time.
+    ends: Vec<i64>,
     sets: Vec<Set>,
 }
 
@@ -70,8 +73,12 @@ pub fn ruleset(firewall: &Firewall) -> String {
         sets.extend(prefixes("inside", &inside));
     }
     sets.insert(0, ours(firewall));
+    let ends = match &firewall.duty {
+        Duty::Server(rules) => ends(rules).iter().map(DateTime::timestamp).collect(),
+        _ => Vec::new(),
+    };
     let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
-    render::fill(template, Values { table: firewall.table(), main, outer, purpose, nat, sets })
+    render::fill(template, Values { table: firewall.table(), main, outer, purpose, nat, ends, sets })
 }
 
 /// The interfaces whose packets are judged.
@@ -165,8 +172,24 @@ fn selected(rules: &ServerRules) -> [Set; 2] {
     })
 }
 
+/// What is granted for good, then what ends, by time.
 fn granted(rules: &ServerRules) -> Vec<Set> {
-    let with = |wanted: fn(Protocol) -> bool| rules.granted.iter().filter(move |grant| wanted(grant.protocol));
+    let mut sets = granted_until("granted", rules, None);
+    for until in ends(rules) {
+        sets.extend(granted_until(&format!("until_{}", until.timestamp()), rules, Some(until)));
+    }
+    sets
+}
+
+/// The times at which something that is granted ends.
+fn ends(rules: &ServerRules) -> BTreeSet<DateTime<Utc>> {
+    rules.granted.iter().filter_map(|grant| grant.until).collect()
+}
+
+fn granted_until(name: &str, rules: &ServerRules, until: Option<DateTime<Utc>>) -> Vec<Set> {
+    let with = |wanted: fn(Protocol) -> bool| {
+        rules.granted.iter().filter(move |grant| grant.until == until && wanted(grant.protocol))
+    };
     let hosts = |grant: &Granted| (grant.source, format!("{} . {}", plain(&grant.source), plain(&grant.destination)));
     let ports = |grant: &Granted| {
         let ports = grant.ports.map_or_else(|| "0-65535".to_owned(), |range| range.to_string());
@@ -177,9 +200,9 @@ fn granted(rules: &ServerRules) -> Vec<Set> {
     let four =
         ["ipv4_addr . ipv4_addr . inet_proto . inet_service", "ipv6_addr . ipv6_addr . inet_proto . inet_service"];
     let with_ports = with(|protocol| matches!(protocol, Protocol::Tcp | Protocol::Udp));
-    let mut sets: Vec<Set> = pair("set", "granted_ports", four, true, with_ports, ports).into();
-    sets.extend(pair("set", "granted_all", two, true, with(|protocol| protocol == Protocol::Any), hosts));
-    sets.extend(pair("set", "granted_icmp", two, true, with(|protocol| protocol == Protocol::Icmp), hosts));
+    let mut sets: Vec<Set> = pair("set", &format!("{name}_ports"), four, true, with_ports, ports).into();
+    sets.extend(pair("set", &format!("{name}_all"), two, true, with(|protocol| protocol == Protocol::Any), hosts));
+    sets.extend(pair("set", &format!("{name}_icmp"), two, true, with(|protocol| protocol == Protocol::Icmp), hosts));
     sets
 }
 
@@ -190,8 +213,9 @@ fn exits(rules: &ServerRules) -> Vec<Set> {
         (*source, format!("{} : {:#010x}", plain(source), path.mark))
     })
     .into();
-    sets.extend(pair("set", "exits", interfaces, false, &rules.exits, |(source, path)| {
-        (*source, format!("{} . {:?}", plain(source), path.uplink.as_str()))
+    let ways = rules.exits.iter().flat_map(|(source, path)| path.uplinks.iter().map(move |uplink| (source, uplink)));
+    sets.extend(pair("set", "exits", interfaces, false, ways, |(source, uplink)| {
+        (*source, format!("{} . {:?}", plain(source), uplink.as_str()))
     }));
     let used: BTreeSet<u32> = rules.exits.values().map(|path| path.mark).collect();
     let elements = used.into_iter().map(|mark| format!("{mark:#010x}")).collect();

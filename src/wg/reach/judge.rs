@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+
 use crate::model::{Access, Cidr, InterfaceName, Protocol, Role};
 use crate::wg::firewall::{Duty, Firewall, Granted, ServerRules};
 
@@ -219,10 +221,16 @@ impl Judge<'_, '_> {
             Access::LanOnly if rules.selected.iter().any(|(of, lan)| of.contains(opener) && lan.contains(asked)) => {
                 return pass(format!("access {word} of {name} includes {place}"));
             }
-            Access::VpnOnly | Access::LanOnly | Access::Custom if granted(rules, packet, opener, asked) => {
-                return pass(format!("{name} is granted {} to {asked}", packet.flow));
-            }
             _ => {}
+        }
+        // What lasts is looked for first, then what ends last.
+        let grants = rules.granted.iter().filter(|grant| grant_fits(grant, packet, opener, asked));
+        let best = grants.max_by_key(|grant| (grant.until.is_none(), grant.until));
+        let held = best.filter(|_| access != Access::Full && access != Access::ExitOnly);
+        let over = held.and_then(|grant| grant.until).filter(|until| self.world.at.is_some_and(|at| *until <= at));
+        if let (Some(grant), None) = (held, over) {
+            let until = grant.until.map_or_else(String::new, |until| format!(" until {}", in_words(until)));
+            return pass(format!("{name} is granted {} to {asked}{until}", packet.flow));
         }
         if let Some(out) = out
             && let Some(verdict) = self.internet(rules, packet, [from, out], opener, asked)
@@ -235,6 +243,10 @@ impl Judge<'_, '_> {
                 format!("{name} has no way to the internet {way}, and {asked} is not in the network"),
                 Lack::Internet(opener),
             );
+        }
+        if let Some(over) = over {
+            let text = format!("what {name} was granted has ended ({}): {} to {asked}", in_words(over), packet.flow);
+            return drop(text, Lack::Right(opener));
         }
         let text = match access {
             Access::Custom => {
@@ -262,8 +274,9 @@ impl Judge<'_, '_> {
         if far == Side::Outer && within(&rules.leaving, opener) && is_public(asked) {
             return Some(pass(format!("the internet traffic of {name} leaves at the server itself")));
         }
-        let path = rules.exits.get(&Cidr::host(opener)).filter(|path| far.is(&path.uplink))?;
-        Some(pass(format!("the internet traffic of {name} leaves by {}", self.exit_behind(&path.uplink))))
+        let path = rules.exits.get(&Cidr::host(opener))?;
+        let uplink = path.uplinks.iter().find(|uplink| far.is(uplink))?;
+        Some(pass(format!("the internet traffic of {name} leaves by {}", self.exit_behind(uplink))))
     }
 
     /// Returns an uplink in words: the exit at its other end, and its name.
@@ -301,16 +314,18 @@ fn name_service(rules: &ServerRules, packet: &Packet) -> bool {
     dns && matches!(packet.flow.protocol, Protocol::Tcp | Protocol::Udp) && within(&rules.dns, asked)
 }
 
-fn granted(rules: &ServerRules, packet: &Packet, opener: IpAddr, asked: IpAddr) -> bool {
-    let fits = |grant: &Granted| {
-        let port = || match (grant.ports, packet.flow.port) {
-            (None, _) => true,
-            (Some(range), Some(port)) => (range.first()..=range.last()).contains(&port),
-            (Some(_), None) => false,
-        };
-        grant.source.contains(opener)
-            && grant.destination.contains(asked)
-            && (grant.protocol == Protocol::Any || (grant.protocol == packet.flow.protocol && port()))
+/// Whether a grant permits a packet, as long as it lasts.
+fn grant_fits(grant: &Granted, packet: &Packet, opener: IpAddr, asked: IpAddr) -> bool {
+    let port = || match (grant.ports, packet.flow.port) {
+        (None, _) => true,
+        (Some(range), Some(port)) => (range.first()..=range.last()).contains(&port),
+        (Some(_), None) => false,
     };
-    rules.granted.iter().any(fits)
+    grant.source.contains(opener)
+        && grant.destination.contains(asked)
+        && (grant.protocol == Protocol::Any || (grant.protocol == packet.flow.protocol && port()))
+}
+
+fn in_words(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

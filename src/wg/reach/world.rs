@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+
 use crate::model::{Cidr, InterfaceName, Node, NodeId, PublicKey, Role, Table, Topology};
 use crate::wg::firewall::{Duty, Firewall, PRIVATE4, PRIVATE6};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, runtime};
@@ -38,6 +40,8 @@ pub struct World<'a> {
     lans: Vec<(Cidr, NodeId)>,
     /// Whether every remote's own file asks for everything.
     pub(super) edited: bool,
+    /// When packets are sent; `None` is before any grant has ended.
+    pub(super) at: Option<DateTime<Utc>>,
 }
 
 impl<'a> World<'a> {
@@ -55,7 +59,7 @@ impl<'a> World<'a> {
         let lans = machines.iter().flat_map(|m| m.node.lans.iter().map(|lan| (lan.cidr, m.node.id)));
         let mut lans: Vec<_> = lans.collect();
         lans.sort_unstable();
-        Self { topology, machines, ends, by_id, lans, edited: false }
+        Self { topology, machines, ends, by_id, lans, edited: false, at: None }
     }
 
     /// The same network after the owner of every remote has asked for everything (`AllowedIPs = 0.0.0.0/0, ::/0`) in his
@@ -64,6 +68,18 @@ impl<'a> World<'a> {
     pub fn with_edited_remotes(mut self, edited: bool) -> Self {
         self.edited = edited;
         self
+    }
+
+    /// The same network at a time: what was granted until then has ended.
+    #[must_use]
+    pub fn at(mut self, time: Option<DateTime<Utc>>) -> Self {
+        self.at = time;
+        self
+    }
+
+    /// Returns the network that it is made of.
+    pub fn topology(&self) -> &'a Topology {
+        self.topology
     }
 
     pub(super) fn machine_of(&self, node: NodeId) -> Option<usize> {
