@@ -135,6 +135,9 @@ fn from_options(args: Args) -> Result<(Network, Option<NewNodes>), Error> {
         mtu: args.mtu,
         keepalive: args.keepalive,
         psk: args.psk,
+        stable_clients: Vec::new(),
+        exit: crate::model::Egress::None,
+        kill_switch: false,
     };
     let server = args.server.map(|name| server(name, args.endpoint.as_deref(), Origin::Manual)).transpose()?;
     Ok((network, server))
@@ -196,6 +199,9 @@ fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), 
         mtu: args.mtu,
         keepalive: args.keepalive,
         psk: args.psk,
+        stable_clients: Vec::new(),
+        exit: crate::model::Egress::None,
+        kill_switch: false,
     };
     let server = server(read_name(server_name)?, Some(&endpoint), Origin::Wizard)?;
     Ok((network, Some(server)))

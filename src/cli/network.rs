@@ -4,9 +4,9 @@ use clap::Subcommand;
 
 use super::output::{Cell, Fields, style};
 use super::{Context, Exit, change};
-use crate::model::Network;
+use crate::model::Topology;
 use crate::ops::Error;
-use crate::ops::network::defaults as ops;
+use crate::ops::network::{defaults as ops, view};
 
 /// Show or change the network's address plan and defaults
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     match args.command {
         Command::Show => {
             let topology = context.open()?.topology()?;
-            context.out.show(&topology.network, render)?;
+            context.out.show(&view::network(&topology), |_| render(&topology))?;
             Ok(Exit::Done)
         }
         Command::Set { assignments } => set(&assignments, context),
@@ -48,10 +48,10 @@ pub(super) fn set(assignments: &[String], context: &Context) -> Result<Exit, Err
     Ok(Exit::Done)
 }
 
-fn render(network: &Network) -> String {
+fn render(topology: &Topology) -> String {
     let mut fields = Fields::new();
-    fields.add("name", Cell::new(&network.name, style::STRONG));
-    for (key, value) in ops::values(network).into_iter().skip(1) {
+    fields.add("name", Cell::new(&topology.network.name, style::STRONG));
+    for (key, value) in ops::values(topology).into_iter().skip(1) {
         fields.add(key, value);
     }
     fields.render()

@@ -62,6 +62,8 @@ words! {
         Node = "node",
         /// A machine; its name names it.
         Host = "host",
+        /// A group of exits; its name names it.
+        ExitGroup = "exit_group",
     }
 }
 
@@ -100,6 +102,14 @@ words! {
         AccessChanged = "access_changed",
         /// A remote was given an exit, or another one.
         NodeAssigned = "node_assigned",
+        /// A group of exits was added.
+        ExitGroupAdded = "exit_group_added",
+        /// A group of exits changed.
+        ExitGroupUpdated = "exit_group_updated",
+        /// A group of exits was removed.
+        ExitGroupRemoved = "exit_group_removed",
+        /// The traffic of a group of exits was sent by another exit.
+        ExitSwitched = "exit_switched",
         /// A key was replaced.
         KeyRotation = "key_rotation",
         /// A private key was wiped from the database.
@@ -160,6 +170,10 @@ impl Action {
             | A::PresharedKeyChanged => Category::Security,
             A::AccessChanged | A::NodeAssigned => Category::Access,
             A::NetworkUpdated
+            | A::ExitGroupAdded
+            | A::ExitGroupUpdated
+            | A::ExitGroupRemoved
+            | A::ExitSwitched
             | A::Imported
             | A::PeerAdded
             | A::PeerRemoved
@@ -195,6 +209,7 @@ impl Action {
             | A::SecretRevealed
             | A::PeerRemoved
             | A::HostRemoved
+            | A::ExitGroupRemoved
             | A::DeployFailed
             | A::ModelRolledBack => Severity::Warning,
             _ => Severity::Info,
@@ -256,6 +271,11 @@ impl Event {
     /// Something done to a host.
     pub fn host(action: Action, host: &Name) -> Self {
         Self::new(action, EntityType::Host, Some(host.to_string()), json!({ "name": host }))
+    }
+
+    /// Something done to a group of exits.
+    pub fn exit_group(action: Action, group: &Name) -> Self {
+        Self::new(action, EntityType::ExitGroup, Some(group.to_string()), json!({ "name": group }))
     }
 
     /// Adds a detail; one of the same name is replaced.

@@ -55,6 +55,14 @@ pub enum Error {
         /// Names that look like it, the nearest first.
         similar: Vec<Name>,
     },
+    /// No group of exits has this name.
+    #[error("there is no exit group named `{name}`")]
+    UnknownExitGroup {
+        /// As given.
+        name: String,
+        /// Names that look like it, the nearest first.
+        similar: Vec<Name>,
+    },
     /// The beginning of a guid that several nodes share.
     #[error("`{prefix}` is the beginning of several guids: {}", listed(matches))]
     AmbiguousGuid {
@@ -194,12 +202,17 @@ impl Error {
     /// Returns what to do next, when that is known. True in every front end.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownNode { similar, .. } | Self::UnknownHost { similar, .. } if !similar.is_empty() => {
+            Self::UnknownNode { similar, .. }
+            | Self::UnknownHost { similar, .. }
+            | Self::UnknownExitGroup { similar, .. }
+                if !similar.is_empty() =>
+            {
                 let names: Vec<String> = similar.iter().map(|n| format!("`{n}`")).collect();
                 Some(format!("did you mean {}?", names.join(" or ")))
             }
             Self::UnknownNode { .. } => Some("`wg-friend list` shows all nodes".into()),
             Self::UnknownHost { .. } => Some("`wg-friend host list` shows all hosts".into()),
+            Self::UnknownExitGroup { .. } => Some("`wg-friend exit group list` shows all groups of exits".into()),
             Self::AmbiguousGuid { .. } => Some("give more characters, or the name".into()),
             Self::NameTaken { .. } | Self::ReservedName(_) => Some("choose another name".into()),
             Self::Value { hint, .. } => hint.clone(),

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod deploy;
 pub mod drift;
 pub mod error;
+pub mod exit;
 pub mod host;
 pub mod import;
 pub mod interface;

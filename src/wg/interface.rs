@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ByHooks, Cidr, Endpoint, Hook, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port,
+    ByHooks, Cidr, Endpoint, ExitGroupId, Hook, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port,
     PublicKey, Route, Run, Table,
 };
 
@@ -138,6 +138,12 @@ impl UplinkRoute {
     pub fn of(uplink: InterfaceId) -> Self {
         let n = u32::try_from(uplink.0.rem_euclid(20_000)).expect("less than 20000");
         Self { mark: 0x7766_0000 + n, table: 7_766_000 + n, priority: 7_766 + n }
+    }
+
+    /// The numbers of a group of exits, whichever of them it goes by: above all those of uplinks, and before the main table.
+    pub fn of_group(group: ExitGroupId) -> Self {
+        let n = u32::try_from(group.0.rem_euclid(4_000)).expect("less than 4000");
+        Self { mark: 0x7766_8000 + n, table: 7_790_000 + n, priority: 27_766 + n }
     }
 }
 

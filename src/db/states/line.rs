@@ -44,11 +44,19 @@ fn detail(event: &Event, member: &str) -> Option<String> {
 
 /// Returns what was done in a word or two, when the name alone can follow.
 fn verb(event: &Event) -> Option<String> {
-    let host = if event.entity_type == EntityType::Host { "host " } else { "" };
+    let host = match event.entity_type {
+        EntityType::Host => "host ",
+        EntityType::ExitGroup => "exit group ",
+        _ => "",
+    };
     let role = detail(event, "role").map(|role| format!("{role} ")).unwrap_or_default();
     Some(match event.action {
-        Action::PeerAdded | Action::HostAdded => format!("added {host}{role}").trim_end().to_owned(),
-        Action::PeerRemoved | Action::HostRemoved => format!("removed {host}{role}").trim_end().to_owned(),
+        Action::PeerAdded | Action::HostAdded | Action::ExitGroupAdded => {
+            format!("added {host}{role}").trim_end().to_owned()
+        }
+        Action::PeerRemoved | Action::HostRemoved | Action::ExitGroupRemoved => {
+            format!("removed {host}{role}").trim_end().to_owned()
+        }
         Action::PrivateKeyForgotten => "forgot the private key of".to_owned(),
         Action::HooksAdopted => "took over the hooks of".to_owned(),
         Action::HooksKept => "gave back the hooks of".to_owned(),
@@ -66,6 +74,7 @@ fn one(event: &Event) -> String {
     let whose = match event.entity_type {
         EntityType::Network => "network".to_owned(),
         EntityType::Host => format!("host {}", name(event)),
+        EntityType::ExitGroup => format!("exit group {}", name(event)),
         EntityType::Node | EntityType::Database => name(event),
     };
     match event.action {

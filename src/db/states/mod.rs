@@ -28,8 +28,8 @@ pub use restore::Returned;
 use super::error::{Error, Result};
 use super::row::Cells;
 use super::vault::{DOCUMENT, ORIGINAL, STATE_DOCUMENT, STATE_ORIGINAL};
-use super::{Database, exit_groups, hosts, links, micros, networks, nodes};
-use crate::model::{Actor, Event, ExitGroup, ExitGroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology};
+use super::{Database, exit_groups, groups, hosts, links, micros, networks, nodes};
+use crate::model::{Access, Actor, Event, ExitGroup, ExitGroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology};
 
 /// What kind of entity a value belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,14 +38,23 @@ enum Kind {
     Node,
     Host,
     ExitGroup,
+    Group,
     Link,
     PresharedKey,
     Document,
 }
 
 impl Kind {
-    const ALL: [Self; 7] =
-        [Self::Network, Self::Node, Self::Host, Self::ExitGroup, Self::Link, Self::PresharedKey, Self::Document];
+    const ALL: [Self; 8] = [
+        Self::Network,
+        Self::Node,
+        Self::Host,
+        Self::ExitGroup,
+        Self::Group,
+        Self::Link,
+        Self::PresharedKey,
+        Self::Document,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +62,7 @@ impl Kind {
             Self::Node => "node",
             Self::Host => "host",
             Self::ExitGroup => "exit_group",
+            Self::Group => "group",
             Self::Link => "link",
             Self::PresharedKey => "preshared_key",
             Self::Document => "document",
@@ -199,7 +209,7 @@ impl Database {
     pub fn model_at(&self, number: i64) -> Result<Model> {
         let _snapshot = self.snapshot()?;
         self.state(number)?;
-        Model::read(values_at(&self.conn, number)?)
+        Model::read(values_at(&self.conn, number)?, self.inert_grants_until()?)
     }
 
     /// Returns the nodes and hosts that have or ever had a name, upper and lower case being the same.
@@ -322,14 +332,24 @@ fn values_at(conn: &Connection, number: i64) -> Result<Values> {
 }
 
 impl Model {
-    fn read(values: Values) -> Result<Self> {
+    /// `inert_grants_until`: up to this state a grant beside another level than `custom` permitted nothing.
+    fn read(values: Values, inert_grants_until: i64) -> Result<Self> {
         let mut network = None;
         let (mut nodes, mut links, mut exit_groups) = (Vec::new(), Vec::new(), Vec::new());
+        let mut groups = Vec::new();
         let (mut hosts, mut preshared, mut adopted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (entity, (since, value)) in values {
             match entity.kind {
                 Kind::Network => network = Some(record::to_network(value)?),
-                Kind::Node => nodes.push(record::to_node(value)?), // ordered by id, as the entities are
+                // Ordered by id, as the entities are.
+                Kind::Node => {
+                    let mut node = record::to_node(value)?;
+                    if since <= inert_grants_until && node.access != Access::Custom {
+                        node.grants.clear();
+                    }
+                    nodes.push(node);
+                }
+                Kind::Group => groups.push(record::to_group(value)?),
                 Kind::Link => links.push(record::to_link(entity.link(), value)?),
                 Kind::ExitGroup => exit_groups.push(record::to_exit_group(value)?),
                 Kind::Host => {
@@ -347,7 +367,7 @@ impl Model {
         let network = network.ok_or_else(|| Error::Damaged { what: "a state of the history has no network".into() })?;
         let mut by_name: Vec<Host> = hosts.values().cloned().collect();
         by_name.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { topology: Topology { network, nodes, hosts: by_name, links, exit_groups }, hosts, preshared, adopted })
+        Ok(Self { topology: Topology { network, nodes, hosts: by_name, links, groups, exit_groups }, hosts, preshared, adopted })
     }
 }
 
@@ -452,6 +472,10 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
     if touches(Kind::ExitGroup) {
         let groups = exit_groups::load(conn, exit_groups::Which::Touched)?;
         found.extend(groups.iter().map(|group| (row(Kind::ExitGroup, group.id.0), record::of_exit_group(group))));
+    }
+    if touches(Kind::Group) {
+        let groups = groups::load(conn, groups::Which::Touched)?;
+        found.extend(groups.iter().map(|group| (row(Kind::Group, group.id.0), record::of_group(group))));
     }
     if touches(Kind::Link) {
         found.extend(links::load(conn)?.into_iter().map(|link| (pair(Kind::Link, link.id), record::of_link(link))));

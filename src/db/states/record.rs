@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::db::error::{Error, Result};
 use crate::model::{
-    Access, Become, Custody, Egress, ExitGroup, Host, HostAddress, Interface, InterfaceId, InterfaceKind, InterfaceName, Link, LinkId,
-    Mtu, Name, Network, Node, NodeId, Origin, Port, PskPolicy, PublicKey, Role, Weight,
+    Access, Become, Custody, Egress, ExitGroup, Group, Host, HostAddress, Interface, InterfaceId, InterfaceKind,
+    InterfaceName, Link, LinkId, Mtu, Name, Network, Node, NodeId, Origin, Port, PskPolicy, PublicKey, Role, Weight,
 };
 
 fn name() -> Name {
@@ -122,6 +122,10 @@ pub(super) fn of_host(of: &Host) -> Value {
     Value::Object(object(of))
 }
 
+pub(super) fn of_group(of: &Group) -> Value {
+    Value::Object(object(of))
+}
+
 pub(super) fn of_exit_group(of: &ExitGroup) -> Value {
     Value::Object(object(of))
 }
@@ -192,6 +196,10 @@ pub(super) fn to_host(value: Value) -> Result<Host> {
     let mut record = members(value)?;
     complete(&mut record, &host());
     read(Value::Object(record))
+}
+
+pub(super) fn to_group(value: Value) -> Result<Group> {
+    read(value)
 }
 
 pub(super) fn to_exit_group(value: Value) -> Result<ExitGroup> {

@@ -49,6 +49,7 @@ impl Tx<'_> {
 
         self.return_hosts(&then)?;
         self.clear_exits()?;
+        self.clear_groups()?;
         self.make_room(&goal, &current, now)?;
         self.put_back(&goal, &current, now, &mut returned)?;
         self.return_exit_groups(&then.topology.exit_groups)?;
@@ -58,6 +59,7 @@ impl Tx<'_> {
             self.save_lists(&node)?;
             node.interfaces.iter().try_for_each(|interface| self.save_interface(node.id, interface))?;
         }
+        self.return_groups(&then.topology.groups)?;
         self.remove_hosts(&then)?;
         self.release_unused(&current, now)?;
         if self.network()? != then.topology.network {

@@ -102,7 +102,9 @@ fn network() -> Network {
         keepalive: 25,
         psk: PskPolicy::Unique,
         stable_clients: Vec::new(),
-    }
+    },
+    exit: crate::model::Egress::None,
+    kill_switch: false,
 }
 
 fn host(text: &str) -> Host {

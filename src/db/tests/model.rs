@@ -190,7 +190,7 @@ fn a_node_whose_exit_is_removed_must_be_told_first() {
     let mut lab = lab();
     let exit = lab.add("exit", 100);
     let mut phone = lab.add("phone", 9);
-    phone.exit = Some(exit.id);
+    phone.exit = Some(exit.id.into());
     lab.write(|tx| tx.update_node(&phone, at(1))).unwrap();
     assert!(matches!(lab.write(|tx| tx.delete_node(exit.id, at(2))).unwrap_err(), Error::InUse));
     phone.exit = None;
@@ -364,7 +364,7 @@ proptest! {
             stored.push(lab.write(|tx| tx.insert_node(node.clone(), None)).unwrap());
         }
         let topology = |lab: &Lab| lab.reopen().topology().unwrap();
-        let expected = |nodes: &[Node]| Topology { network: network(), nodes: nodes.to_vec(), hosts: vec![], links: vec![] };
+        let expected = |nodes: &[Node]| Topology { network: network(), nodes: nodes.to_vec(), hosts: vec![], links: vec![], groups: vec![], exit_groups: vec![] };
         prop_assert_eq!(topology(&lab), expected(&stored));
 
         for (n, (old, mut new)) in (1..).zip(stored.iter_mut().zip(edits)) {

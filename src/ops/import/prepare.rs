@@ -164,6 +164,9 @@ fn bare(name: Name) -> Network {
         mtu: crate::model::Mtu::DEFAULT,
         keepalive: 25,
         psk: PskPolicy::Unique,
+        stable_clients: Vec::new(),
+        exit: crate::model::Egress::None,
+        kill_switch: false,
     }
 }
 

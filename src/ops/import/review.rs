@@ -126,7 +126,7 @@ impl Prepared {
                 endpoint: node.endpoint.clone(),
                 lans: node.lans.iter().map(|lan| lan.cidr).collect(),
                 access: node.access,
-                exit: node.exit.and_then(|id| topology.node(id)).map(|exit| exit.name.clone()),
+                exit: node.exit.and_then(|way| topology.egress_name(way)).cloned(),
                 public_key: node.main().public_key,
                 disabled: self.is_disabled(node.main().public_key),
                 source: self.joined.documents.get(&node.main().id).map(|at| self.views[*at].source.clone()),

@@ -10,8 +10,8 @@ use super::prepare::Prepared;
 use super::read::Remark;
 use crate::db::{Revision, Store, Tx};
 use crate::model::{
-    Action, Actor, Custody, Event, InterfaceId, InterfaceKind, Link, LinkId, Name, Network, Node, NodeId, Origin, Provenance,
-    PublicKey, Topology,
+    Action, Actor, Custody, Egress, Event, InterfaceId, InterfaceKind, Link, LinkId, Name, Network, Node, NodeId,
+    Origin, Provenance, PublicKey, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;

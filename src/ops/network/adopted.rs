@@ -16,6 +16,7 @@ pub(super) fn lapse(setting: &Setting, node: &mut Node) {
         Setting::Keepalive(_) => kept.peers.values_mut().for_each(|peer| peer.keepalive = None),
         Setting::Access(_)
         | Setting::Exit(_)
+        | Setting::KillSwitch(_)
         | Setting::Allow(_)
         | Setting::Disallow(_)
         | Setting::ClearAllowed

@@ -89,34 +89,34 @@ pub struct FileChange {
 
 /// What the work inside a change reports.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(in crate::ops) struct Done {
     /// The audit entries; at least one.
-    pub(super) events: Vec<Event>,
+    pub(in crate::ops) events: Vec<Event>,
     /// The nodes it was about.
-    pub(super) nodes: Vec<NodeId>,
+    pub(in crate::ops) nodes: Vec<NodeId>,
     /// What else is worth knowing.
-    pub(super) remarks: Vec<String>,
+    pub(in crate::ops) remarks: Vec<String>,
     /// What differs beside the values that are compared for every node.
-    pub(super) differences: Vec<Difference>,
+    pub(in crate::ops) differences: Vec<Difference>,
     /// New private keys that are kept nowhere, by interface.
-    pub(super) shown_once: BTreeMap<InterfaceId, PrivateKey>,
+    pub(in crate::ops) shown_once: BTreeMap<InterfaceId, PrivateKey>,
     /// Whether it has seen to the preshared keys itself, so that a new link without one is meant to be without.
-    pub(super) preshared_done: bool,
+    pub(in crate::ops) preshared_done: bool,
 }
 
 /// A change under way.
-pub(super) struct Scope<'a> {
+pub(in crate::ops) struct Scope<'a> {
     /// The transaction.
-    pub(super) tx: &'a Tx<'a>,
+    pub(in crate::ops) tx: &'a Tx<'a>,
     /// The network before it.
-    pub(super) before: &'a Topology,
+    pub(in crate::ops) before: &'a Topology,
     /// The time.
-    pub(super) now: DateTime<Utc>,
+    pub(in crate::ops) now: DateTime<Utc>,
 }
 
 /// Carries out a change: does the work, gives new links their preshared key, refuses contradictions, and saves all of it
 /// together with its audit entries, or nothing.
-pub(super) fn carry_out(
+pub(in crate::ops) fn carry_out(
     store: &mut Store,
     clock: &dyn Clock,
     actor: &Actor,
@@ -207,7 +207,7 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
         Some(NodeView::of(node, topology))
     });
     let changed = after.nodes.iter().filter_map(|is| Some((before.node(is.id)?, is)));
-    let mut changes = super::defaults::differences(&before.network, &after.network);
+    let mut changes = super::defaults::differences(before, after);
     changes.extend(changed.flat_map(|(was, is)| differences((was, before), (is, after))));
     changes.extend(done.differences.iter().filter(|own| !changes.contains(own)).cloned().collect::<Vec<_>>());
     let mut outcome = Outcome {
@@ -325,7 +325,7 @@ fn preview(
 }
 
 /// Adds what changed to an event: before and after, by key.
-pub(super) fn with_changes(event: Event, changes: &[Difference]) -> Event {
+pub(in crate::ops) fn with_changes(event: Event, changes: &[Difference]) -> Event {
     let side = |pick: fn(&Difference) -> &String| -> serde_json::Value {
         changes
             .iter()

@@ -8,7 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::addresses::{Pair, Prefixes};
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::place::Places;
-use super::setting::{Change, Difference, dns, split};
+use super::setting::{Change, Difference, Leave, dns, egress_in_words, split, yes_or_no};
 use crate::db::Store;
 use crate::model::{
     Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Node, Port, PskPolicy, Role, Topology,
@@ -28,6 +28,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("mtu", "bytes per packet"),
     ("keepalive", "seconds, for nodes that nobody can dial; 0 for none"),
     ("psk", "preshared keys of new links: unique or none"),
+    ("exit", "exit or exit group of remotes that have none of their own; `none`"),
+    ("kill-switch", "yes: nothing of them leaves while it can't be used; no: a split tunnel then"),
 ];
 
 /// One thing to set on the network.
@@ -51,6 +53,10 @@ pub enum Setting {
     Keepalive(u16),
     /// Which new links get a preshared key.
     Psk(PskPolicy),
+    /// By which way the internet traffic of remotes leaves that aren't told; never [`Leave::AsNetwork`].
+    Exit(Leave),
+    /// Whether nothing of them leaves while their exit can't be used.
+    KillSwitch(bool),
 }
 
 /// Reads an IPv4 prefix.
@@ -97,6 +103,14 @@ fn parse(assignment: &str) -> Result<Setting, Error> {
             value.parse().map_err(|_| wrong(&format!("`{value}` is not a number of seconds up to 65535")))?,
         ),
         "psk" => Setting::Psk(value.parse().map_err(|e| wrong(&e))?),
+        "exit" if value.is_empty() => return Err(wrong(&"is empty; `none` is by none")),
+        "exit" => match Leave::read(value) {
+            Leave::AsNetwork => {
+                return Err(wrong(&"`network` is what nodes may follow; here it is an exit, a group or `none`"));
+            }
+            leave => Setting::Exit(leave),
+        },
+        "kill-switch" | "kill_switch" => Setting::KillSwitch(yes_or_no(key, value)?),
         _ => {
             let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
             return Err(Error::Value {
@@ -120,9 +134,9 @@ pub fn set(
         let before = &scope.before.network;
         let mut after = before.clone();
         for setting in settings {
-            setting.apply(&mut after);
+            setting.apply(&mut after, scope.before)?;
         }
-        let changes = differences(before, &after);
+        let changes = differences(scope.before, &Topology { network: after.clone(), ..scope.before.clone() });
         if changes.is_empty() {
             return Err(Error::Refused("the network is like that already; nothing was changed".into()));
         }
@@ -134,7 +148,7 @@ pub fn set(
 }
 
 impl Setting {
-    fn apply(&self, network: &mut Network) {
+    fn apply(&self, network: &mut Network, topology: &Topology) -> Result<(), Error> {
         match self {
             Self::Name(name) => network.name = name.clone(),
             Self::Cidr4(cidr) => network.cidr4 = *cidr,
@@ -145,7 +159,10 @@ impl Setting {
             Self::Mtu(mtu) => network.mtu = *mtu,
             Self::Keepalive(seconds) => network.keepalive = *seconds,
             Self::Psk(policy) => network.psk = *policy,
+            Self::Exit(leave) => network.exit = leave.resolve(topology)?.unwrap_or_default(),
+            Self::KillSwitch(wanted) => network.kill_switch = *wanted,
         }
+        Ok(())
     }
 }
 
@@ -198,7 +215,8 @@ fn renumber(node: &mut Node, before: &Topology, after: &Topology, places: &mut P
 }
 
 /// Returns what is set on the network, as text by key.
-pub fn values(network: &Network) -> Vec<(&'static str, String)> {
+pub fn values(topology: &Topology) -> Vec<(&'static str, String)> {
+    let network = &topology.network;
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".into());
     vec![
         ("name", network.name.to_string()),
@@ -210,11 +228,13 @@ pub fn values(network: &Network) -> Vec<(&'static str, String)> {
         ("mtu", network.mtu.to_string()),
         ("keepalive", network.keepalive.to_string()),
         ("psk", network.psk.to_string()),
+        ("exit", egress_in_words(network.exit, topology)),
+        ("kill-switch", if network.kill_switch { "yes" } else { "no" }.into()),
     ]
 }
 
 /// Returns what differs between two states of the network.
-pub fn differences(before: &Network, after: &Network) -> Vec<Difference> {
+pub fn differences(before: &Topology, after: &Topology) -> Vec<Difference> {
     let differing = values(before).into_iter().zip(values(after)).filter(|((_, was), (_, is))| was != is);
     differing.map(|((field, before), (_, after))| Difference { node: String::new(), field, before, after }).collect()
 }

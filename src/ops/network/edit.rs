@@ -7,7 +7,7 @@ use super::place::{Places, resting};
 use super::setting::{Difference, Setting, differences};
 use super::{adopted, custody, find};
 use crate::db::Store;
-use crate::model::{Action, Actor, Event, Name, Node, PrivateKey, Role};
+use crate::model::{Action, Actor, Egress, Event, Name, Node, PrivateKey, Role};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
@@ -139,7 +139,7 @@ fn consequence(scope: &Scope<'_>, node: &Node) -> Option<String> {
     match node.role {
         Role::Server => Some(format!("without `{}` the network has no server: no config can be made", node.name)),
         Role::Exit => {
-            let users: Vec<&str> = others().filter(|o| o.exit == Some(node.id)).map(|o| o.name.as_str()).collect();
+            let users: Vec<&str> = others().filter(|o| scope.before.egress(o) == Egress::Node(node.id)).map(|o| o.name.as_str()).collect();
             (!users.is_empty()).then(|| format!("the internet of {} leaves by none of our exits now", users.join(", ")))
         }
         Role::Router | Role::Remote => None,

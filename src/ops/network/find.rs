@@ -1,6 +1,6 @@
 //! Finding nodes and hosts by what the operator calls them.
 
-use crate::model::{Host, Name, Node, Topology};
+use crate::model::{ExitGroup, Host, Name, Node, Topology};
 use crate::ops::Error;
 use crate::ops::error::similar;
 
@@ -8,7 +8,7 @@ use crate::ops::error::similar;
 const SHORTEST_PREFIX: usize = 4;
 
 /// Words that commands use for something else.
-const RESERVED: [&str; 2] = ["all", "network"];
+const RESERVED: [&str; 3] = ["all", "network", "none"];
 
 /// Returns the node with a name, upper and lower case being the same, or the only one whose guid begins with `wanted`.
 pub fn node<'a>(topology: &'a Topology, wanted: &str) -> Result<&'a Node, Error> {
@@ -38,6 +38,14 @@ pub fn host<'a>(topology: &'a Topology, wanted: &str) -> Result<&'a Host, Error>
     })
 }
 
+/// Returns the group of exits with a name, upper and lower case being the same.
+pub fn exit_group<'a>(topology: &'a Topology, wanted: &str) -> Result<&'a ExitGroup, Error> {
+    topology.exit_groups.iter().find(|group| same(&group.name, wanted)).ok_or_else(|| Error::UnknownExitGroup {
+        name: wanted.to_owned(),
+        similar: similar(wanted, topology.exit_groups.iter().map(|group| &group.name)),
+    })
+}
+
 /// Refuses a name that a node can't have, because it is taken or means something else. `except` is the node that has it
 /// already and may keep it.
 pub fn check_name(topology: &Topology, name: &Name, except: Option<&Node>) -> Result<(), Error> {
@@ -45,8 +53,11 @@ pub fn check_name(topology: &Topology, name: &Name, except: Option<&Node>) -> Re
         return Err(Error::ReservedName(name.clone()));
     }
     let other = topology.nodes.iter().find(|n| same(&n.name, name.as_str()) && except.is_none_or(|e| e.id != n.id));
-    match other {
-        Some(other) => Err(Error::NameTaken { name: name.clone(), by: format!("the {} `{}`", other.role, other.name) }),
+    if let Some(other) = other {
+        return Err(Error::NameTaken { name: name.clone(), by: format!("the {} `{}`", other.role, other.name) });
+    }
+    match topology.exit_groups.iter().find(|group| same(&group.name, name.as_str())) {
+        Some(group) => Err(Error::NameTaken { name: name.clone(), by: format!("the exit group `{}`", group.name) }),
         None => Ok(()),
     }
 }

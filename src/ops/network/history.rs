@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::{adopted, defaults, find, interface, setting};
 use crate::db::{Database, Deployment, Model, State, StateFilter};
-use crate::model::{Host, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology};
+use crate::model::{ExitGroup, Host, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology};
 use crate::ops::Error;
 use crate::ops::error::similar;
-use crate::ops::host;
+use crate::ops::{exit, host};
 
 /// What kind of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +22,8 @@ pub enum What {
     Host,
     /// A member of the network.
     Node,
+    /// A group of exits.
+    ExitGroup,
     /// A link beside those that follow from roles.
     Link,
     /// A link's preshared key.
@@ -37,6 +39,7 @@ impl What {
             Self::Network => "network",
             Self::Host => "host",
             Self::Node => "node",
+            Self::ExitGroup => "exit group",
             Self::Link => "link",
             Self::PresharedKey => "preshared key of",
             Self::Configuration => "configuration of",
@@ -180,12 +183,16 @@ fn with_exits<'a>(
     nodes: impl Iterator<Item = &'a Node>,
 ) -> Result<Topology, Error> {
     let gone: BTreeSet<NodeId> =
-        nodes.filter_map(|node| node.exit).filter(|exit| topology.node(*exit).is_none()).collect();
+        nodes.filter_map(|node| node.exit?.node()).filter(|exit| topology.node(*exit).is_none()).collect();
     let mut around = topology.clone();
     for exit in gone {
         around.nodes.extend(database.last_known(exit)?);
     }
     around.nodes.sort_by_key(|node| node.id);
+    for group in database.exit_groups_ever()?.into_iter().filter(|id| topology.exit_group(*id).is_none()) {
+        let last = database.exit_group_steps(group)?.into_iter().filter_map(|(_, group)| group).next_back();
+        around.exit_groups.extend(last);
+    }
     Ok(around)
 }
 
@@ -226,15 +233,25 @@ pub(super) fn find(database: &Database, number: i64) -> Result<State, Error> {
 pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> {
     let mut changes = Vec::new();
     let network = before.map(|before| &before.topology.network);
-    let was = network.map(|network| defaults::values(network).into_iter());
-    let fields = compare(was.map(named), Some(named(defaults::values(&after.topology.network).into_iter())));
+    let was = before.map(|before| defaults::values(&before.topology).into_iter());
+    let fields = compare(was.map(named), Some(named(defaults::values(&after.topology).into_iter())));
     if !fields.is_empty() {
         let how = if network.is_some() { How::Changed } else { How::Added };
         let name = after.topology.network.name.to_string();
         changes.push(Changed { what: What::Network, name, how, fields, along: false });
     }
     let empty = Model { hosts: BTreeMap::new(), preshared: BTreeMap::new(), adopted: BTreeMap::new(), ..after.clone() };
-    let empty = Model { topology: Topology { nodes: vec![], hosts: vec![], links: vec![], exit_groups: Vec::new(), ..empty.topology }, ..empty };
+    let empty = Model {
+        topology: Topology {
+            nodes: vec![],
+            hosts: vec![],
+            links: vec![],
+            groups: vec![],
+            exit_groups: Vec::new(),
+            ..empty.topology
+        },
+        ..empty
+    };
     let before = before.unwrap_or(&empty);
 
     for row in keys(&before.hosts, &after.hosts) {
@@ -246,8 +263,16 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
         changes.extend(of_node(pair.0, pair.1, &before.topology, &after.topology));
     }
 
+    let groups =
+        |model: &Model| model.topology.exit_groups.iter().map(|group| (group.id, ())).collect::<BTreeMap<_, _>>();
+    for id in keys(&groups(before), &groups(after)) {
+        let pair = (before.topology.exit_group(id), after.topology.exit_group(id));
+        changes.extend(of_exit_group(pair.0, pair.1, &before.topology, &after.topology));
+    }
+
     let owners = Owners::of(before, after);
-    let links = |model: &Model| model.topology.links.iter().map(|link| (link.id, link.weight)).collect::<BTreeMap<_, _>>();
+    let links =
+        |model: &Model| model.topology.links.iter().map(|link| (link.id, link.weight)).collect::<BTreeMap<_, _>>();
     owners.compare(What::Link, &links(before), &links(after), &mut changes);
     owners.compare(What::PresharedKey, &before.preshared, &after.preshared, &mut changes);
     let documents = |model: &Model| {
@@ -320,6 +345,18 @@ fn of_host(before: Option<&Host>, after: Option<&Host>) -> Option<Changed> {
     let values = |host: &Host| named(host::values(host).into_iter());
     let fields = compare(before.map(values), after.map(values));
     changed(What::Host, before.map(|h| h.name.to_string()), after.map(|h| h.name.to_string()), fields)
+}
+
+fn of_exit_group(
+    before: Option<&ExitGroup>,
+    after: Option<&ExitGroup>,
+    was: &Topology,
+    is: &Topology,
+) -> Option<Changed> {
+    let values = |group: &ExitGroup, topology: &Topology| named(exit::groups::values(group, topology).into_iter());
+    let fields = compare(before.map(|group| values(group, was)), after.map(|group| values(group, is)));
+    let name = |group: &ExitGroup| group.name.to_string();
+    changed(What::ExitGroup, before.map(name), after.map(name), fields)
 }
 
 fn of_node(before: Option<&Node>, after: Option<&Node>, was: &Topology, is: &Topology) -> Option<Changed> {

@@ -1,11 +1,11 @@
 //! Removing nodes, and what follows for others.
 
-use super::change::{Done, Mode, Outcome, Scope, carry_out};
-use super::find;
+use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
+use super::{defaults, find};
 use crate::db::Store;
-use crate::model::{Access, Action, Actor, Cidr, Destination, Event, Node, Role, Topology};
-use crate::ops::Error;
+use crate::model::{Access, Action, Actor, Cidr, Destination, Egress, Event, Network, Node, Role, Topology};
 use crate::ops::clock::Clock;
+use crate::ops::{Error, exit};
 
 /// Removes nodes with their keys. Who used one as exit, or was permitted a LAN behind it, no longer does or is.
 pub fn remove(
@@ -54,6 +54,8 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
         let stays = scope.before.nodes.iter().filter(|node| !gone.contains(node)).any(covers);
         gone.iter().any(|node| covers(node) || own(node)) && !stays
     };
+    detach_network(scope, gone, done)?;
+    exit::groups::detach(scope, gone, done)?;
     for other in scope.before.nodes.iter().filter(|node| !gone.contains(node)) {
         let mut node = other.clone();
         node.lan_selection.retain(|cidr| !leaves(cidr));
@@ -72,13 +74,50 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
                     ),
                 });
             }
-            done.remarks.push(format!("the internet of `{}` no longer leaves by `{}`", node.name, exit.name));
+            if scope.before.kill_switch(&node) {
+                return Err(Error::RefusedWithRemedy {
+                    message: format!(
+                        "the internet traffic of `{}` leaves by `{}` or, with its kill switch, not at all",
+                        node.name, exit.name
+                    ),
+                    hint: format!("give it another way first: `wg-friend exit assign {} EXIT`, or `none`", node.name),
+                });
+            }
+            let instead = match scope.before.network.exit {
+                Egress::Node(id) if gone.iter().any(|node| node.id == id) => None,
+                way => scope.before.egress_name(way),
+            };
+            let instead = instead.map_or_else(String::new, |name| format!(" but, as the network's, by `{name}`"));
+            done.remarks.push(format!("the internet of `{}` no longer leaves by `{}`{instead}", node.name, exit.name));
             node.exit = None;
         }
         if node != *other {
             scope.tx.update_node(&node, scope.now)?;
         }
     }
+    Ok(())
+}
+
+/// Takes the nodes out of what remotes inherit.
+fn detach_network(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Error> {
+    let network = &scope.before.network;
+    let Some(exit) = gone.iter().find(|exit| network.exit == Egress::Node(exit.id)) else { return Ok(()) };
+    let mut followers = scope.before.with_role(Role::Remote).filter(|node| node.exit.is_none() && !gone.contains(node));
+    if let Some(node) = followers.find(|node| scope.before.kill_switch(node) || node.access == Access::ExitOnly) {
+        return Err(Error::RefusedWithRemedy {
+            message: format!(
+                "the internet traffic of `{}` leaves by the network's exit `{}` or not at all",
+                node.name, exit.name
+            ),
+            hint: "give the network another way first: `wg-friend exit assign network EXIT`, or `none`".into(),
+        });
+    }
+    let after = Network { exit: Egress::None, ..network.clone() };
+    scope.tx.update_network(&after)?;
+    let topology = Topology { network: after.clone(), ..scope.before.clone() };
+    let changes = defaults::differences(scope.before, &topology);
+    done.events.push(with_changes(Event::network(Action::NetworkUpdated, &after), &changes));
+    done.remarks.push(format!("remotes that have no exit of their own no longer leave by `{}`", exit.name));
     Ok(())
 }
 

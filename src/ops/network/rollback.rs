@@ -130,6 +130,9 @@ mod tests {
             mtu: Mtu::DEFAULT,
             keepalive: 25,
             psk: PskPolicy::Unique,
+            stable_clients: Vec::new(),
+            exit: crate::model::Egress::None,
+            kill_switch: false,
         };
         let path = dir.path().join("store/x.db");
         let passphrase = Passphrase::new("correct-horse".to_owned());

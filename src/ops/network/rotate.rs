@@ -147,6 +147,9 @@ mod tests {
             mtu: crate::model::Mtu::DEFAULT,
             keepalive: 25,
             psk: crate::model::PskPolicy::Unique,
+            stable_clients: Vec::new(),
+            exit: crate::model::Egress::None,
+            kill_switch: false,
         };
         let passphrase = Passphrase::new("correct-horse".to_owned());
         let path = dir.join("store/x.db");

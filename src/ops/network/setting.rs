@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::adopted;
 use crate::model::{
-    Access, Cidr, Custody, Device, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, NodeId, Port, Role, Topology,
+    Access, Cidr, Custody, Device, Egress, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, Port, Role, Topology,
 };
 use crate::ops::Error;
 use crate::ops::error::which_key;
@@ -23,7 +23,8 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ("lan", &["lans"], "network behind it: CIDR[=text]; also +=, -=; `none`"),
     ("allow-lan", &[], "LAN that access lan-only permits; also +=, -=; `none`"),
     ("grant", &["grants"], "what access custom permits: 'CIDR [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
-    ("exit", &[], "exit that carries its internet traffic, or the server itself; `none`"),
+    ("exit", &[], "exit or exit group for its internet traffic, or the server itself; `none`; `network`"),
+    ("kill-switch", &[], "yes: nothing leaves while its exit can't be used; no: a split tunnel then; `network`"),
     ("nat", &[], "yes or no: masquerade traffic into its LANs"),
     (
         "outer-interface",
@@ -75,8 +76,10 @@ pub enum Setting {
     AddGrant(Grant),
     /// One grant less.
     RemoveGrant(Grant),
-    /// The exit that carries its internet traffic.
-    Exit(Option<String>),
+    /// By which way its internet traffic leaves.
+    Exit(Leave),
+    /// Whether nothing of it leaves while its exit can't be used; `None` follows the network.
+    KillSwitch(Option<bool>),
     /// Whether traffic into its LANs is masqueraded.
     Nat(bool),
     /// Its interface towards LANs or the internet.
@@ -175,7 +178,8 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
             Setting::Keepalive(unless(value, "network", |v| read_as(label, v, "a number of seconds up to 65535"))?)
         }
         "access" => Setting::Access(read(label, value)?),
-        "exit" => Setting::Exit(unless(value, "none", |v| Ok(v.to_owned()))?),
+        "exit" => Setting::Exit(Leave::read(value)),
+        "kill-switch" => Setting::KillSwitch(unless(value, "network", |v| yes_or_no(label, v))?),
         "nat" => Setting::Nat(yes_or_no(label, value)?),
         "outer-interface" => Setting::Outer(unless(value, "default", |v| read(label, v))?),
         "device" => Setting::Device(unless(value, "none", |v| read(label, v))?),
@@ -234,7 +238,7 @@ fn list(
     }
 }
 
-fn yes_or_no(label: &str, value: &str) -> Result<bool, Error> {
+pub(super) fn yes_or_no(label: &str, value: &str) -> Result<bool, Error> {
     match value.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Ok(true),
         "no" | "false" | "off" | "0" => Ok(false),
@@ -333,10 +337,15 @@ impl Setting {
                 node.grants.retain(|g| g != grant);
                 missing_if(count == node.grants.len(), node, "grant", grant)?;
             }
-            Self::Exit(None) => node.exit = None,
-            Self::Exit(Some(name)) => {
-                only(node, &[Role::Remote], "exit", "remotes")?;
-                node.exit = Some(exit(name, topology)?);
+            Self::Exit(leave) => {
+                if *leave != Leave::ByNone {
+                    only(node, &[Role::Remote], "exit", "remotes")?;
+                }
+                node.exit = leave.resolve(topology)?.filter(|way| node.role == Role::Remote || *way != Egress::None);
+            }
+            Self::KillSwitch(wanted) => {
+                only(node, &[Role::Remote], "kill-switch", "remotes")?;
+                node.kill_switch = *wanted;
             }
             Self::Nat(nat) => node.nat = *nat,
             Self::Outer(name) => {
@@ -369,12 +378,56 @@ fn missing_if(missing: bool, node: &Node, key: &str, value: impl std::fmt::Displ
     Ok(())
 }
 
-fn exit(name: &str, topology: &Topology) -> Result<NodeId, Error> {
+/// By which way internet traffic is to leave, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// As the network says.
+    AsNetwork,
+    /// By none of our exits.
+    ByNone,
+    /// By the exit, the group of exits or the server of this name.
+    By(String),
+}
+
+impl Leave {
+    /// Reads `none`, `network` or a name.
+    pub fn read(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "none" => Self::ByNone,
+            "network" => Self::AsNetwork,
+            _ => Self::By(word.to_owned()),
+        }
+    }
+
+    /// Returns what it means in a network; `None` is as the network says.
+    ///
+    /// # Errors
+    /// For a name that is neither an exit's nor a server's nor a group's.
+    pub fn resolve(&self, topology: &Topology) -> Result<Option<Egress>, Error> {
+        match self {
+            Self::AsNetwork => Ok(None),
+            Self::ByNone => Ok(Some(Egress::None)),
+            Self::By(name) => egress(name, topology).map(Some),
+        }
+    }
+}
+
+/// Returns the way of a name.
+fn egress(name: &str, topology: &Topology) -> Result<Egress, Error> {
+    if let Some(group) = topology.exit_groups.iter().find(|group| group.name.as_str().eq_ignore_ascii_case(name)) {
+        return Ok(Egress::Group(group.id));
+    }
     let node = super::find::node(topology, name)?;
     if matches!(node.role, Role::Exit | Role::Server) {
-        return Ok(node.id);
+        return Ok(Egress::Node(node.id));
     }
-    Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted: "an exit or the server" })
+    let wanted = "an exit, an exit group or the server";
+    Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted })
+}
+
+/// Returns a way to the internet as it is set: the name of an exit or of a group, or `none`.
+pub(super) fn egress_in_words(way: Egress, topology: &Topology) -> String {
+    topology.egress_name(way).map_or_else(|| "none".into(), Name::to_string)
 }
 
 /// Returns what is set on a node, as text by key, for showing it and for comparing it before and after.
@@ -387,7 +440,12 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         "" => lan.cidr.to_string(),
         text => format!("{}={text}", lan.cidr),
     };
-    let exit = |id| topology.node(id).map_or_else(none, |n| n.name.to_string());
+    let is_remote = node.role == Role::Remote;
+    let inherited = || if is_remote { network() } else { none() };
+    let kill_switch = match node.kill_switch {
+        None if is_remote => network(),
+        wanted => if wanted == Some(true) { "yes" } else { "no" }.into(),
+    };
     vec![
         ("name", node.name.to_string()),
         ("enabled", if node.enabled { "yes" } else { "no" }.into()),
@@ -406,7 +464,8 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("lan", joined(node.lans.iter().map(lan).collect())),
         ("allow-lan", joined(node.lan_selection.iter().map(Cidr::to_string).collect())),
         ("grant", joined(node.grants.iter().map(Grant::to_string).collect())),
-        ("exit", node.exit.map_or_else(none, exit)),
+        ("exit", node.exit.map_or_else(inherited, |way| egress_in_words(way, topology))),
+        ("kill-switch", kill_switch),
         ("nat", if node.nat { "yes" } else { "no" }.into()),
         ("outer-interface", node.outer_interface.as_ref().map_or("default".into(), InterfaceName::to_string)),
         ("device", node.device.map_or_else(none, |d| d.to_string())),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{adopted, find};
 use crate::db::Database;
 use crate::model::{
-    Access, Cidr, Custody, Device, Endpoint, Grant, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
+    Access, Cidr, Custody, Device, Egress, Endpoint, Grant, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
     KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology,
 };
 use crate::ops::Error;
@@ -58,8 +58,12 @@ pub struct NodeView {
     pub allowed_lans: Vec<Cidr>,
     /// What access `custom` permits.
     pub grants: Vec<Grant>,
-    /// The exit that carries its internet traffic.
+    /// The exit, the group of exits or the server by which its internet traffic leaves.
     pub exit: Option<Name>,
+    /// Whether that is what the network says, and nothing of its own.
+    pub exit_inherited: bool,
+    /// Whether nothing of it leaves while its exit can't be used.
+    pub kill_switch: bool,
     /// The machine it runs on.
     pub host: Option<Name>,
     /// Its MTU, when it has one of its own.
@@ -100,7 +104,9 @@ impl NodeView {
             access: node.access,
             allowed_lans: node.lan_selection.iter().copied().collect(),
             grants: node.grants.clone(),
-            exit: node.exit.and_then(|id| topology.node(id)).map(|exit| exit.name.clone()),
+            exit: topology.egress_name(topology.egress(node)).cloned(),
+            exit_inherited: node.exit.is_none() && topology.egress(node) != Egress::None,
+            kill_switch: node.role == Role::Remote && topology.kill_switch(node),
             host: node.host.clone(),
             mtu: node.mtu,
             keepalive: node.keepalive,
@@ -122,7 +128,7 @@ impl NodeView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopologyView {
     /// Address plan and defaults.
-    pub network: Network,
+    pub network: NetworkView,
     /// Its nodes, ordered by role and name.
     pub nodes: Vec<NodeView>,
     /// The machines.
@@ -132,8 +138,35 @@ pub struct TopologyView {
 impl TopologyView {
     /// The view of a network.
     pub fn of(topology: &Topology) -> Self {
-        Self { network: topology.network.clone(), nodes: list(topology, None), hosts: topology.hosts.clone() }
+        Self { network: network(topology), nodes: list(topology, None), hosts: topology.hosts.clone() }
     }
+}
+
+/// The network's address plan and defaults. What it refers to has its name in JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkView {
+    network: Network,
+    exit: Option<Name>,
+}
+
+impl std::ops::Deref for NetworkView {
+    type Target = Network;
+    fn deref(&self) -> &Network {
+        &self.network
+    }
+}
+
+impl Serialize for NetworkView {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.network).map_err(serde::ser::Error::custom)?;
+        value["exit"] = self.exit.as_ref().map(Name::as_str).into();
+        value.serialize(serializer)
+    }
+}
+
+/// The view of a network's address plan and defaults.
+pub fn network(topology: &Topology) -> NetworkView {
+    NetworkView { network: topology.network.clone(), exit: topology.egress_name(topology.network.exit).cloned() }
 }
 
 /// Returns the nodes, of one role or of all, ordered by role and then by name.
@@ -180,8 +213,15 @@ pub fn reach(node: &Node, topology: &Topology) -> Vec<Reach> {
         Access::Custom => node.grants.iter().map(|grant| entry(grant.to_string(), "granted".into())).collect(),
         Access::ExitOnly => Vec::new(),
     };
-    if let Some(exit) = node.exit.and_then(|id| topology.node(id)) {
-        list.push(entry("internet".into(), format!("through {}", exit.name)));
+    match topology.egress(node) {
+        Egress::None => {}
+        Egress::Node(id) => {
+            list.extend(topology.node(id).map(|exit| entry("internet".into(), format!("through {}", exit.name))));
+        }
+        Egress::Group(id) => list.extend(topology.exit_group(id).map(|group| {
+            let now = group.carrier(topology).map_or_else(|| "no exit".to_owned(), |exit| exit.name.to_string());
+            entry("internet".into(), format!("through the group {}, now {now}", group.name))
+        })),
     }
     list
 }

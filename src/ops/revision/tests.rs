@@ -258,7 +258,7 @@ impl World {
             Edit::Exit(who, through) => {
                 let at = node(topology, who);
                 if topology.nodes[at].access != Access::ExitOnly {
-                    topology.nodes[at].exit = through.then_some(exit);
+                    topology.nodes[at].exit = through.then_some(exit.into());
                 }
             }
             Edit::Preshared(at, since) => {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    Access, Cidr, Custody, Endpoint, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Link, LinkId, Network, Node,
-    NodeId, Origin, PresharedKey, PrivateKey, PublicKey, Role, Secrets, Topology,
+    Access, Cidr, Custody, Egress, Endpoint, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Link, LinkId,
+    Network, Node, NodeId, Origin, PresharedKey, PrivateKey, PublicKey, Role, Secrets, Topology,
 };
 use crate::wg::compile::links;
 
@@ -58,7 +58,8 @@ pub(super) fn build(graph: &Graph<'_>, choice: Choice, base: &Defaults) -> Resul
     settings::compare_endpoints(graph, &facts.endpoints, &facts.named, &mut findings);
     let rights = rights(&facts);
     let nodes = (0..graph.nodes.len()).map(|at| node(&facts, at, &rights[at], &network, base)).collect();
-    let mut topology = Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), exit_groups: Vec::new() };
+    let mut topology =
+        Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), groups: Vec::new(), exit_groups: Vec::new() };
     topology.links = own_links(&facts, &topology).into_iter().map(Link::adopted).collect();
     let secrets = secrets(graph)?;
     kept::fill(graph, &mut topology, &secrets)?;

@@ -38,6 +38,8 @@ fn defaults() -> Defaults {
         keepalive: 25,
         psk: PskPolicy::Unique,
         stable_clients: Vec::new(),
+        exit: crate::model::Egress::None,
+        kill_switch: false,
     };
     Defaults { network, created: DateTime::UNIX_EPOCH }
 }

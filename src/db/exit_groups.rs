@@ -1,0 +1,165 @@
+//! Groups of exits, and the columns that say by which way internet traffic leaves.
+
+use rusqlite::{Connection, params};
+
+use super::error::{Error, Result};
+use super::networks::NETWORK;
+use super::row::Cells;
+use super::tx::Tx;
+use super::{Database, micros};
+use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, NodeId};
+
+/// Which groups to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All of them.
+    All,
+    /// Those that the transaction under way has touched.
+    Touched,
+}
+
+impl Which {
+    fn condition(self, column: &str) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Touched => format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = 'exit_group')"),
+        }
+    }
+}
+
+/// Reads groups, ordered by id.
+pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<ExitGroup>> {
+    let mut groups: Vec<ExitGroup> = Vec::new();
+    let sql = format!(
+        "SELECT id, name, active_id, active_since, active_reason FROM exit_groups {} ORDER BY id",
+        which.condition("id")
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let cells = Cells { table: "exit_groups", row };
+        let active = match cells.get::<Option<i64>>(2)? {
+            Some(exit) => Some(ActiveExit { exit: NodeId(exit), since: cells.time(3)?, reason: cells.parse(4)? }),
+            None => None,
+        };
+        groups.push(ExitGroup { id: ExitGroupId(cells.get(0)?), name: cells.parse(1)?, members: Vec::new(), active });
+    }
+    let sql = format!(
+        "SELECT group_id, exit_id, priority, enabled FROM exit_members {} ORDER BY group_id, priority, exit_id",
+        which.condition("group_id")
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let cells = Cells { table: "exit_members", row };
+        let id = ExitGroupId(cells.get(0)?);
+        let at = groups.binary_search_by_key(&id, |group| group.id);
+        let at = at.map_err(|_| Error::Damaged { what: "exit_members of a group that doesn't exist".into() })?;
+        groups[at].members.push(ExitMember {
+            exit: NodeId(cells.get(1)?),
+            priority: cells.get(2)?,
+            enabled: cells.get(3)?,
+        });
+    }
+    Ok(groups)
+}
+
+/// A node's way to the internet as its columns hold it: exit, group, and whether by none.
+pub(super) fn columns(way: Option<Egress>) -> (Option<i64>, Option<i64>, bool) {
+    let way_to = |way: Egress| (way.node().map(|id| id.0), way.group().map(|id| id.0), way == Egress::None);
+    way.map_or((None, None, false), way_to)
+}
+
+/// Reads a node's way to the internet out of its columns.
+pub(super) fn from_columns(exit: Option<i64>, group: Option<i64>, none: bool) -> Option<Egress> {
+    let exit = exit.map(|id| Egress::Node(NodeId(id)));
+    let group = group.map(|id| Egress::Group(ExitGroupId(id)));
+    exit.or(group).or(none.then_some(Egress::None))
+}
+
+fn unknown(id: ExitGroupId) -> Error {
+    Error::NotFound { what: "exit group", name: format!("number {}", id.0) }
+}
+
+impl Database {
+    /// Reads all groups of exits, ordered by id.
+    pub fn exit_groups(&self) -> Result<Vec<ExitGroup>> {
+        load(&self.conn, Which::All)
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a group with its members. Returns its number: the one in `group` doesn't matter.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`] for a name that is taken.
+    pub fn insert_exit_group(&self, group: &ExitGroup) -> Result<ExitGroupId> {
+        let sql = format!("INSERT INTO exit_groups (network_id, name) VALUES ({NETWORK}, ?1)");
+        self.transaction.execute(&sql, [group.name.as_str()])?;
+        let id = ExitGroupId(self.transaction.last_insert_rowid());
+        self.update_exit_group(&ExitGroup { id, ..group.clone() })?;
+        Ok(id)
+    }
+
+    /// Replaces every field of a group, its members included.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Duplicate`] for a name that is taken.
+    pub fn update_exit_group(&self, group: &ExitGroup) -> Result<()> {
+        let sql =
+            "UPDATE exit_groups SET name = ?2, active_id = ?3, active_since = ?4, active_reason = ?5 WHERE id = ?1";
+        let (exit, since) = (group.active.map(|a| a.exit.0), group.active.map(|a| micros(a.since)));
+        let reason = group.active.map(|active| active.reason.as_str());
+        let values = params![group.id.0, group.name.as_str(), exit, since, reason];
+        if self.transaction.prepare_cached(sql)?.execute(values)? != 1 {
+            return Err(unknown(group.id));
+        }
+        self.transaction.prepare_cached("DELETE FROM exit_members WHERE group_id = ?1")?.execute([group.id.0])?;
+        for ExitMember { exit, priority, enabled } in &group.members {
+            let sql = "INSERT INTO exit_members (group_id, exit_id, priority, enabled) VALUES (?1, ?2, ?3, ?4)";
+            self.transaction.prepare_cached(sql)?.execute(params![group.id.0, exit.0, priority, enabled])?;
+        }
+        Ok(())
+    }
+
+    /// Removes a group.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InUse`] while somebody leaves by it.
+    pub fn delete_exit_group(&self, id: ExitGroupId) -> Result<()> {
+        match self.transaction.execute("DELETE FROM exit_groups WHERE id = ?1", [id.0])? {
+            1 => Ok(()),
+            _ => Err(unknown(id)),
+        }
+    }
+
+    /// Lets go of every exit, so that nodes can be removed and come back in any order: groups are empty then, and the
+    /// network has none.
+    pub(super) fn clear_exits(&self) -> Result<()> {
+        Ok(self.transaction.execute_batch(
+            "UPDATE networks SET exit_id = NULL, exit_group_id = NULL;
+             UPDATE exit_groups SET name = ' ' || id, active_id = NULL, active_since = NULL, active_reason = NULL;
+             DELETE FROM exit_members;",
+        )?)
+    }
+
+    /// Makes the groups what they were, once every node is there. Nobody leaves by those that weren't there.
+    pub(super) fn return_exit_groups(&self, wanted: &[ExitGroup]) -> Result<()> {
+        for group in self.exit_groups_by_number()?.into_iter().filter(|id| wanted.iter().all(|group| group.id != *id)) {
+            self.delete_exit_group(group)?;
+        }
+        for group in wanted {
+            let sql =
+                format!("INSERT OR IGNORE INTO exit_groups (id, network_id, name) VALUES (?1, {NETWORK}, ' ' || ?1)");
+            self.transaction.prepare_cached(&sql)?.execute([group.id.0])?;
+            self.update_exit_group(group)?;
+        }
+        Ok(())
+    }
+
+    fn exit_groups_by_number(&self) -> Result<Vec<ExitGroupId>> {
+        let mut statement = self.transaction.prepare_cached("SELECT id FROM exit_groups")?;
+        let ids = statement.query_map([], |row| Ok(ExitGroupId(row.get(0)?)))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+}
