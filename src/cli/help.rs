@@ -7,8 +7,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Begin", &["init", "import", "template"]),
     (
         "Change the network",
-        &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "hooks", "host", "interface"],
+        &["add", "set", "rename", "remove", "enable", "disable", "rotate", "network", "exit", "hooks", "host", "interface"],
     ),
+    ("Say who may reach what", &["grant", "revoke", "grants", "group"]),
     ("Look at it", &["list", "show", "topology", "can"]),
     ("Give it to devices", &["generate", "qr", "export", "handouts"]),
     ("Bring it to hosts", &["plan", "deploy", "sync", "rollback", "status", "log", "history", "drift"]),

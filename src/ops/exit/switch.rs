@@ -113,7 +113,22 @@ fn target<'a>(group: &ExitGroup, to: Option<&str>, topology: &'a Topology) -> Re
     Ok(node)
 }
 
-/// Looks at the servers and says what of a group's switch is left to do there: at the uplinks to its exits, and nowhere
+/// Returns the network as it is once a group was switched.
+///
+/// # Errors
+/// When the group or the exit isn't there any more.
+pub fn switched(topology: &Topology, switched: &Switched) -> Result<Topology, Error> {
+    let mut after = topology.clone();
+    let exit = find::node(topology, switched.to.as_str())?.id;
+    let group = find::exit_group(topology, switched.group.as_str())?.id;
+    let active = ActiveExit { exit, since: switched.since, reason: switched.reason };
+    for group in after.exit_groups.iter_mut().filter(|other| other.id == group) {
+        group.active = Some(active);
+    }
+    Ok(after)
+}
+
+/// Looks at the servers of a network and says what of a group's switch is left to do there: at the uplinks to its exits, and nowhere
 /// else. What else the model wants of a host waits for its own deploy.
 ///
 /// # Errors
@@ -123,11 +138,11 @@ pub fn plan(
     fleet: &dyn Fleet,
     clock: &(dyn Clock + Sync),
     actor: &Actor,
+    topology: &Topology,
     group: &Name,
     progress: &dyn Progress,
 ) -> Result<Option<Plan>, Error> {
-    let topology = store.topology()?;
-    let group = find::exit_group(&topology, group.as_str())?;
+    let group = find::exit_group(topology, group.as_str())?;
     let mut whole: Option<Plan> = None;
     for server in topology.with_role(Role::Server) {
         let uplinks: BTreeSet<InterfaceName> = group
@@ -137,7 +152,7 @@ pub fn plan(
             .map(|uplink| uplink.name.clone())
             .collect();
         let Some(host) = server.host.as_ref().filter(|_| !uplinks.is_empty()) else { continue };
-        let plan = deploy::plan_for(store, fleet, clock, actor, &topology, host, Some(&uplinks), progress)?;
+        let plan = deploy::plan_for(store, fleet, clock, actor, topology, host, Some(&uplinks), progress)?;
         match &mut whole {
             None => whole = Some(plan),
             Some(whole) => whole.hosts.extend(plan.hosts),
