@@ -43,15 +43,18 @@ pub(super) fn consequences(outcome: &Outcome) -> String {
 
 fn summary(outcome: &Outcome) -> String {
     let (sign, colour) = match outcome.action {
-        "added" | "enabled" => ("+", style::GOOD),
-        "removed" | "disabled" => ("-", style::BAD),
+        "added" | "enabled" | "granted" => ("+", style::GOOD),
+        "removed" | "disabled" | "revoked" => ("-", style::BAD),
         _ => ("~", style::WARN),
     };
     let mut text = String::new();
     for node in &outcome.nodes {
         text.push_str(&format!("{} {} {}\n", paint(colour, sign), outcome.action, headline(node)));
     }
-    if outcome.nodes.is_empty() {
+    for subject in &outcome.subjects {
+        text.push_str(&format!("{} {} {}\n", paint(colour, sign), outcome.action, paint(style::STRONG, subject)));
+    }
+    if outcome.nodes.is_empty() && outcome.subjects.is_empty() {
         text.push_str(&format!("{} {} the network\n", paint(colour, sign), outcome.action));
     }
     text.push_str(&body(outcome));

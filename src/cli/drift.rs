@@ -236,7 +236,7 @@ fn terms(reason: String, until: Option<&str>, now: DateTime<Utc>) -> Result<Term
 }
 
 /// Reads a time (RFC 3339), the end of a day, or how long from now.
-fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }

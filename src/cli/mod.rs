@@ -10,8 +10,11 @@ mod context;
 mod deploy;
 mod drift;
 mod enable;
+mod exit;
 mod export;
 mod generate;
+mod grant;
+mod group;
 mod handouts;
 mod help;
 mod history;
@@ -153,6 +156,10 @@ enum Command {
     Enable(enable::EnableArgs),
     Disable(enable::DisableArgs),
     Rotate(rotate::Args),
+    Grant(grant::GrantArgs),
+    Revoke(grant::RevokeArgs),
+    Grants(grant::GrantsArgs),
+    Group(group::Args),
     List(list::Args),
     Show(show::Args),
     Topology(topology::Args),
@@ -170,6 +177,7 @@ enum Command {
     History(history::Args),
     Rollback(rollback::Args),
     Network(network::Args),
+    Exit(exit::Args),
     Hooks(hooks::Args),
     Host(host::Args),
     Interface(interface::Args),
@@ -194,9 +202,13 @@ impl Command {
                 | Self::Enable(_)
                 | Self::Disable(_)
                 | Self::Rotate(_)
+                | Self::Grant(_)
+                | Self::Revoke(_)
+                | Self::Group(_)
                 | Self::Drift(_)
                 | Self::Rollback(_)
                 | Self::Network(_)
+                | Self::Exit(_)
                 | Self::Hooks(_)
                 | Self::Host(_)
                 | Self::Interface(_)
@@ -224,6 +236,10 @@ impl Command {
             Self::Enable(args) => enable::enable(&args, context),
             Self::Disable(args) => enable::disable(&args, context),
             Self::Rotate(args) => rotate::run(args, context),
+            Self::Grant(args) => grant::grant(&args, context),
+            Self::Revoke(args) => grant::revoke(&args, context),
+            Self::Grants(args) => grant::grants(&args, context),
+            Self::Group(args) => group::run(args, context),
             Self::List(args) => list::run(&args, context),
             Self::Show(args) => show::run(&args, context),
             Self::Topology(args) => topology::run(&args, context),
@@ -243,6 +259,7 @@ impl Command {
             Self::Host(args) => host::run(args, context),
             Self::Interface(args) => interface::run(args, context),
             Self::Network(args) => network::run(args, context),
+            Self::Exit(args) => exit::run(args, context),
             Self::Hooks(args) => hooks::run(&args, context),
             Self::Unlock(args) => unlock::unlock(&args, context),
             Self::Lock(args) => unlock::lock(&args, context),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::node::{InvalidWord, words};
-use super::{Name, Network, Node};
+use super::{Group, Name, Network, Node};
 
 words! {
     /// What part of the operator's concerns an event touches.
@@ -62,6 +62,8 @@ words! {
         Node = "node",
         /// A machine; its name names it.
         Host = "host",
+        /// A group of nodes; its name names it.
+        Group = "group",
         /// A group of exits; its name names it.
         ExitGroup = "exit_group",
     }
@@ -102,6 +104,12 @@ words! {
         AccessChanged = "access_changed",
         /// A remote was given an exit, or another one.
         NodeAssigned = "node_assigned",
+        /// A group of nodes was made.
+        GroupAdded = "group_added",
+        /// A group of nodes changed.
+        GroupUpdated = "group_updated",
+        /// A group of nodes was removed.
+        GroupRemoved = "group_removed",
         /// A group of exits was added.
         ExitGroupAdded = "exit_group_added",
         /// A group of exits changed.
@@ -168,7 +176,7 @@ impl Action {
             | A::KeyRotation
             | A::PrivateKeyForgotten
             | A::PresharedKeyChanged => Category::Security,
-            A::AccessChanged | A::NodeAssigned => Category::Access,
+            A::AccessChanged | A::NodeAssigned | A::GroupAdded | A::GroupUpdated | A::GroupRemoved => Category::Access,
             A::NetworkUpdated
             | A::ExitGroupAdded
             | A::ExitGroupUpdated
@@ -271,6 +279,11 @@ impl Event {
     /// Something done to a host.
     pub fn host(action: Action, host: &Name) -> Self {
         Self::new(action, EntityType::Host, Some(host.to_string()), json!({ "name": host }))
+    }
+
+    /// Something done to a group of nodes.
+    pub fn group(action: Action, group: &Group) -> Self {
+        Self::new(action, EntityType::Group, Some(group.name.to_string()), json!({ "name": group.name }))
     }
 
     /// Something done to a group of exits.

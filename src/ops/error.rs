@@ -55,6 +55,14 @@ pub enum Error {
         /// Names that look like it, the nearest first.
         similar: Vec<Name>,
     },
+    /// No group of nodes has this name.
+    #[error("there is no group named `{name}`")]
+    UnknownGroup {
+        /// As given.
+        name: String,
+        /// Names that look like it, the nearest first.
+        similar: Vec<Name>,
+    },
     /// No group of exits has this name.
     #[error("there is no exit group named `{name}`")]
     UnknownExitGroup {
@@ -204,6 +212,7 @@ impl Error {
         match self {
             Self::UnknownNode { similar, .. }
             | Self::UnknownHost { similar, .. }
+            | Self::UnknownGroup { similar, .. }
             | Self::UnknownExitGroup { similar, .. }
                 if !similar.is_empty() =>
             {
@@ -212,6 +221,7 @@ impl Error {
             }
             Self::UnknownNode { .. } => Some("`wg-friend list` shows all nodes".into()),
             Self::UnknownHost { .. } => Some("`wg-friend host list` shows all hosts".into()),
+            Self::UnknownGroup { .. } => Some("`wg-friend group list` shows all groups".into()),
             Self::UnknownExitGroup { .. } => Some("`wg-friend exit group list` shows all groups of exits".into()),
             Self::AmbiguousGuid { .. } => Some("give more characters, or the name".into()),
             Self::NameTaken { .. } | Self::ReservedName(_) => Some("choose another name".into()),

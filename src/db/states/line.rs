@@ -47,14 +47,15 @@ fn verb(event: &Event) -> Option<String> {
     let host = match event.entity_type {
         EntityType::Host => "host ",
         EntityType::ExitGroup => "exit group ",
+        EntityType::Group => "group ",
         _ => "",
     };
     let role = detail(event, "role").map(|role| format!("{role} ")).unwrap_or_default();
     Some(match event.action {
-        Action::PeerAdded | Action::HostAdded | Action::ExitGroupAdded => {
+        Action::PeerAdded | Action::HostAdded | Action::ExitGroupAdded | Action::GroupAdded => {
             format!("added {host}{role}").trim_end().to_owned()
         }
-        Action::PeerRemoved | Action::HostRemoved | Action::ExitGroupRemoved => {
+        Action::PeerRemoved | Action::HostRemoved | Action::ExitGroupRemoved | Action::GroupRemoved => {
             format!("removed {host}{role}").trim_end().to_owned()
         }
         Action::PrivateKeyForgotten => "forgot the private key of".to_owned(),
@@ -75,6 +76,7 @@ fn one(event: &Event) -> String {
         EntityType::Network => "network".to_owned(),
         EntityType::Host => format!("host {}", name(event)),
         EntityType::ExitGroup => format!("exit group {}", name(event)),
+        EntityType::Group => format!("group {}", name(event)),
         EntityType::Node | EntityType::Database => name(event),
     };
     match event.action {

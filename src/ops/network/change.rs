@@ -35,12 +35,15 @@ pub enum Mode {
 /// What a change came to.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// What was done, in a word: `added`, `changed`, `renamed`, `removed`, `enabled`, `disabled`, `rotated`.
+    /// What was done, in a word: `added`, `changed`, `renamed`, `removed`, `enabled`, `disabled`, `rotated`, `granted`, `revoked`.
     pub action: &'static str,
     /// Whether it was saved; false for a preview.
     pub saved: bool,
     /// The nodes it was about, as they are now, or were before they were removed.
     pub nodes: Vec<NodeView>,
+    /// What it was about that is no node: `group contractors`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<String>,
     /// Every value that differs.
     pub changes: Vec<Difference>,
     /// Nodes whose host has to be deployed.
@@ -94,6 +97,8 @@ pub(in crate::ops) struct Done {
     pub(in crate::ops) events: Vec<Event>,
     /// The nodes it was about.
     pub(in crate::ops) nodes: Vec<NodeId>,
+    /// What it was about that is no node, in words.
+    pub(in crate::ops) subjects: Vec<String>,
     /// What else is worth knowing.
     pub(in crate::ops) remarks: Vec<String>,
     /// What differs beside the values that are compared for every node.
@@ -209,11 +214,13 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
     let changed = after.nodes.iter().filter_map(|is| Some((before.node(is.id)?, is)));
     let mut changes = super::defaults::differences(before, after);
     changes.extend(changed.flat_map(|(was, is)| differences((was, before), (is, after))));
+    changes.extend(super::group::differences(before, after));
     changes.extend(done.differences.iter().filter(|own| !changes.contains(own)).cloned().collect::<Vec<_>>());
     let mut outcome = Outcome {
         action,
         saved: false,
         nodes: nodes.collect(),
+        subjects: done.subjects.clone(),
         changes,
         deploy: Vec::new(),
         new_files: Vec::new(),

@@ -1,17 +1,13 @@
 //! The address plan and what nodes inherit: reading and changing it.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use super::addresses::{Pair, Prefixes};
-use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
-use super::place::Places;
+use super::change::{Done, Mode, Outcome, carry_out, with_changes};
+use super::readdress;
 use super::setting::{Change, Difference, Leave, dns, egress_in_words, split, yes_or_no};
 use crate::db::Store;
 use crate::model::{
-    Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Node, Port, PskPolicy, Role, Topology,
+    Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Port, PskPolicy, STABLE_CLIENTS, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -28,6 +24,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("mtu", "bytes per packet"),
     ("keepalive", "seconds, for nodes that nobody can dial; 0 for none"),
     ("psk", "preshared keys of new links: unique or none"),
+    ("stable-clients", "yes, no or prefixes: remotes carry them whatever their rights, so that files stay as they are"),
     ("exit", "exit or exit group of remotes that have none of their own; `none`"),
     ("kill-switch", "yes: nothing of them leaves while it can't be used; no: a split tunnel then"),
 ];
@@ -53,6 +50,8 @@ pub enum Setting {
     Keepalive(u16),
     /// Which new links get a preshared key.
     Psk(PskPolicy),
+    /// What remotes' files carry whatever their rights; empty: what their rights say.
+    StableClients(Vec<Cidr>),
     /// By which way the internet traffic of remotes leaves that aren't told; never [`Leave::AsNetwork`].
     Exit(Leave),
     /// Whether nothing of them leaves while their exit can't be used.
@@ -103,6 +102,7 @@ fn parse(assignment: &str) -> Result<Setting, Error> {
             value.parse().map_err(|_| wrong(&format!("`{value}` is not a number of seconds up to 65535")))?,
         ),
         "psk" => Setting::Psk(value.parse().map_err(|e| wrong(&e))?),
+        "stable-clients" | "stable_clients" => Setting::StableClients(stable_clients(key, value)?),
         "exit" if value.is_empty() => return Err(wrong(&"is empty; `none` is by none")),
         "exit" => match Leave::read(value) {
             Leave::AsNetwork => {
@@ -136,14 +136,18 @@ pub fn set(
         for setting in settings {
             setting.apply(&mut after, scope.before)?;
         }
-        let changes = differences(scope.before, &Topology { network: after.clone(), ..scope.before.clone() });
+        let moved = readdress::plan(scope.before, after)?;
+        let after = moved.topology.network.clone();
+        let changes = differences(scope.before, &moved.topology);
         if changes.is_empty() {
             return Err(Error::Refused("the network is like that already; nothing was changed".into()));
         }
         scope.tx.update_network(&after)?;
-        follow(scope, &after)?;
+        readdress::save(scope, &moved)?;
         let event = with_changes(Event::network(Action::NetworkUpdated, &after), &changes);
-        Ok(Done { events: vec![event], ..Done::default() })
+        let mut remarks = moved.remarks;
+        remarks.extend(stable_remarks(before, &moved.topology));
+        Ok(Done { events: vec![event], remarks, ..Done::default() })
     })
 }
 
@@ -159,6 +163,7 @@ impl Setting {
             Self::Mtu(mtu) => network.mtu = *mtu,
             Self::Keepalive(seconds) => network.keepalive = *seconds,
             Self::Psk(policy) => network.psk = *policy,
+            Self::StableClients(prefixes) => network.stable_clients.clone_from(prefixes),
             Self::Exit(leave) => network.exit = leave.resolve(topology)?.unwrap_or_default(),
             Self::KillSwitch(wanted) => network.kill_switch = *wanted,
         }
@@ -166,52 +171,53 @@ impl Setting {
     }
 }
 
-/// Takes nodes along: to a new interface name or port if they have the old one, to a family that came or went.
-fn follow(scope: &Scope<'_>, after: &Network) -> Result<(), Error> {
-    let before = &scope.before.network;
-    let mut topology = scope.before.clone();
-    topology.network = after.clone();
-    let mut places = Places::of(&topology, Role::Remote, BTreeSet::new());
-    for at in 0..topology.nodes.len() {
-        let mut node = topology.nodes[at].clone();
-        if node.interfaces[0].name == before.interface {
-            node.interfaces[0].name = after.interface.clone();
-        }
-        if node.interfaces[0].listen_port == Some(before.port) && before.port != after.port {
-            super::setting::Setting::Port(Some(after.port)).apply(&mut node, &topology)?;
-        }
-        places.for_role(node.role);
-        renumber(&mut node, scope.before, &topology, &mut places)?;
-        if node != topology.nodes[at] {
-            scope.tx.update_node(&node, scope.now)?;
-            topology.nodes[at] = node;
-        }
+/// Says what may surprise when clients become stable.
+fn stable_remarks(before: &Network, after: &Topology) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let stable = &after.network.stable_clients;
+    if stable.is_empty() || *stable == before.stable_clients {
+        return remarks;
     }
-    Ok(())
+    if let Some(server) = super::view::with_own_rules(after) {
+        remarks.push(format!(
+            "what devices may reach is then for the server alone to say, and the rules that `{server}` was adopted with \
+             decide there, not access levels"
+        ));
+    }
+    let lans = after.enabled().flat_map(|node| &node.lans).map(|lan| lan.cidr);
+    let outside: Vec<String> =
+        lans.filter(|lan| !stable.iter().any(|wide| wide.covers(lan))).map(|lan| lan.to_string()).collect();
+    if !outside.is_empty() {
+        remarks.push(format!("these LANs lie outside and are named in each file: {}", outside.join(", ")));
+    }
+    remarks
 }
 
-/// Moves a node into prefixes that are new. It keeps its host number where that is free, so that `10.66.0.30` becomes
-/// `10.77.0.30`; an address that lies in the new prefix stays.
-fn renumber(node: &mut Node, before: &Topology, after: &Topology, places: &mut Places) -> Result<(), Error> {
-    let prefixes = |network: &Network| Prefixes { four: network.cidr4, six: network.cidr6 };
-    let (old, new) = (prefixes(&before.network), prefixes(&after.network));
-    if old == new {
-        return Ok(());
+/// Reads `yes` (the private prefixes), `no`, or the prefixes that clients are to carry.
+fn stable_clients(key: &str, value: &str) -> Result<Vec<Cidr>, Error> {
+    match value.to_ascii_lowercase().as_str() {
+        "no" | "none" | "off" | "false" => return Ok(Vec::new()),
+        "yes" | "on" | "true" => {
+            let known = STABLE_CLIENTS.iter().map(|prefix| prefix.parse().expect("it is a prefix"));
+            return Ok(known.collect());
+        }
+        _ => {}
     }
-    let own = Pair { four: node.address4, six: node.address6 };
-    let same_number = old.number(own).map_or_else(Pair::default, |number| new.pair(number));
-    let stays4 = own.four.filter(|address| new.four.is_some_and(|net| net.contains(address)));
-    let stays6 = own.six.filter(|address| new.six.is_some_and(|net| net.contains(address)));
-    let kept: Vec<IpAddr> = [stays4.map(IpAddr::V4), stays6.map(IpAddr::V6)].into_iter().flatten().collect();
-    let moved = [
-        same_number.four.filter(|_| stays4.is_none()).map(IpAddr::V4),
-        same_number.six.filter(|_| stays6.is_none()).map(IpAddr::V6),
-    ];
-    let free = moved.into_iter().flatten().filter(|address| !places.is_taken(*address));
-    let asked: Vec<IpAddr> = kept.iter().copied().chain(free).collect();
-    let pair = places.place(after, &asked, Some(node.id))?;
-    (node.address4, node.address6) = (pair.four, pair.six);
-    Ok(())
+    let read = |text: &str| -> Result<Cidr, Error> {
+        let prefix: Cidr = text.trim().parse().map_err(|e| Error::value(key, e))?;
+        if prefix.is_default() {
+            return Err(Error::Value {
+                what: key.into(),
+                reason: format!("`{prefix}` is the whole internet"),
+                hint: Some("to carry internet traffic give remotes an exit: `wg-friend set NAME exit=EXIT`".into()),
+            });
+        }
+        Ok(prefix)
+    };
+    let mut prefixes = value.split(',').map(read).collect::<Result<Vec<Cidr>, Error>>()?;
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Ok(prefixes)
 }
 
 /// Returns what is set on the network, as text by key.
@@ -228,9 +234,19 @@ pub fn values(topology: &Topology) -> Vec<(&'static str, String)> {
         ("mtu", network.mtu.to_string()),
         ("keepalive", network.keepalive.to_string()),
         ("psk", network.psk.to_string()),
+        ("stable-clients", stable_in_words(&network.stable_clients)),
         ("exit", egress_in_words(network.exit, topology)),
         ("kill-switch", if network.kill_switch { "yes" } else { "no" }.into()),
     ]
+}
+
+fn stable_in_words(prefixes: &[Cidr]) -> String {
+    let texts: Vec<String> = prefixes.iter().map(Cidr::to_string).collect();
+    match texts.as_slice() {
+        [] => "no".into(),
+        known if known == STABLE_CLIENTS => "yes".into(),
+        texts => texts.join(", "),
+    }
 }
 
 /// Returns what differs between two states of the network.

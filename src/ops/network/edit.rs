@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::place::{Places, resting};
+use super::readdress::refuse_cut_ways;
 use super::setting::{Difference, Setting, differences};
 use super::{adopted, custody, find};
 use crate::db::Store;
@@ -61,7 +62,9 @@ fn readdress(scope: &Scope<'_>, node: &mut Node, asked: &[IpAddr]) -> Result<(),
     let mut places = Places::of(scope.before, node.role, resting(scope)?);
     let pair = places.place(scope.before, asked, Some(node.id))?;
     (node.address4, node.address6) = (pair.four, pair.six);
-    Ok(())
+    let mut after = scope.before.clone();
+    after.nodes.iter_mut().filter(|other| other.id == node.id).for_each(|other| *other = node.clone());
+    refuse_cut_ways(scope.before, &after)
 }
 
 /// Returns the word of the audit log for what changed.

@@ -52,6 +52,9 @@ pub fn check_name(topology: &Topology, name: &Name, except: Option<&Node>) -> Re
     if RESERVED.contains(&name.as_str().to_ascii_lowercase().as_str()) {
         return Err(Error::ReservedName(name.clone()));
     }
+    if let Some(group) = topology.groups.iter().find(|group| same(&group.name, name.as_str())) {
+        return Err(Error::NameTaken { name: name.clone(), by: format!("the group `{}`", group.name) });
+    }
     let other = topology.nodes.iter().find(|n| same(&n.name, name.as_str()) && except.is_none_or(|e| e.id != n.id));
     if let Some(other) = other {
         return Err(Error::NameTaken { name: name.clone(), by: format!("the {} `{}`", other.role, other.name) });

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{adopted, defaults, find, interface, setting};
+use super::{adopted, defaults, find, group, interface, setting};
 use crate::db::{Database, Deployment, Model, State, StateFilter};
-use crate::model::{ExitGroup, Host, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology};
+use crate::model::{ExitGroup, Group, Host, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology};
 use crate::ops::Error;
 use crate::ops::error::similar;
 use crate::ops::{exit, host};
@@ -22,6 +22,8 @@ pub enum What {
     Host,
     /// A member of the network.
     Node,
+    /// A group of nodes.
+    Group,
     /// A group of exits.
     ExitGroup,
     /// A link beside those that follow from roles.
@@ -39,6 +41,7 @@ impl What {
             Self::Network => "network",
             Self::Host => "host",
             Self::Node => "node",
+            Self::Group => "group",
             Self::ExitGroup => "exit group",
             Self::Link => "link",
             Self::PresharedKey => "preshared key of",
@@ -263,6 +266,11 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
         changes.extend(of_node(pair.0, pair.1, &before.topology, &after.topology));
     }
 
+    let groups = |model: &Model| model.topology.groups.iter().map(|group| (group.id, ())).collect::<BTreeMap<_, _>>();
+    for id in keys(&groups(before), &groups(after)) {
+        let (was, is) = (before.topology.group(id), after.topology.group(id));
+        changes.extend(of_group(was, is, &before.topology, &after.topology));
+    }
     let groups =
         |model: &Model| model.topology.exit_groups.iter().map(|group| (group.id, ())).collect::<BTreeMap<_, _>>();
     for id in keys(&groups(before), &groups(after)) {
@@ -345,6 +353,13 @@ fn of_host(before: Option<&Host>, after: Option<&Host>) -> Option<Changed> {
     let values = |host: &Host| named(host::values(host).into_iter());
     let fields = compare(before.map(values), after.map(values));
     changed(What::Host, before.map(|h| h.name.to_string()), after.map(|h| h.name.to_string()), fields)
+}
+
+fn of_group(before: Option<&Group>, after: Option<&Group>, was: &Topology, is: &Topology) -> Option<Changed> {
+    let values = |group: &Group, topology: &Topology| named(group::values(group, topology).into_iter());
+    let fields = compare(before.map(|group| values(group, was)), after.map(|group| values(group, is)));
+    let name = |group: &Group| group.name.to_string();
+    changed(What::Group, before.map(name), after.map(name), fields)
 }
 
 fn of_exit_group(

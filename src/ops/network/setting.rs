@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::adopted;
+use super::grant::in_words;
 use crate::model::{
     Access, Cidr, Custody, Device, Egress, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, Port, Role, Topology,
 };
@@ -22,7 +23,7 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ("access", &[], "full, vpn-only, lan-only, custom or exit-only"),
     ("lan", &["lans"], "network behind it: CIDR[=text]; also +=, -=; `none`"),
     ("allow-lan", &[], "LAN that access lan-only permits; also +=, -=; `none`"),
-    ("grant", &["grants"], "what access custom permits: 'CIDR [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
+    ("grant", &["grants"], "what it may reach beyond its level: 'CIDR [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
     ("exit", &[], "exit or exit group for its internet traffic, or the server itself; `none`; `network`"),
     ("kill-switch", &[], "yes: nothing leaves while its exit can't be used; no: a split tunnel then; `network`"),
     ("nat", &[], "yes or no: masquerade traffic into its LANs"),
@@ -70,7 +71,7 @@ pub enum Setting {
     Allow(Cidr),
     /// Permit a LAN no longer.
     Disallow(Cidr),
-    /// Forget all grants of access `custom`.
+    /// Forget all its grants.
     ClearGrants,
     /// A further grant.
     AddGrant(Grant),
@@ -203,8 +204,8 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
         }
         "grant" => {
             return list(change, value, Setting::ClearGrants, |v| match change {
-                Change::Remove => Ok(Setting::RemoveGrant(read(label, v)?)),
-                _ => Ok(Setting::AddGrant(read(label, v)?)),
+                Change::Remove => Ok(Setting::RemoveGrant(grant(label, v)?)),
+                _ => Ok(Setting::AddGrant(grant(label, v)?)),
             });
         }
         other => unreachable!("{other} is in KEYS and has no reader"),
@@ -258,6 +259,19 @@ pub fn lan(label: &str, value: &str) -> Result<Lan, Error> {
         });
     }
     Ok(Lan { cidr, description: description.trim().to_owned() })
+}
+
+/// Reads `PREFIX [PROTOCOL [PORTS]]`.
+fn grant(label: &str, value: &str) -> Result<Grant, Error> {
+    let grant: Grant = read(label, value)?;
+    if grant.destination.prefix().is_none() {
+        return Err(Error::Value {
+            what: label.into(),
+            reason: format!("`{value}` is no prefix"),
+            hint: Some("towards a node or a group: `wg-friend grant NAME NODE|GROUP`".into()),
+        });
+    }
+    Ok(grant)
 }
 
 /// Reads DNS servers and search domains, separated by commas.
@@ -328,13 +342,13 @@ impl Setting {
             }
             Self::ClearGrants => node.grants.clear(),
             Self::AddGrant(grant) => {
-                if !node.grants.contains(grant) {
+                if !node.grants.iter().any(|own| own.opens_same(grant)) {
                     node.grants.push(grant.clone());
                 }
             }
             Self::RemoveGrant(grant) => {
                 let count = node.grants.len();
-                node.grants.retain(|g| g != grant);
+                node.grants.retain(|own| !own.opens_same(grant));
                 missing_if(count == node.grants.len(), node, "grant", grant)?;
             }
             Self::Exit(leave) => {
@@ -463,7 +477,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("access", node.access.as_str().replace('_', "-")),
         ("lan", joined(node.lans.iter().map(lan).collect())),
         ("allow-lan", joined(node.lan_selection.iter().map(Cidr::to_string).collect())),
-        ("grant", joined(node.grants.iter().map(Grant::to_string).collect())),
+        ("grant", joined(node.grants.iter().map(|grant| in_words(topology, grant)).collect())),
         ("exit", node.exit.map_or_else(inherited, |way| egress_in_words(way, topology))),
         ("kill-switch", kill_switch),
         ("nat", if node.nat { "yes" } else { "no" }.into()),

@@ -7,10 +7,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::grant::{GrantView, destination_in_words};
 use super::{adopted, find};
 use crate::db::Database;
 use crate::model::{
-    Access, Cidr, Custody, Device, Egress, Endpoint, Grant, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
+    Access, Cidr, Custody, Device, Egress, Endpoint, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
     KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology,
 };
 use crate::ops::Error;
@@ -56,8 +57,8 @@ pub struct NodeView {
     pub access: Access,
     /// The LANs of access `lan_only`.
     pub allowed_lans: Vec<Cidr>,
-    /// What access `custom` permits.
-    pub grants: Vec<Grant>,
+    /// What it may reach beyond its level; what its groups are granted is not among it.
+    pub grants: Vec<GrantView>,
     /// The exit, the group of exits or the server by which its internet traffic leaves.
     pub exit: Option<Name>,
     /// Whether that is what the network says, and nothing of its own.
@@ -103,7 +104,7 @@ impl NodeView {
             nat: node.nat,
             access: node.access,
             allowed_lans: node.lan_selection.iter().copied().collect(),
-            grants: node.grants.clone(),
+            grants: node.grants.iter().map(|grant| GrantView::of(grant, topology)).collect(),
             exit: topology.egress_name(topology.egress(node)).cloned(),
             exit_inherited: node.exit.is_none() && topology.egress(node) != Egress::None,
             kill_switch: node.role == Role::Remote && topology.kill_switch(node),
@@ -210,9 +211,23 @@ pub fn reach(node: &Node, topology: &Topology) -> Vec<Reach> {
             let selected = lans().filter(|(lan, _)| node.lan_selection.contains(&lan.cidr));
             network().chain(selected.map(lan)).collect()
         }
-        Access::Custom => node.grants.iter().map(|grant| entry(grant.to_string(), "granted".into())).collect(),
-        Access::ExitOnly => Vec::new(),
+        Access::Custom | Access::ExitOnly => Vec::new(),
     };
+    if !matches!(node.access, Access::Full | Access::ExitOnly) {
+        let own = node.grants.iter().map(|grant| (grant, String::from("granted")));
+        let groups = topology.groups.iter().filter(|group| group.members.contains(&node.id));
+        let by_groups =
+            groups.flat_map(|group| group.grants.iter().map(|grant| (grant, format!("granted to {}", group.name))));
+        for (grant, mut what) in own.chain(by_groups) {
+            if let Some(until) = grant.until {
+                what.push_str(&format!(" until {}", until.format("%Y-%m-%d %H:%M:%S UTC")));
+            }
+            if !grant.note.is_empty() {
+                what.push_str(&format!(": {}", grant.note));
+            }
+            list.push(entry(format!("{} {}", destination_in_words(topology, grant.destination), grant.flow()), what));
+        }
+    }
     match topology.egress(node) {
         Egress::None => {}
         Egress::Node(id) => {
@@ -335,8 +350,13 @@ pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
 /// Returns the server that lets a node reach what that server's own hooks say, whatever access the node has.
 fn not_enforced_by(node: &Node, topology: &Topology) -> Option<Name> {
     let judged = matches!(node.role, Role::Remote | Role::Router) && node.access != Access::ExitOnly;
+    with_own_rules(topology).filter(|_| judged)
+}
+
+/// Returns the server that has rules of its own, with which it was adopted, and none of ours.
+pub(super) fn with_own_rules(topology: &Topology) -> Option<Name> {
     let own_rules = |server: &&Node| server.main().kept.as_ref().is_some_and(|kept| !kept.firewall);
-    topology.with_role(Role::Server).find(own_rules).filter(|_| judged).map(|server| server.name.clone())
+    topology.with_role(Role::Server).find(own_rules).map(|server| server.name.clone())
 }
 
 /// Returns the links of a node, by the names of its peers. `preshared` are the links that have a preshared key.

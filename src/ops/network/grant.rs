@@ -1,0 +1,405 @@
+//! What nodes and groups may reach beyond their level: giving and taking it, for good or for a while.
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::Serialize;
+
+use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
+use super::group;
+use super::setting;
+use crate::db::{Database, Store};
+use crate::model::{
+    Access, Action, Actor, Destination, Event, Grant, Group, Name, Node, NodeId, PortRange, Protocol, Role, Topology,
+};
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+
+/// What is to be granted, to whom, for how long and why.
+#[derive(Clone, Debug)]
+pub struct Wanted<'w> {
+    /// The node or group that gets it.
+    pub holder: &'w str,
+    /// A node, a group, an address or a prefix.
+    pub destination: &'w str,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// To which ports; empty means all.
+    pub ports: Vec<PortRange>,
+    /// When it ends; `None` is never.
+    pub until: Option<DateTime<Utc>>,
+    /// What it is for; may be empty.
+    pub note: String,
+}
+
+/// Which grants to take away.
+#[derive(Clone, Debug)]
+pub enum Which<'w> {
+    /// All of a node's or group's own.
+    AllOf(&'w str),
+    /// Those of a holder that lead to a destination; with a protocol, only those that open just the same.
+    To {
+        /// The node or group that has them.
+        holder: &'w str,
+        /// The node, group, address or prefix that they lead to.
+        destination: &'w str,
+        /// What they open; `None` is whatever it is.
+        flow: Option<(Protocol, Vec<PortRange>)>,
+    },
+    /// Those that are over, whoever had them.
+    Over,
+}
+
+/// Whoever holds grants.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holder<'a> {
+    Node(&'a Node),
+    Group(&'a Group),
+}
+
+impl Holder<'_> {
+    fn name(&self) -> &Name {
+        match self {
+            Self::Node(node) => &node.name,
+            Self::Group(group) => &group.name,
+        }
+    }
+
+    fn grants(&self) -> &[Grant] {
+        match self {
+            Self::Node(node) => &node.grants,
+            Self::Group(group) => &group.grants,
+        }
+    }
+}
+
+/// Grants something. Who has it already gets its new end and note.
+///
+/// # Errors
+/// For a node that the server doesn't judge, for a time that is over, and when nothing would change.
+pub fn grant(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    wanted: &Wanted<'_>,
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    carry_out(store, clock, actor, "granted", mode, |scope| {
+        let topology = scope.before;
+        let holder = group::holder(topology, wanted.holder)?;
+        let destination = destination(topology, wanted.destination)?;
+        check(holder, destination)?;
+        let until = wanted.until.map(|until| until.trunc_subsecs(0));
+        if until.is_some_and(|until| until <= scope.now) {
+            return Err(Error::value("the end of a grant", "is over already"));
+        }
+        let note = wanted.note.trim().to_owned();
+        let new = Grant { destination, protocol: wanted.protocol, ports: wanted.ports.clone(), until, note };
+        if holder.grants().contains(&new) {
+            return Err(Error::Refused(format!(
+                "`{}` is granted just that already; nothing was changed",
+                holder.name()
+            )));
+        }
+        let mut grants = holder.grants().to_vec();
+        match grants.iter_mut().find(|grant| grant.opens_same(&new)) {
+            Some(same) => *same = new.clone(),
+            None => grants.push(new.clone()),
+        }
+        let mut done = Done { remarks: remarks(topology, holder, &new), ..Done::default() };
+        let own = match holder {
+            Holder::Node(node) => Owner::Node(node.id),
+            Holder::Group(group) => Owner::Group(group.id),
+        };
+        save(scope, &mut done, |owner, kept| {
+            if owner == own {
+                *kept = grants.clone();
+            }
+            kept.retain(|grant| !grant.is_over(scope.now));
+        })?;
+        Ok(done)
+    })
+}
+
+/// Takes grants away.
+///
+/// # Errors
+/// When there is none like that.
+pub fn revoke(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    which: &Which<'_>,
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    carry_out(store, clock, actor, "revoked", mode, |scope| {
+        let topology = scope.before;
+        let (own, goes): (Option<Owner>, Box<dyn Fn(&Grant) -> bool>) = match which {
+            Which::Over => (None, Box::new(|_| false)),
+            Which::AllOf(name) => (Some(Owner::of(group::holder(topology, name)?)), Box::new(|_| true)),
+            Which::To { holder, destination: text, flow } => {
+                let (to, flow) = (destination(topology, text)?, flow.clone());
+                let fits = move |grant: &Grant| {
+                    let same = |(protocol, ports): &(Protocol, Vec<PortRange>)| {
+                        (grant.protocol, &grant.ports) == (*protocol, ports)
+                    };
+                    grant.destination == to && flow.as_ref().is_none_or(same)
+                };
+                (Some(Owner::of(group::holder(topology, holder)?)), Box::new(fits))
+            }
+        };
+        let mut found = 0;
+        let mut done = Done::default();
+        save(scope, &mut done, |owner, kept| {
+            let (before, now) = (kept.len(), scope.now);
+            if own == Some(owner) {
+                kept.retain(|grant| !goes(grant));
+                found += before - kept.len();
+            }
+            let before = kept.len();
+            kept.retain(|grant| !grant.is_over(now));
+            if own.is_none() {
+                found += before - kept.len();
+            }
+        })?;
+        match (found, which) {
+            (1.., _) => Ok(done),
+            (_, Which::Over) => Err(Error::Refused("no grant is over; nothing was changed".into())),
+            (_, Which::AllOf(holder) | Which::To { holder, .. }) => {
+                let holder = group::holder(topology, holder)?;
+                let name = holder.name();
+                Err(Error::RefusedWithRemedy {
+                    message: format!("`{name}` has no such grant; nothing was changed"),
+                    hint: format!("`wg-friend grants {name}` lists what it has"),
+                })
+            }
+        }
+    })
+}
+
+/// Whose grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Node(NodeId),
+    Group(crate::model::GroupId),
+}
+
+impl Owner {
+    fn of(holder: Holder<'_>) -> Self {
+        match holder {
+            Holder::Node(node) => Self::Node(node.id),
+            Holder::Group(group) => Self::Group(group.id),
+        }
+    }
+}
+
+/// Lets `edit` change the grants of each holder, and saves those that it did change.
+fn save(scope: &Scope<'_>, done: &mut Done, mut edit: impl FnMut(Owner, &mut Vec<Grant>)) -> Result<(), Error> {
+    for before in &scope.before.nodes {
+        let mut node = before.clone();
+        edit(Owner::Node(node.id), &mut node.grants);
+        if node != *before {
+            scope.tx.update_node(&node, scope.now)?;
+            let changes = setting::differences((before, scope.before), (&node, scope.before));
+            done.events.push(with_changes(Event::node(Action::AccessChanged, &node), &changes));
+            done.nodes.push(node.id);
+        }
+    }
+    for before in &scope.before.groups {
+        let mut group = before.clone();
+        edit(Owner::Group(group.id), &mut group.grants);
+        if group != *before {
+            scope.tx.update_group(&group)?;
+            let changes = group::difference(Some((before, scope.before)), Some((&group, scope.before)));
+            done.events.push(with_changes(Event::group(Action::AccessChanged, &group), &changes));
+            done.subjects.push(format!("group {}", group.name));
+        }
+    }
+    Ok(())
+}
+
+/// Finds where a grant is to lead: an address or a prefix, a group or a node.
+pub(super) fn destination(topology: &Topology, text: &str) -> Result<Destination, Error> {
+    if text.contains(['.', ':', '/'])
+        && let Ok(prefix) = text.parse()
+    {
+        return Ok(Destination::Prefix(prefix));
+    }
+    match group::holder(topology, text) {
+        Ok(Holder::Node(node)) => Ok(Destination::Node(node.id)),
+        Ok(Holder::Group(group)) => Ok(Destination::Group(group.id)),
+        Err(Error::UnknownNode { .. }) if text.contains(['/', ':']) => {
+            // It was meant as a prefix: say what is wrong with it.
+            text.parse()
+                .map(Destination::Prefix)
+                .map_err(|error: crate::model::InvalidNet| Error::value("the destination of a grant", error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses grants that could have no effect.
+fn check(holder: Holder<'_>, destination: Destination) -> Result<(), Error> {
+    let Holder::Node(node) = holder else { return Ok(()) };
+    if !matches!(node.role, Role::Remote | Role::Router) {
+        let wanted = "a remote, a router or a group: nobody else is judged by grants";
+        return Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted });
+    }
+    if node.access == Access::ExitOnly {
+        return Err(Error::RefusedWithRemedy {
+            message: format!(
+                "`{}` has access exit-only: the exit is its only peer, and no server lets it in",
+                node.name
+            ),
+            hint: format!("give it another level first: `wg-friend set {} access=custom`", node.name),
+        });
+    }
+    if destination == Destination::Node(node.id) {
+        return Err(Error::Refused(format!("`{}` reaches itself without a grant", node.name)));
+    }
+    Ok(())
+}
+
+/// Says what may surprise about a grant.
+fn remarks(topology: &Topology, holder: Holder<'_>, grant: &Grant) -> Vec<String> {
+    let mut remarks = Vec::new();
+    match holder {
+        Holder::Node(node) if node.access == Access::Full => remarks.push(format!(
+            "`{}` has access full, which includes it already: the grant counts once the level is another",
+            node.name
+        )),
+        Holder::Group(group) if group.members.is_empty() => {
+            remarks.push(format!("`{0}` has no members yet: `wg-friend group add {0} NODE`", group.name))
+        }
+        _ => {}
+    }
+    let owners: Vec<&Node> = match grant.destination {
+        Destination::Prefix(_) => Vec::new(),
+        Destination::Node(id) => topology.node(id).into_iter().collect(),
+        Destination::Group(id) => topology
+            .group(id)
+            .into_iter()
+            .flat_map(|group| &group.members)
+            .filter_map(|id| topology.node(*id))
+            .collect(),
+    };
+    let lans = owners.iter().flat_map(|node| node.lans.iter().map(|lan| lan.cidr.to_string()));
+    let lans: Vec<String> = lans.collect();
+    if !lans.is_empty() {
+        remarks.push(format!(
+            "a node is granted with its own addresses alone; LANs behind it are granted by their prefix: {}",
+            lans.join(", ")
+        ));
+    }
+    if let Some(server) = super::view::with_own_rules(topology) {
+        remarks.push(format!("the rules that `{server}` was adopted with decide there, and not grants"));
+    }
+    remarks
+}
+
+/// Returns where a grant leads, as it is typed.
+pub fn destination_in_words(topology: &Topology, destination: Destination) -> String {
+    let gone = || destination.to_string();
+    match destination {
+        Destination::Prefix(prefix) => prefix.to_string(),
+        Destination::Node(id) => topology.node(id).map_or_else(gone, |node| node.name.to_string()),
+        Destination::Group(id) => topology.group(id).map_or_else(gone, |group| group.name.to_string()),
+    }
+}
+
+/// Returns a grant on one line: `printers tcp 631 until 2026-12-01 18:00:00 UTC (new driver)`.
+pub fn in_words(topology: &Topology, grant: &Grant) -> String {
+    let mut text = format!("{} {}", destination_in_words(topology, grant.destination), grant.flow());
+    if let Some(until) = grant.until {
+        text.push_str(&format!(" until {}", until.format("%Y-%m-%d %H:%M:%S UTC")));
+    }
+    if !grant.note.is_empty() {
+        text.push_str(&format!(" ({})", grant.note));
+    }
+    text
+}
+
+/// A grant as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GrantView {
+    /// Where it leads: a prefix, or the name of a node or a group.
+    pub destination: String,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// To which ports; empty means all.
+    pub ports: Vec<PortRange>,
+    /// When it ends; `None` is never.
+    pub until: Option<DateTime<Utc>>,
+    /// What it is for.
+    pub note: String,
+}
+
+impl GrantView {
+    /// The view of a grant in its network.
+    pub fn of(grant: &Grant, topology: &Topology) -> Self {
+        Self {
+            destination: destination_in_words(topology, grant.destination),
+            protocol: grant.protocol,
+            ports: grant.ports.clone(),
+            until: grant.until,
+            note: grant.note.clone(),
+        }
+    }
+}
+
+/// A grant with who has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The node or group that has it.
+    pub holder: Name,
+    /// Whether that is a group.
+    pub is_group: bool,
+    /// What it opens.
+    #[serde(flatten)]
+    pub grant: GrantView,
+    /// Whether it has ended: the servers let nobody through by it any more.
+    pub over: bool,
+}
+
+/// The grants there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct List {
+    /// By holder, nodes before groups.
+    pub grants: Vec<Held>,
+}
+
+/// Lists grants; with a name, those of a node, as a member of groups too, or of a group.
+///
+/// # Errors
+/// For a name that nobody has.
+pub fn list(database: &Database, wanted: Option<&str>, now: DateTime<Utc>) -> Result<List, Error> {
+    let topology = database.topology()?;
+    let holder = wanted.map(|name| group::holder(&topology, name)).transpose()?;
+    let mut nodes: Vec<&Node> = topology.nodes.iter().collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut groups: Vec<&Group> = topology.groups.iter().collect();
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
+    nodes.retain(|node| matches!(holder, None | Some(Holder::Node(_))) && is_or_all(holder, node.id));
+    groups.retain(|group| match holder {
+        None => true,
+        Some(Holder::Node(node)) => group.members.contains(&node.id),
+        Some(Holder::Group(wanted)) => wanted.id == group.id,
+    });
+    let held = |name: &Name, is_group: bool, grants: &[Grant]| -> Vec<Held> {
+        let view = |grant: &Grant| Held {
+            holder: name.clone(),
+            is_group,
+            grant: GrantView::of(grant, &topology),
+            over: grant.is_over(now),
+        };
+        grants.iter().map(view).collect()
+    };
+    let own = nodes.iter().flat_map(|node| held(&node.name, false, &node.grants));
+    let grants = own.chain(groups.iter().flat_map(|group| held(&group.name, true, &group.grants))).collect();
+    Ok(List { grants })
+}
+
+fn is_or_all(holder: Option<Holder<'_>>, id: NodeId) -> bool {
+    match holder {
+        Some(Holder::Node(node)) => node.id == id,
+        _ => true,
+    }
+}
