@@ -26,11 +26,12 @@ pub(crate) fn topology(size: usize) -> Topology {
         mtu: Mtu::DEFAULT,
         keepalive: 25,
         psk: PskPolicy::Unique,
+        stable_clients: Vec::new(),
         exit: Egress::None,
         kill_switch: false,
     };
     let nodes = (1..=size).map(|number| node(number, size)).collect();
-    Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), exit_groups: Vec::new() }
+    Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), groups: Vec::new(), exit_groups: Vec::new() }
 }
 
 /// A private key for every interface and a preshared key for every link.

@@ -110,7 +110,10 @@ fn ports(protocol: Protocol, ports: Option<&str>) -> Result<Vec<PortRange>, Erro
 
 pub(super) fn revoke(args: &RevokeArgs, context: &Context) -> Result<Exit, Error> {
     let flow = match args.protocol {
-        Some(protocol) => Some((protocol, ports(protocol, args.ports.as_deref())?)),
+        Some(protocol) => {
+            let ports = args.ports.as_deref().map(|text| ports(protocol, Some(text))).transpose()?;
+            Some((protocol, ports))
+        }
         None => None,
     };
     let which = match (&args.holder, &args.destination) {

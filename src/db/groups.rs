@@ -185,10 +185,10 @@ impl Tx<'_> {
 
     /// Makes the groups what they were, once every node is there.
     pub(super) fn return_groups(&self, wanted: &[Group]) -> Result<()> {
-        let gone =
-            load(&self.transaction, Which::All)?.into_iter().filter(|is| wanted.iter().all(|was| was.id != is.id));
-        for group in gone {
-            self.transaction.prepare_cached("DELETE FROM node_groups WHERE id = ?1")?.execute([group.id.0])?;
+        let mut statement = self.transaction.prepare_cached("SELECT id FROM node_groups")?;
+        let present = statement.query_map([], |row| Ok(GroupId(row.get(0)?)))?.collect::<Result<Vec<_>, _>>()?;
+        for id in present.into_iter().filter(|id| wanted.iter().all(|group| group.id != *id)) {
+            self.transaction.prepare_cached("DELETE FROM node_groups WHERE id = ?1")?.execute([id.0])?;
         }
         for group in wanted {
             let sql = format!(

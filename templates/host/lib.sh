@@ -1,8 +1,10 @@
 # What every script on a host begins with. POSIX sh: dash, busybox ash and bash all run it.
-# Set before this: B (the answer's boundary), W_IFACES, W_SYSCTLS (paths below /proc/sys), W_TABLES, W_FILES.
+# Set before this: B (the answer's boundary), W_IFACES, W_SYSCTLS (paths below /proc/sys), W_TABLES, W_FILES,
+# W_KEYS.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
-export PATH LC_ALL
+TZ=UTC0 # nft(8) lists times in the zone of whoever asks
+export PATH LC_ALL TZ
 umask 077
 RUN=/run
 [ -d /run ] || RUN=/var/run
@@ -75,6 +77,11 @@ w_still() {
 	for w_f in $W_FILES; do
 		[ -f "/etc/wireguard/$w_f" ] || continue
 		w_section file "$w_f" "$(stat -c '%a %u:%g' "/etc/wireguard/$w_f" 2>/dev/null)"; cat "/etc/wireguard/$w_f"
+	done
+	for w_f in $W_KEYS; do # whose it is, who may read it, and the public half of the key in it: the key itself stays here
+		[ -f "/etc/wireguard/$w_f" ] || continue
+		w_v=$(wg pubkey < "/etc/wireguard/$w_f" 2>/dev/null)
+		w_section key "$w_f" "$(stat -L -c '%a %u:%g' "/etc/wireguard/$w_f" 2>/dev/null)" "${w_v:--}"
 	done
 	for w_i in $W_IFACES; do
 		if w_resolver "$w_i"; then w_section resolver "$w_i" "$w_v"; fi

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::db::{About, Model, Returned, State, StateFilter};
-use crate::model::{Grant, KeyState, Lan, Link, LinkId, PresharedKey, Provenance, Topology, Weight};
+use crate::model::{Destination, Grant, Group, GroupId, KeyState, Lan, Link, LinkId, PresharedKey, Protocol, Provenance, Topology, Weight};
 
 /// The model as the tables hold it.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,68 @@ fn back(lab: &mut Lab, number: i64) -> Returned {
         assert_eq!((model.topology, model.hosts, model.preshared), (is.topology, is.hosts, is.preshared));
         returned
     }
+}
+
+#[test]
+fn groups_and_what_they_are_granted_are_part_of_every_state() {
+    let mut lab = lab();
+    let (phone, nas) = (lab.add("phone", 9), lab.add("nas", 10));
+    let mut to_nas = Grant::lasting(Destination::Node(nas.id), Protocol::Tcp, vec!["22".parse().unwrap()]);
+    to_nas.until = Some(at(500));
+    to_nas.note = "while the move lasts".into();
+    let group = Group {
+        id: GroupId(0),
+        name: name("contractors"),
+        note: "they come and go".into(),
+        members: [phone.id].into(),
+        grants: vec![to_nas.clone(), "10.66.0.0/24 icmp".parse().unwrap()],
+    };
+    let id = lab.write(|tx| tx.insert_group(&group)).unwrap();
+    let group = Group { id, ..group };
+    let with = Node { grants: vec![Grant::lasting(Destination::Group(id), Protocol::Any, Vec::new())], ..nas.clone() };
+    lab.write(|tx| tx.update_node(&with, at(3))).unwrap();
+    let (whole, topology) = (newest(&lab), lab.store.topology().unwrap());
+    assert_eq!(topology.groups, [group.clone()]);
+    assert_same(&lab.store.model_at(whole).unwrap(), &live(&lab.store));
+
+    // What goes takes with it what leads to it.
+    lab.write(|tx| tx.delete_node(phone.id, at(4))).unwrap();
+    assert!(lab.store.topology().unwrap().groups[0].members.is_empty());
+    lab.write(|tx| tx.delete_node(nas.id, at(5))).unwrap();
+    assert_eq!(lab.store.topology().unwrap().groups[0].grants, group.grants[1..]);
+    lab.write(|tx| tx.delete_group(id)).unwrap();
+    assert!(lab.store.topology().unwrap().groups.is_empty());
+    assert_same(&lab.store.model_at(newest(&lab)).unwrap(), &live(&lab.store));
+
+    back(&mut lab, whole);
+    assert_eq!(lab.store.topology().unwrap(), topology);
+    assert_same(&lab.store.model_at(newest(&lab)).unwrap(), &live(&lab.store));
+    // To another name, and a group of the old name, in one step each way.
+    lab.write(|tx| tx.update_group(&Group { name: name("movers"), ..group.clone() })).unwrap();
+    lab.write(|tx| tx.insert_group(&group)).unwrap();
+    let renamed = newest(&lab);
+    back(&mut lab, whole);
+    assert_eq!(lab.store.topology().unwrap(), topology);
+    back(&mut lab, renamed);
+    let names: Vec<String> = lab.store.topology().unwrap().groups.iter().map(|group| group.name.to_string()).collect();
+    assert_eq!(names, ["movers", "contractors"]);
+}
+
+#[test]
+fn a_grant_that_permitted_nothing_in_an_old_state_does_not_come_back_with_it() {
+    let mut lab = lab();
+    let phone = lab.add("phone", 9);
+    let grants: Vec<Grant> = vec!["10.66.0.0/24 icmp".parse().unwrap()];
+    let plain = Node { grants: grants.clone(), access: Access::VpnOnly, ..phone.clone() };
+    lab.write(|tx| tx.update_node(&plain, at(2))).unwrap();
+    let old = newest(&lab);
+    assert_eq!(lab.store.model_at(old).unwrap().topology.node(phone.id).unwrap().grants, grants);
+    // As if that had been before grants added to levels.
+    lab.store.conn.execute("UPDATE grants_add SET after_state = ?1", [old]).unwrap();
+    assert!(lab.store.model_at(old).unwrap().topology.node(phone.id).unwrap().grants.is_empty());
+    lab.write(|tx| tx.update_node(&Node { access: Access::Custom, ..plain.clone() }, at(3))).unwrap();
+    back(&mut lab, old);
+    assert!(lab.store.topology().unwrap().node(phone.id).unwrap().grants.is_empty());
 }
 
 #[test]

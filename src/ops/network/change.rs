@@ -35,7 +35,8 @@ pub enum Mode {
 /// What a change came to.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// What was done, in a word: `added`, `changed`, `renamed`, `removed`, `enabled`, `disabled`, `rotated`, `granted`, `revoked`.
+    /// What was done, in a word: `added`, `changed`, `renamed`, `removed`, `enabled`, `disabled`, `rotated`, `granted`, `revoked`,
+    /// `linked`, `unlinked`.
     pub action: &'static str,
     /// Whether it was saved; false for a preview.
     pub saved: bool,
@@ -224,7 +225,7 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
         changes,
         deploy: Vec::new(),
         new_files: Vec::new(),
-        remarks: done.remarks.clone(),
+        remarks: done.remarks.iter().cloned().chain(super::defaults::beyond_stable(before, after)).collect(),
         shown_once: Vec::new(),
         files: Vec::new(),
     };

@@ -1,5 +1,7 @@
 //! The address plan and what nodes inherit: reading and changing it.
 
+use std::collections::BTreeSet;
+
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::change::{Done, Mode, Outcome, carry_out, with_changes};
@@ -191,6 +193,27 @@ fn stable_remarks(before: &Network, after: &Topology) -> Vec<String> {
         remarks.push(format!("these LANs lie outside and are named in each file: {}", outside.join(", ")));
     }
     remarks
+}
+
+/// Says which new LANs lie outside of what stable clients carry, so that each of them needs a new file after all.
+pub(super) fn beyond_stable(before: &Topology, after: &Topology) -> Option<String> {
+    let stable = &after.network.stable_clients;
+    if stable.is_empty() || *stable != before.network.stable_clients {
+        return None;
+    }
+    let lans = |topology: &Topology| -> BTreeSet<Cidr> {
+        topology.enabled().flat_map(|node| &node.lans).map(|lan| lan.cidr).collect()
+    };
+    let old = lans(before);
+    let new = lans(after).into_iter().filter(|lan| !old.contains(lan) && !stable.iter().any(|wide| wide.covers(lan)));
+    let new: Vec<String> = new.map(|lan| lan.to_string()).collect();
+    (!new.is_empty()).then(|| {
+        format!(
+            "{} lies outside of what clients carry whatever their rights ({}), so their files name it",
+            new.join(", "),
+            stable.iter().map(Cidr::to_string).collect::<Vec<_>>().join(", ")
+        )
+    })
 }
 
 /// Reads `yes` (the private prefixes), `no`, or the prefixes that clients are to carry.

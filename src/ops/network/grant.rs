@@ -35,14 +35,14 @@ pub struct Wanted<'w> {
 pub enum Which<'w> {
     /// All of a node's or group's own.
     AllOf(&'w str),
-    /// Those of a holder that lead to a destination; with a protocol, only those that open just the same.
+    /// Those of a holder that lead to a destination; with a protocol and ports, only those that open just these.
     To {
         /// The node or group that has them.
         holder: &'w str,
         /// The node, group, address or prefix that they lead to.
         destination: &'w str,
         /// What they open; `None` is whatever it is.
-        flow: Option<(Protocol, Vec<PortRange>)>,
+        flow: Option<(Protocol, Option<Vec<PortRange>>)>,
     },
     /// Those that are over, whoever had them.
     Over,
@@ -138,8 +138,8 @@ pub fn revoke(
             Which::To { holder, destination: text, flow } => {
                 let (to, flow) = (destination(topology, text)?, flow.clone());
                 let fits = move |grant: &Grant| {
-                    let same = |(protocol, ports): &(Protocol, Vec<PortRange>)| {
-                        (grant.protocol, &grant.ports) == (*protocol, ports)
+                    let same = |(protocol, ports): &(Protocol, Option<Vec<PortRange>>)| {
+                        grant.protocol == *protocol && ports.as_ref().is_none_or(|ports| grant.ports == *ports)
                     };
                     grant.destination == to && flow.as_ref().is_none_or(same)
                 };

@@ -53,7 +53,8 @@ pub fn add(
     note: Option<&str>,
     mode: Mode,
 ) -> Result<Outcome, Error> {
-    carry_out(store, clock, actor, "changed", mode, |scope| {
+    let action = if by_name(&store.topology()?, name.as_str()).is_some() { "changed" } else { "added" };
+    carry_out(store, clock, actor, action, mode, |scope| {
         let topology = scope.before;
         let found = by_name(topology, name.as_str());
         if found.is_none() {
@@ -211,7 +212,8 @@ pub(super) fn difference(before: Option<(&Group, &Topology)>, after: Option<(&Gr
         values.as_ref().map_or_else(String::new, |values| values[at].1.clone())
     };
     let pairs = fields.into_iter().enumerate().map(|(at, field)| (field, value(&was, at), value(&is, at)));
-    let differing = pairs.filter(|(_, before, after)| before != after);
+    let renamed = before.is_some() && after.is_some(); // else the name is in every line already
+    let differing = pairs.filter(|(field, before, after)| before != after && (renamed || *field != "name"));
     differing.map(|(field, before, after)| Difference { node: node.clone(), field, before, after }).collect()
 }
 

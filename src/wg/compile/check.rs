@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Cidr, EndpointHost, InterfaceKind, Name, Node, NodeId, Role, Topology};
+use crate::model::{Access, Cidr, Egress, EndpointHost, Grant, InterfaceId, InterfaceKind, Name, Node, Role, Topology};
 use crate::wg::{NodeConfig, UplinkRoute};
 
 use super::Refusal;
 use super::access::is_exit_only;
+use super::egress;
 use super::layout::{aggregated, holding, listen_port};
 use super::links::Members;
 
@@ -31,6 +32,7 @@ pub(super) fn check_members(members: &Members<'_>) -> Vec<Refusal> {
     rights(members.topology, &mut found);
     dns(members.topology, &mut found);
     mtus(members.topology, &mut found);
+    own_links(members, &mut found);
     dialling(members, &mut found);
     machines(members, &mut found);
     found
@@ -40,11 +42,47 @@ fn servers(members: &Members<'_>, found: &mut Vec<Refusal>) {
     if members.topology.network.prefixes().next().is_none() {
         found.push(Refusal::NoPrefix);
     }
-    match members.servers[..] {
-        [] => found.push(Refusal::NoServer),
-        [_] => {}
-        [first, second, ..] => {
-            found.push(Refusal::SeveralServers { first: first.name.clone(), second: second.name.clone() });
+    if members.servers.is_empty() {
+        found.push(Refusal::NoServer);
+        return;
+    }
+    for node in members.topology.enabled() {
+        let Some(server) = node.server.and_then(|id| members.topology.node(id)) else { continue };
+        let (name, other) = (node.name.clone(), server.name.clone());
+        if node.role == Role::Server {
+            found.push(Refusal::ServerOfServer { node: name });
+        } else if server.role != Role::Server {
+            found.push(Refusal::NotAServer { node: name, other, role: server.role });
+        } else if !server.enabled {
+            found.push(Refusal::ServerDisabled { node: name, server: other });
+        }
+    }
+}
+
+/// Links that the operator made.
+fn own_links(members: &Members<'_>, found: &mut Vec<Refusal>) {
+    if members.topology.links.is_empty() {
+        return;
+    }
+    let mains: BTreeMap<InterfaceId, &Node> = members.topology.enabled().map(|node| (node.main().id, node)).collect();
+    for link in members.topology.links.iter().filter(|link| link.weight.is_some()) {
+        let (low, high) = link.id.ends();
+        let (Some(a), Some(b)) = (mains.get(&low), mains.get(&high)) else { continue };
+        let (first, second) = (a.name.clone(), b.name.clone());
+        if a.role == Role::Exit || b.role == Role::Exit {
+            found.push(Refusal::LinkToExit { first, second });
+            continue;
+        }
+        for (node, other) in [(a, b), (b, a)] {
+            let (name, far) = (node.name.clone(), other.name.clone());
+            let both_remotes = node.role == Role::Remote && other.role == Role::Remote;
+            match node.access {
+                Access::ExitOnly => found.push(Refusal::LinkOfExitOnly { node: name, other: far }),
+                Access::Custom if both_remotes => {
+                    found.push(Refusal::LinkUnjudged { node: name, other: far, access: node.access });
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -143,7 +181,7 @@ fn lans(members: &Members<'_>, found: &mut Vec<Refusal>) {
 fn roles(topology: &Topology, found: &mut Vec<Refusal>) {
     for node in topology.enabled().filter(|node| node.role != Role::Remote) {
         let (name, role) = (node.name.clone(), node.role);
-        if node.exit.is_some() {
+        if node.exit.is_some_and(|way| way != Egress::None) {
             found.push(Refusal::ExitForRole { node: name.clone(), role });
         }
         if is_exit_only(node) {
@@ -153,40 +191,20 @@ fn roles(topology: &Topology, found: &mut Vec<Refusal>) {
 }
 
 fn exits(members: &Members<'_>, found: &mut Vec<Refusal>) {
-    let nodes: BTreeMap<NodeId, &Node> = members.topology.nodes.iter().map(|node| (node.id, node)).collect();
-    for remote in &members.remotes {
-        let node = remote.name.clone();
-        let target = remote.exit.map(|id| nodes.get(&id));
-        match target {
-            None if is_exit_only(remote) => found.push(Refusal::ExitOnlyWithoutExit { node }),
-            None => {}
-            Some(None) => found.push(Refusal::UnknownExit { node }),
-            Some(Some(_)) if members.leaves_at_server(remote) => {}
-            Some(Some(other)) if other.role != Role::Exit => {
-                found.push(Refusal::NotAnExit { node, other: other.name.clone(), role: other.role });
-            }
-            Some(Some(exit)) if is_exit_only(remote) && !exit.enabled => {
-                found.push(Refusal::ExitDisabled { node, exit: exit.name.clone() });
-            }
-            Some(Some(exit)) if is_exit_only(remote) && exit.endpoint.is_none() => {
-                found.push(Refusal::ExitNotDialable { node, exit: exit.name.clone() });
-            }
-            Some(Some(_)) => {}
-        }
-    }
-    let Some(server) = members.servers.first() else { return };
-    let mut tables = BTreeMap::new();
-    for exit in &members.exits {
-        let Some(uplink) = server.uplink_to(exit.id) else {
-            if members.has_own_link(server, exit) {
+    egress::check(members, found);
+    for server in &members.servers {
+        let mut tables = BTreeMap::new();
+        for exit in &members.exits {
+            let Some(uplink) = server.uplink_to(exit.id) else {
+                if !members.has_own_link(server, exit) {
+                    found.push(Refusal::NoUplink { server: server.name.clone(), exit: exit.name.clone() });
+                }
                 continue;
+            };
+            if let Some(first) = tables.insert(UplinkRoute::of(uplink.id).table, &uplink.name) {
+                let (server, first, second) = (server.name.clone(), first.clone(), uplink.name.clone());
+                found.push(Refusal::UplinksCollide { server, first, second });
             }
-            found.push(Refusal::NoUplink { server: server.name.clone(), exit: exit.name.clone() });
-            continue;
-        };
-        if let Some(first) = tables.insert(UplinkRoute::of(uplink.id).table, &uplink.name) {
-            let (server, first, second) = (server.name.clone(), first.clone(), uplink.name.clone());
-            found.push(Refusal::UplinksCollide { server, first, second });
         }
     }
 }
@@ -199,10 +217,13 @@ fn rights(topology: &Topology, found: &mut Vec<Refusal>) {
         for &lan in node.lan_selection.iter().filter(|wanted| !lans.iter().any(|lan| lan.covers(wanted))) {
             found.push(Refusal::UnknownLan { node: node.name.clone(), lan });
         }
-        let leads_somewhere =
-            |destination: &Cidr| network.iter().chain(&lans).any(|prefix| prefix.overlaps(destination));
-        for grant in node.grants.iter().filter(|grant| !leads_somewhere(&grant.destination)) {
-            found.push(Refusal::GrantLeadsNowhere { node: node.name.clone(), grant: grant.clone() });
+    }
+    let leads_somewhere = |destination: &Cidr| network.iter().chain(&lans).any(|prefix| prefix.overlaps(destination));
+    let nowhere = |grant: &&Grant| grant.destination.prefix().is_some_and(|prefix| !leads_somewhere(&prefix));
+    let holders = topology.enabled().map(|node| (&node.name, &node.grants));
+    for (name, grants) in holders.chain(topology.groups.iter().map(|group| (&group.name, &group.grants))) {
+        for grant in grants.iter().filter(nowhere) {
+            found.push(Refusal::GrantLeadsNowhere { node: name.clone(), grant: grant.clone() });
         }
     }
 }

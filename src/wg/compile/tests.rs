@@ -1,6 +1,9 @@
+use std::fmt::Write as _;
+
 use super::fixture::{Fixture, lans};
 use super::{Refusal, check, compile};
-use crate::model::{Access, Cidr, Kept, Role};
+use crate::model::{Access, Cidr, Grant, Group, GroupId, Kept, Lan, NodeId, Role, STABLE_CLIENTS};
+use crate::wg::firewall::Duty;
 use crate::wg::{InterfaceConfig, NodeConfig, Table};
 
 fn compiled(fixture: &Fixture) -> Vec<NodeConfig> {
@@ -153,7 +156,7 @@ fn an_ipv4_network_has_no_trace_of_ipv6() {
     let mut fixture = Fixture::everything();
     fixture.topology.network.cidr6 = None;
     fixture.node("office").lans.pop();
-    fixture.node("dave").grants.retain(|grant| grant.destination.is_ipv4());
+    fixture.node("dave").grants.retain(|grant| grant.destination.prefix().is_some_and(|prefix| prefix.is_ipv4()));
     fixture.topology.nodes.iter_mut().for_each(|node| node.address6 = None);
     let text = serde_json::to_string(&compiled(&fixture)).unwrap();
     assert!(!text.contains("::") && !text.contains("ipv6"), "{text}");
@@ -215,8 +218,8 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     rights.node("bob").dns = Some(vec!["1.1.1.1\nPostUp = reboot".to_owned()]);
     rights.topology.network.dns = vec!["9.9.9".to_owned(), "home.lan".to_owned(), "fd00::1".to_owned()];
     insta::assert_snapshot!(refusals(&rights), @r#"
-    `carol` may reach the LAN 172.16.0.0/24, which no node advertises: select one that exists
     `dave` is granted `172.16.0.1/32 tcp 22`, which lies neither in the network nor in an advertised LAN: correct the destination
+    `carol` may reach the LAN 172.16.0.0/24, which no node advertises: select one that exists
     the network `home` has the DNS entry "9.9.9": expected an address, such as 10.66.0.1, or a search domain
     `bob` has the DNS entry "1.1.1.1\nPostUp = reboot": expected an address, such as 10.66.0.1, or a search domain
     "#);
@@ -269,16 +272,24 @@ fn an_endpoint_behind_its_own_tunnel_is_refused() {
 }
 
 #[test]
-fn a_network_has_one_server() {
+fn a_network_has_a_server_and_each_node_one_that_is_there() {
     let mut fixture = Fixture::new();
     assert_eq!(check(&fixture.topology), [Refusal::NoServer]);
     fixture.add("hub", Role::Server);
     assert_eq!(check(&fixture.topology), []);
-    fixture.add("spare", Role::Server);
-    let (first, second) = ("hub".parse().unwrap(), "spare".parse().unwrap());
-    assert_eq!(check(&fixture.topology), [Refusal::SeveralServers { first, second }]);
+    let spare = fixture.add("spare", Role::Server).id;
+    let office = fixture.add("office", Role::Router);
+    office.server = Some(spare);
+    let office = office.id;
     fixture.node("hub").enabled = false;
     assert_eq!(check(&fixture.topology), []);
+    fixture.node("hub").enabled = true;
+    fixture.node("spare").enabled = false;
+    fixture.add("alice", Role::Remote).server = Some(office);
+    insta::assert_snapshot!(refusals(&fixture), @"
+    `office` belongs to the server `spare`, which is disabled: `wg-friend set office server=NAME` another, or enable it
+    `alice` belongs to `office`, a router: nodes belong to a server, so `wg-friend set alice server=NAME` another
+    ");
 }
 
 #[test]
@@ -288,6 +299,86 @@ fn an_exit_only_remote_needs_an_exit_that_can_be_dialled() {
     insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit_only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit");
     fixture.node("berlin").enabled = false;
     insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit_only and its exit `berlin` is disabled: assign another exit, or disable `erin` too");
+}
+
+#[test]
+fn a_group_is_granted_as_each_of_its_members_and_reached_by_their_addresses() {
+    let mut fixture = Fixture::everything();
+    let (bob, dave) = (fixture.node("bob").id, fixture.node("dave").id);
+    let (alice, office) = (fixture.node("alice").id, fixture.node("office").id);
+    let group = |id, name: &str, members: &[NodeId], grants: Vec<Grant>| Group {
+        id: GroupId(id),
+        name: name.parse().unwrap(),
+        note: String::new(),
+        members: members.iter().copied().collect(),
+        grants,
+    };
+    let grants = vec!["group:2 tcp 631".parse().unwrap(), "192.168.20.0/24 icmp".parse().unwrap()];
+    fixture.node("dave").grants.clear();
+    fixture.topology.groups =
+        vec![group(1, "contractors", &[bob, dave], grants), group(2, "printers", &[alice, office], Vec::new())];
+    let nodes = compiled(&fixture);
+    // Members' own addresses, not the LANs behind them; bob has the network by his level.
+    assert_eq!(
+        listed(&main(&nodes, "dave").peers[0].allowed_ips),
+        "10.66.0.1/32 10.66.0.2/32 10.66.0.6/32 192.168.20.0/24 fd00:66::2/128 fd00:66::6/128"
+    );
+    assert_eq!(listed(&main(&nodes, "bob").peers[0].allowed_ips), "10.66.0.0/24 192.168.20.0/24 fd00:66::/64");
+    let Some(Duty::Server(rules)) = main(&nodes, "hub").firewall.as_ref().map(|firewall| &firewall.duty) else {
+        panic!("the server has rules");
+    };
+    let lines = rules.granted.iter().map(|g| format!("{} → {} {}", g.source, g.destination, g.protocol));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    10.66.0.7/32 → 10.66.0.2/32 tcp
+    10.66.0.7/32 → 10.66.0.6/32 tcp
+    10.66.0.7/32 → 192.168.20.0/24 icmp
+    10.66.0.9/32 → 10.66.0.2/32 tcp
+    10.66.0.9/32 → 10.66.0.6/32 tcp
+    10.66.0.9/32 → 192.168.20.0/24 icmp
+    fd00:66::7/128 → fd00:66::2/128 tcp
+    fd00:66::7/128 → fd00:66::6/128 tcp
+    fd00:66::9/128 → fd00:66::2/128 tcp
+    fd00:66::9/128 → fd00:66::6/128 tcp
+    ");
+    // A disabled member is nobody, and whoever has access full needs no entry.
+    fixture.node("alice").enabled = false;
+    fixture.node("dave").access = Access::Full;
+    let nodes = compiled(&fixture);
+    let Some(Duty::Server(rules)) = main(&nodes, "hub").firewall.as_ref().map(|firewall| &firewall.duty) else {
+        panic!("the server has rules");
+    };
+    assert!(rules.granted.iter().all(|grant| grant.source != "10.66.0.9/32".parse().unwrap()));
+    assert!(rules.granted.iter().all(|grant| grant.destination != "10.66.0.6/32".parse().unwrap()));
+}
+
+#[test]
+fn stable_clients_carry_the_same_whatever_their_rights() {
+    let mut fixture = Fixture::everything();
+    fixture.topology.network.stable_clients = STABLE_CLIENTS.map(|prefix| prefix.parse().unwrap()).into();
+    let nodes = compiled(&fixture);
+    let file = |nodes: &[NodeConfig], name: &str| listed(&main(nodes, name).peers[0].allowed_ips);
+    let broad = "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7";
+    for name in ["alice", "bob", "carol", "dave"] {
+        assert_eq!(file(&nodes, name), broad, "{name}");
+    }
+    // An exit carries everything anyway, and an exit-only device has nothing else.
+    assert_eq!([file(&nodes, "frank"), file(&nodes, "erin")], ["0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0"]);
+    let rights = |nodes: &[NodeConfig]| main(nodes, "hub").firewall.clone();
+    let plain = compiled(&Fixture::everything());
+    assert_eq!(rights(&nodes), rights(&plain), "what is enforced doesn't depend on it");
+
+    // A LAN inside of it is in every file already; one outside is named in each.
+    for (lan, expected) in [("192.168.30.0/24", broad.to_owned()), ("203.0.113.0/24", broad.replace(" fc00", " 203.0.113.0/24 fc00"))] {
+        let mut more = fixture.topology.clone();
+        let office = more.nodes.iter_mut().find(|node| node.name.as_str() == "office").unwrap();
+        office.lans.push(Lan { cidr: lan.parse().unwrap(), description: String::new() });
+        let nodes = compile(&more).unwrap();
+        for name in ["alice", "bob", "carol", "dave"] {
+            assert_eq!(file(&nodes, name), expected, "{name} {lan}");
+        }
+    }
+    fixture.node("bob").address6 = None;
+    assert_eq!(file(&compiled(&fixture), "bob"), "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16");
 }
 
 #[test]
@@ -307,4 +398,66 @@ fn ipv6_needs_packets_of_1280_bytes() {
     insta::assert_snapshot!(refusals(&small), @"`alice` has an IPv6 address and an MTU of 1200: IPv6 needs at least 1280");
     small.node("alice").address6 = None;
     assert_eq!(refusals(&small), "");
+}
+
+/// A network of two servers: each with a router and a remote, and an exit that belongs to the second.
+fn two_servers() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.add("hub", Role::Server);
+    let spare = fixture.add("spare", Role::Server).id;
+    fixture.node("spare").lans = lans(&["192.168.2.0/24"]);
+    fixture.add("office", Role::Router).lans = lans(&["192.168.10.0/24"]);
+    let depot = fixture.add("depot", Role::Router);
+    (depot.server, depot.lans) = (Some(spare), lans(&["192.168.20.0/24"]));
+    fixture.add("alice", Role::Remote);
+    fixture.add("bob", Role::Remote).server = Some(spare);
+    let berlin = fixture.add_exit("berlin");
+    fixture.node("berlin").server = Some(spare);
+    fixture.node("alice").exit = Some(berlin.into());
+    fixture
+}
+
+/// Lists each node's peers with what they carry, IPv4 alone.
+fn carried(fixture: &Fixture) -> String {
+    let mut text = String::new();
+    for node in compiled(fixture) {
+        for interface in &node.interfaces {
+            for peer in &interface.peers {
+                let four: Vec<Cidr> = peer.allowed_ips.iter().copied().filter(Cidr::is_ipv4).collect();
+                writeln!(text, "{} {} → {}: {}", node.name, interface.name, peer.name, listed(&four)).unwrap();
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn servers_carry_for_each_other_what_belongs_to_them() {
+    insta::assert_snapshot!(carried(&two_servers()), @"");
+}
+
+#[test]
+fn a_direct_link_carries_what_is_behind_it_unless_it_is_a_detour() {
+    let mut fixture = two_servers();
+    fixture.link("office", "depot", 1);
+    let of = |fixture: &Fixture, name: &str| -> String {
+        carried(fixture).lines().filter(|line| line.starts_with(name)).map(|line| format!("{line}\n")).collect()
+    };
+    insta::assert_snapshot!(of(&fixture, "office"), @"");
+    insta::assert_snapshot!(of(&fixture, "hub"), @"");
+    fixture.link("office", "depot", 9);
+    insta::assert_snapshot!(of(&fixture, "office"), @"");
+}
+
+#[test]
+fn links_that_cannot_be_are_refused() {
+    let mut fixture = two_servers();
+    fixture.node("bob").access = Access::Custom;
+    fixture.link("alice", "bob", 1);
+    fixture.link("alice", "berlin", 1);
+    fixture.node("office").endpoint = None;
+    fixture.node("depot").endpoint = None;
+    fixture.link("office", "depot", 1);
+    fixture.node("bob").exit = Some(fixture.topology.nodes[0].id.into());
+    insta::assert_snapshot!(refusals(&fixture), @"");
 }

@@ -232,6 +232,38 @@ fn a_flow_ends_at_once_when_the_right_that_it_stands_on_is_taken_away() {
 }
 
 #[test]
+fn what_is_granted_until_a_time_ends_then_with_the_flows_that_stand_on_it() {
+    // bob may reach a LAN for a while. The time stands in the text for another, which is a few seconds off.
+    let far = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
+    let mut fixture = Fixture::everything();
+    let mut grant: crate::model::Grant = "192.168.20.7 udp 6000".parse().unwrap();
+    grant.until = Some(far);
+    fixture.node("bob").grants = vec![grant];
+    let nodes = compile(&fixture.topology).unwrap();
+    let text = ruleset(nodes[0].interfaces[0].firewall.as_ref().unwrap());
+    assert!(text.contains("meta time < 4000000000 jump until_4000000000"), "{text}");
+    let script = network()
+        + "mkfifo /run/said
+           ip netns exec lan20 socat -u UDP4-RECV:6000 CREATE:/run/heard &
+           until ip netns exec lan20 ss -Hlun | grep -q :6000; do :; done
+           ip netns exec bob socat - UDP4:192.168.20.7:6000,bind=10.66.0.7:5000 </run/said &
+           exec 8>/run/said
+           until ip netns exec bob ss -Hun | grep -q 10.66.0.7:5000; do :; done
+           end=$(($(date +%s) + 10))
+           sed \"s/4000000000/$end/g\" /etc/wireguard/x.nft | nft -f -
+           until grep -q open /run/heard 2>/dev/null; do echo open >&8; sleep 0.1; done
+           [ $(date +%s) -lt $end ] || echo too slow
+           until [ $(date +%s) -gt $end ]; do sleep 0.1; done
+           nft 'add table inet seen; add counter inet seen bob
+               add chain inet seen arrival { type filter hook prerouting priority -500; }
+               add rule inet seen arrival udp sport 5000 counter name bob'
+           echo late >&8; until nft list counter inet seen bob | grep -q 'packets 1 '; do :; done
+           sort -u /run/heard";
+    let Some(output) = run(&script, &NEEDS, &[("x.nft", &text)]) else { return };
+    assert_eq!(printed(&output), "open\n");
+}
+
+#[test]
 fn nobody_outside_the_tunnel_passes_for_somebody_inside() {
     // The internet and an exit send as alice; only she herself is heard.
     let nodes = compile(&Fixture::everything().topology).unwrap();
@@ -253,7 +285,7 @@ fn nobody_outside_the_tunnel_passes_for_somebody_inside() {
 fn a_server_without_an_exit_node_carries_the_internet_of_those_who_leave_by_it() {
     let mut fixture = Fixture::everything();
     let hub = fixture.node("hub").id;
-    fixture.node("alice").exit = Some(hub);
+    fixture.node("alice").exit = Some(hub.into());
     // The internet by the server's own way out and its own public address; not what lies behind others' exits.
     let wanted = [
         "alice 198.51.100.3 22",

@@ -1,12 +1,16 @@
 //! The program on real hosts: real SSH, real handshakes, real packets.
 
+mod access;
 mod adopt;
 mod by_hand;
 mod can;
 mod drift;
 mod edits;
 mod effects;
+mod exits;
 mod fleet;
+mod host_key;
+mod graph;
 mod hooks;
 mod hosts;
 mod interface;
