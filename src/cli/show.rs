@@ -61,7 +61,19 @@ fn render(details: &NodeDetails) -> String {
             if matches!(node.role, Role::Remote | Role::Router) { hyphenated(node.access) } else { String::new() },
         )
         .add("enforced", Cell::new(details.not_enforced_by.as_ref().map(own_rules).unwrap_or_default(), style::WARN))
-        .add("exit", text(node.exit.as_ref().map(ToString::to_string)))
+        .add("server", text(node.server.as_ref().map(ToString::to_string)))
+        .add(
+            "exit",
+            text(
+                node.exit
+                    .as_ref()
+                    .map(|exit| format!("{exit}{}", if node.exit_inherited { " (the network's)" } else { "" })),
+            ),
+        )
+        .add(
+            "kill switch",
+            if node.kill_switch && node.exit.is_some() { "nothing leaves while its exit can't be used" } else { "" },
+        )
         .add("MTU", text(node.mtu.map(|m| m.to_string())))
         .add("keepalive", text(node.keepalive.map(|k| format!("{k} s"))))
         .add("DNS", text(node.dns.as_ref().map(|dns| dns.join(", "))))
@@ -126,12 +138,13 @@ fn reaches(details: &NodeDetails) -> String {
 }
 
 fn links(details: &NodeDetails) -> String {
-    let mut table = Table::new(&["PEER", "BY", "PRESHARED KEY"]);
+    let mut table = Table::new(&["PEER", "BY", "PRESHARED KEY", "LINK"]);
     for link in details.links.iter().take(SHOWN) {
         table.row([
             Cell::new(&link.peer, style::STRONG),
             (&link.interface).into(),
             if link.preshared_key { Cell::new("yes", style::GOOD) } else { Cell::new("no", style::DIM) },
+            link.weight.map(|weight| format!("made, weight {weight}")).unwrap_or_default().into(),
         ]);
     }
     if table.is_empty() {

@@ -140,6 +140,11 @@ impl UplinkRoute {
         Self { mark: 0x7766_0000 + n, table: 7_766_000 + n, priority: 7_766 + n }
     }
 
+    /// Whether a routing table is one of these, which only marked packets look into.
+    pub fn has_table(table: u32) -> bool {
+        (7_766_000..7_794_000).contains(&table)
+    }
+
     /// The numbers of a group of exits, whichever of them it goes by: above all those of uplinks, and before the main table.
     pub fn of_group(group: ExitGroupId) -> Self {
         let n = u32::try_from(group.0.rem_euclid(4_000)).expect("less than 4000");

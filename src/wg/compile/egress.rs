@@ -195,3 +195,6 @@ pub fn ways(topology: &Topology) -> Vec<(&Node, Way<'_>)> {
     let members = Members::of(topology);
     members.remotes.iter().map(|node| (*node, members.way(node))).collect()
 }
+
+#[cfg(test)]
+mod tests;

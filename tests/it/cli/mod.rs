@@ -5,6 +5,7 @@ mod can;
 mod custody;
 mod document;
 mod drift;
+mod exits;
 mod handouts;
 mod history;
 mod hooks;

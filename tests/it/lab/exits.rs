@@ -1,0 +1,159 @@
+//! All of a group's traffic by another exit, with real packets: the internet sees another address, no device is told, and
+//! nobody else loses a packet.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
+
+use super::office::Admin;
+
+fn spec() -> Spec {
+    "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
+     network web 203.0.113.0/24 2001:db8:113::/64 routed\n\
+     host ctl internet:2 controller\n\
+     host hub internet:10\n\
+     host exit-a internet:21\n\
+     host exit-b internet:22\n\
+     host alice internet:101\n\
+     host bob internet:102\n\
+     host carol internet:103\n\
+     host www web:80 web ssh=no\n"
+        .parse()
+        .unwrap()
+}
+
+fn make(admin: &Admin<'_>) {
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.10", "--address", "10.66.0.1", "--ssh", "hub"]);
+    for exit in ["exit-a", "exit-b"] {
+        let endpoint = admin.lab.host(exit).address().to_string();
+        admin.ok(&["add", "exit", exit, "--endpoint", &endpoint, "--ssh", exit]);
+    }
+    admin.ok(&["exit", "group", "add", "europe", "exit-a=10", "exit-b=20"]);
+    admin.ok(&["add", "remote", "alice"]);
+    admin.ok(&["add", "remote", "bob", "--exit", "exit-a"]);
+    admin.ok(&["add", "remote", "carol"]);
+    admin.ok(&["exit", "assign", "alice", "europe"]);
+    admin.ok(&["exit", "assign", "carol", "none"]);
+}
+
+/// Waits until the web host sees a remote come from this host, over both families.
+fn leaves_by(lab: &Lab, remote: &str, exit: &str) -> Result {
+    let wanted = (Some(lab.host(exit).address()), lab.host(exit).address6());
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let seen = (lab.seen_address(remote)?, lab.seen_address6(remote)?);
+        if seen == wanted {
+            return Ok(());
+        }
+        assert!(Instant::now() < until, "{remote} is seen as {seen:?}, not as {wanted:?}");
+    }
+}
+
+/// Returns how long the two commands of a switch take on the server, there and back again.
+fn switching_takes(lab: &Lab) -> Result<Vec<Duration>> {
+    let swap = |to: &str| {
+        format!(
+            "b=$(date +%s%N); ip -4 route replace default dev {to} table 7790001 && \
+             ip -6 route replace default dev {to} table 7790001; e=$(date +%s%N); echo $((e - b))"
+        )
+    };
+    let mut taken = Vec::new();
+    for to in ["wgx1", "wgx2"].repeat(5) {
+        let nanoseconds = lab.host("hub").sh(&swap(to))?;
+        taken.push(Duration::from_nanos(nanoseconds.trim().parse().unwrap()));
+    }
+    Ok(taken)
+}
+
+#[test]
+fn a_group_goes_by_another_exit_and_nobody_else_loses_a_packet() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = Admin::new(&lab);
+    make(&admin);
+    admin.deploy();
+    admin.wait_for(&["exit-a", "exit-b"])?;
+    for remote in ["alice", "bob", "carol"] {
+        admin.hand_out(remote, str::to_owned)?;
+    }
+    leaves_by(&lab, "alice", "exit-a")?;
+    leaves_by(&lab, "bob", "exit-a")?;
+    let file = lab.host("alice").read("/etc/wireguard/wg0.conf")?;
+    let rules = lab.host("hub").sh("nft list ruleset; ip rule; ip -6 rule")?;
+
+    let www = lab.host("www").address().to_string();
+    let to_bob = admin.addresses("bob")[0].to_string();
+    let others = [
+        lab.ping_stream("bob", &www, 50)?,
+        lab.ping_stream("carol", &to_bob, 50)?,
+        lab.ping_stream("alice", "10.66.0.1", 50)?,
+    ];
+    // A download of alice's own: it ends with the address that it came from, and begins anew from the other one.
+    lab.host("www")
+        .sh("setsid socat TCP-LISTEN:8080,fork,reuseaddr EXEC:'cat /dev/zero' </dev/null >/dev/null 2>&1 &")?;
+    let mut download = lab.host("alice").spawn(&format!("socat -u TCP:{www}:8080 OPEN:/dev/null"))?;
+    let received = || {
+        lab.host("alice")
+            .sh("wg show wg0 transfer")
+            .map(|t| t.split('\t').nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0))
+    };
+    let (begin, until) = (received()?, Instant::now() + Duration::from_secs(30));
+    while received()? < begin + 500_000 {
+        assert!(Instant::now() < until, "the download doesn't begin");
+    }
+
+    let plan = admin.json(&["exit", "failover", "europe", "--dry-run"]);
+    let all = plan["plan"]["hosts"][0]["changes"].as_array().cloned().unwrap_or_default();
+    assert!(!all.is_empty() && all.iter().all(|change| change["disruption"] == "live"), "{plan:#}");
+    let switched = admin.json(&["exit", "failover", "europe", "--yes"]);
+    assert_eq!((&switched["from"], &switched["to"]), (&"exit-a".into(), &"exit-b".into()), "{switched:#}");
+    assert_eq!(switched["hosts"].as_array().map(Vec::len), Some(1), "{switched:#}");
+    leaves_by(&lab, "alice", "exit-b")?;
+    leaves_by(&lab, "bob", "exit-a")?;
+    download.signal(rustix::process::Signal::TERM);
+    let _ended = download.child().wait();
+
+    for stream in others {
+        let report = stream.stop()?;
+        assert!(report.sent > 50, "{report:?}");
+        assert_eq!(report.lost, 0, "{report:?}");
+    }
+    assert_eq!(lab.host("alice").read("/etc/wireguard/wg0.conf")?, file, "no change on the remote");
+    assert_eq!(lab.host("hub").sh("nft list ruleset; ip rule; ip -6 rule")?, rules, "only routes moved");
+    assert_eq!(admin.json(&["plan"])["changes"], 0, "nothing is left to do");
+    let taken = switching_takes(&lab)?;
+    println!("the two commands of a switch took {taken:?} on the server");
+    assert!(taken.iter().min().is_some_and(|best| *best < Duration::from_millis(100)), "{taken:?}");
+    let history = admin.json(&["exit", "history"]);
+    let reasons: Vec<&str> =
+        history["switches"].as_array().unwrap().iter().filter_map(|s: &Value| s["reason"].as_str()).collect();
+    assert_eq!(reasons, ["manual", "initial_assignment"]);
+    Ok(())
+}
+
+#[test]
+fn with_the_kill_switch_nothing_leaves_while_no_exit_can_be_used() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = Admin::new(&lab);
+    make(&admin);
+    admin.ok(&["set", "alice", "kill-switch=yes"]);
+    admin.deploy();
+    admin.wait_for(&["exit-a", "exit-b"])?;
+    admin.hand_out("alice", str::to_owned)?;
+    leaves_by(&lab, "alice", "exit-a")?;
+    admin.ok(&["disable", "exit-a"]);
+    admin.ok(&["deploy", "hub", "--yes"]);
+    leaves_by(&lab, "alice", "exit-b")?;
+    admin.ok(&["disable", "exit-b"]);
+    admin.ok(&["deploy", "hub", "--yes"]);
+    assert_eq!(lab.seen_address("alice")?, None);
+    // Not even with a file made anew: it still sends everything into the tunnel.
+    admin.hand_out("alice", str::to_owned)?;
+    assert_eq!((lab.seen_address("alice")?, lab.seen_address6("alice")?), (None, None));
+    lab.host("alice").sh("ping -n -c 1 -w 30 10.66.0.1")?;
+    // Without the kill switch, its own connection carries what the tunnel doesn't.
+    admin.ok(&["set", "alice", "kill-switch=no"]);
+    admin.hand_out("alice", str::to_owned)?;
+    leaves_by(&lab, "alice", "alice")
+}
