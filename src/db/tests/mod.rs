@@ -102,9 +102,9 @@ fn network() -> Network {
         keepalive: 25,
         psk: PskPolicy::Unique,
         stable_clients: Vec::new(),
-    },
-    exit: crate::model::Egress::None,
-    kill_switch: false,
+        exit: crate::model::Egress::None,
+        kill_switch: false,
+    }
 }
 
 fn host(text: &str) -> Host {
@@ -160,6 +160,7 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
         grants: Vec::new(),
         server: None,
         exit: None,
+        kill_switch: None,
         host: None,
         notes: String::new(),
         origin: Origin::Manual,
