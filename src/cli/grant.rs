@@ -119,7 +119,7 @@ pub(super) fn revoke(args: &RevokeArgs, context: &Context) -> Result<Exit, Error
     let which = match (&args.holder, &args.destination) {
         (Some(holder), Some(destination)) => Which::To { holder, destination, flow },
         (Some(holder), None) if args.all => Which::AllOf(holder),
-        (Some(_), None) => return Err(Error::value("DESTINATION", "is needed: where the grant leads, or --all")),
+        (Some(_), None) => return Err(Error::value("DESTINATION", "say where the grant leads, or --all")),
         (None, _) => Which::Over,
     };
     let mut store = context.store()?;

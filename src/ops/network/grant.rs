@@ -89,7 +89,7 @@ pub fn grant(
         check(holder, destination)?;
         let until = wanted.until.map(|until| until.trunc_subsecs(0));
         if until.is_some_and(|until| until <= scope.now) {
-            return Err(Error::value("the end of a grant", "is over already"));
+            return Err(Error::value("the end of the grant", "that time is over"));
         }
         let note = wanted.note.trim().to_owned();
         let new = Grant { destination, protocol: wanted.protocol, ports: wanted.ports.clone(), until, note };
@@ -240,8 +240,10 @@ pub(super) fn destination(topology: &Topology, text: &str) -> Result<Destination
 fn check(holder: Holder<'_>, destination: Destination) -> Result<(), Error> {
     let Holder::Node(node) = holder else { return Ok(()) };
     if !matches!(node.role, Role::Remote | Role::Router) {
-        let wanted = "a remote, a router or a group: nobody else is judged by grants";
-        return Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted });
+        return Err(Error::Refused(format!(
+            "nothing can be granted to the {} `{}`: servers judge remotes and routers by grants, and nobody else",
+            node.role, node.name
+        )));
     }
     if node.access == Access::ExitOnly {
         return Err(Error::RefusedWithRemedy {

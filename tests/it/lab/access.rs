@@ -93,7 +93,8 @@ fn talk(from: &Host<'_>, to: &Host<'_>) -> Result {
          until ss -Hltn 'sport = :{PORT}' | grep -q .; do sleep 0.05; done"
     ))?;
     from.sh(&format!(
-        "(while date +%s; do sleep 0.2; done) | setsid socat -u - TCP4:{PC_A}:{PORT},connect-timeout=20 >/dev/null 2>&1 &"
+        "setsid sh -c 'while date +%s; do sleep 0.2; done | socat -u - TCP4:{PC_A}:{PORT},connect-timeout=20' \
+         </dev/null >/dev/null 2>&1 &"
     ))?;
     to.sh("for i in $(seq 300); do [ -s /run/heard ] && exit 0; sleep 0.1; done; exit 1").map(drop)
 }
