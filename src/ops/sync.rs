@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::db::{Database, Store};
 use crate::fleet::Fleet;
-use crate::model::{Actor, AutoSync, Name, Secrets, Topology};
+use crate::model::{Actor, AutoSync, LinkId, Name, Secrets, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::deploy::desired::Desired;
 use crate::ops::deploy::{self, Cause, Change, HostOutcome, HostPlan, Options, Outcome, Progress};
@@ -64,7 +65,16 @@ pub fn hosts(topology: &Topology, how: AutoSync) -> Vec<Name> {
 #[derive(Debug, Default)]
 pub struct Mark {
     state: Option<i64>,
-    hosts: BTreeMap<Name, Vec<InterfaceConfig>>,
+    hosts: BTreeMap<Name, Wanted>,
+}
+
+/// What a host is to have.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Wanted {
+    interfaces: Vec<InterfaceConfig>,
+    /// Since when each of their links has its preshared key: another one is the only thing that interfaces don't tell, and
+    /// the key itself isn't needed to see that.
+    preshared: BTreeMap<LinkId, DateTime<Utc>>,
 }
 
 /// Takes note of what the hosts that follow each change are to have now; `None` when there are none.
@@ -73,21 +83,29 @@ pub struct Mark {
 /// When the database can't be read.
 pub fn mark(database: &Database) -> Result<Option<Mark>, Error> {
     let topology = database.topology()?;
-    let following = hosts(&topology, AutoSync::OnChange);
-    if following.is_empty() {
+    if hosts(&topology, AutoSync::OnChange).is_empty() {
         return Ok(None);
     }
-    let wanted = wanted(&topology);
-    let of = |host: Name| (host.clone(), wanted.get(&host).cloned().unwrap_or_default());
-    Ok(Some(Mark { state: database.newest_state()?, hosts: following.into_iter().map(of).collect() }))
+    let hosts = followed(&topology, &database.preshared_since()?);
+    Ok(Some(Mark { state: database.newest_state()?, hosts }))
+}
+
+/// Returns what each host that follows each change is to have.
+fn followed(topology: &Topology, preshared: &BTreeMap<LinkId, DateTime<Utc>>) -> BTreeMap<Name, Wanted> {
+    let mut wanted = wanted(topology, preshared);
+    let following = hosts(topology, AutoSync::OnChange).into_iter();
+    following.map(|host| (host.clone(), wanted.remove(&host).unwrap_or_default())).collect()
 }
 
 /// Returns what each host is to have; nothing while the model can't be compiled. Names of peers make no difference.
-fn wanted(topology: &Topology) -> BTreeMap<Name, Vec<InterfaceConfig>> {
-    let mut hosts: BTreeMap<Name, Vec<InterfaceConfig>> = BTreeMap::new();
+fn wanted(topology: &Topology, preshared: &BTreeMap<LinkId, DateTime<Utc>>) -> BTreeMap<Name, Wanted> {
+    let mut hosts: BTreeMap<Name, Wanted> = BTreeMap::new();
     for config in compile(topology).unwrap_or_default() {
         if let Some(host) = topology.node(config.node).and_then(|node| node.host.clone()) {
-            hosts.entry(host).or_default().extend(config.interfaces.into_iter().map(in_order));
+            let wanted = hosts.entry(host).or_default();
+            let links = config.interfaces.iter().flat_map(|interface| &interface.peers).map(|peer| peer.link);
+            wanted.preshared.extend(links.filter_map(|link| Some((link, *preshared.get(&link)?))));
+            wanted.interfaces.extend(config.interfaces.into_iter().map(in_order));
         }
     }
     hosts
@@ -109,10 +127,8 @@ pub fn touched(database: &Database, mark: &Mark) -> Result<Vec<Name>, Error> {
     if database.newest_state()? == mark.state {
         return Ok(Vec::new());
     }
-    let topology = database.topology()?;
-    let now = wanted(&topology);
-    let following = hosts(&topology, AutoSync::OnChange).into_iter();
-    Ok(following.filter(|host| mark.hosts.get(host) != Some(now.get(host).unwrap_or(&Vec::new()))).collect())
+    let now = followed(&database.topology()?, &database.preshared_since()?);
+    Ok(now.into_iter().filter(|(host, wanted)| mark.hosts.get(host) != Some(wanted)).map(|(host, _)| host).collect())
 }
 
 /// Takes what is pending to hosts.
@@ -187,4 +203,58 @@ fn overtaken(host: &HostPlan, secrets: &Secrets) -> Vec<Change> {
     let mut changes = deploy::diff(&before, secrets, Some(deployed), &seen.observed);
     changes.retain(|change| change.cause == Cause::Drift && !told.contains(&place(change)));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Become, Host, Mtu};
+    use crate::wg::compile::{fixture::Fixture, links};
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    }
+
+    /// A network whose server and one router live on hosts that follow each change, and since when each link has its
+    /// preshared key.
+    fn world() -> (Fixture, BTreeMap<LinkId, DateTime<Utc>>) {
+        let mut fixture = Fixture::everything();
+        for name in ["hub", "office"] {
+            let (host, address): (Name, _) =
+                (name.parse().unwrap(), format!("root@{name}.example.net").parse().unwrap());
+            fixture.node(name).host = Some(host.clone());
+            let host = Host::new(host, address, Become::Root);
+            fixture.topology.hosts.push(Host { auto_sync: AutoSync::OnChange, ..host });
+        }
+        let preshared = links(&fixture.topology).into_iter().map(|link| (link, at(0))).collect();
+        (fixture, preshared)
+    }
+
+    /// Names the hosts to which a change is taken.
+    fn touched_by(change: impl FnOnce(&mut Fixture, &mut BTreeMap<LinkId, DateTime<Utc>>)) -> Vec<String> {
+        let (mut fixture, mut preshared) = world();
+        let before = followed(&fixture.topology, &preshared);
+        change(&mut fixture, &mut preshared);
+        let now = followed(&fixture.topology, &preshared).into_iter();
+        now.filter(|(host, wanted)| before.get(host) != Some(wanted)).map(|(host, _)| host.to_string()).collect()
+    }
+
+    #[test]
+    fn another_preshared_key_alone_goes_to_the_hosts_at_both_ends_of_its_link() {
+        let replace = |far: &'static str| {
+            move |fixture: &mut Fixture, preshared: &mut BTreeMap<LinkId, DateTime<Utc>>| {
+                let link = LinkId::between(fixture.node("hub").main().id, fixture.node(far).main().id);
+                *preshared.get_mut(&link).unwrap() = at(1);
+            }
+        };
+        assert_eq!(touched_by(replace("alice")), ["hub"]);
+        assert_eq!(touched_by(replace("office")), ["hub", "office"]);
+    }
+
+    #[test]
+    fn what_concerns_no_host_goes_to_none() {
+        assert!(touched_by(|_, _| {}).is_empty());
+        assert!(touched_by(|fixture, _| fixture.node("alice").notes = "hers".to_owned()).is_empty());
+        assert!(touched_by(|fixture, _| fixture.node("alice").mtu = Some(Mtu::try_from(1300).unwrap())).is_empty());
+    }
 }
