@@ -10,22 +10,20 @@ use crate::ops::network::setting::Leave;
 /// A device that gets its first exit needs a new file; later another exit or group needs none, only a deploy.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "wg-friend exit assign [OPTIONS] <NAME>... <EXIT>",
     after_help = "Examples:\n  wg-friend exit assign alice-phone exit-de\n  wg-friend exit assign alice-phone bob-laptop europe\n  wg-friend exit assign network europe      those who have none of their own\n  wg-friend exit assign alice-phone none    by none, whatever the network says\n  wg-friend exit assign alice-phone network as the network says"
 )]
 pub(super) struct Args {
-    /// The remotes, or `network`; then the way: an exit, a group, the server, `none`, or `network` for the network's
-    #[arg(required = true, num_args = 2.., value_name = "NAME")]
-    words: Vec<String>,
+    /// The remotes; or `network`, for those who have no exit of their own
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// An exit, a group, the server, `none`, or `network` for as the network says
+    exit: String,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let Some((way, names)) = args.words.split_last().filter(|(_, names)| !names.is_empty()) else {
-        return Err(Error::value("EXIT", "say whose traffic, and by which exit: `wg-friend exit assign NAME EXIT`"));
-    };
     let mut store = context.store()?;
-    let leave = Leave::read(way);
-    let outcome = assign::assign(&mut store, &context.clock, &context.actor(), names, &leave, context.mode())?;
+    let leave = Leave::read(&args.exit);
+    let outcome = assign::assign(&mut store, &context.clock, &context.actor(), &args.names, &leave, context.mode())?;
     change::show(context, &outcome)?;
     Ok(Exit::Done)
 }

@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::db::{About, Model, Returned, State, StateFilter};
-use crate::model::{Destination, Grant, Group, GroupId, KeyState, Lan, Link, LinkId, PresharedKey, Protocol, Provenance, Topology, Weight};
+use crate::model::{
+    ActiveExit, Destination, Egress, ExitGroup, ExitMember, Grant, Group, GroupId, KeyState, Lan, Link, LinkId, Node,
+    PresharedKey, Protocol, Provenance, SwitchReason, Topology, Weight,
+};
 
 /// The model as the tables hold it.
 #[derive(Clone, Debug, PartialEq)]
@@ -358,7 +361,8 @@ fn step(tx: &Tx<'_>, (what, a, b, c): Step, time: i64) -> Result<(), Error> {
     let interfaces: Vec<InterfaceId> = topology.nodes.iter().flat_map(|n| &n.interfaces).map(|i| i.id).collect();
     let one = pick(&interfaces, a).copied();
     let link = one.zip(pick(&interfaces, b).copied()).map(|(one, two)| LinkId::between(one, two));
-    match (what % 16, is, one, link) {
+    let group = pick(&topology.exit_groups, a);
+    match (what % 20, is, one, link) {
         (0 | 1, ..) => {
             let (node, private) = node(&format!("n{}", b % 6), 10 + c % 20);
             tx.insert_node(node, Some(&private)).map(|_| ())
@@ -411,8 +415,41 @@ fn step(tx: &Tx<'_>, (what, a, b, c): Step, time: i64) -> Result<(), Error> {
             None => Ok(()),
         },
         (14, _, _, Some(link)) => tx.remove_psk(link).map(|_| ()),
+        (15, ..) => tx.insert_exit_group(&exit_group(&topology, &format!("g{}", a % 3), b, c, time)).map(|_| ()),
+        (16, ..) => match group {
+            Some(is) if c % 3 == 0 => tx.delete_exit_group(is.id),
+            Some(is) => {
+                let changed = exit_group(&topology, &format!("g{}", b % 3), b, c, time);
+                tx.update_exit_group(&ExitGroup { id: is.id, ..changed })
+            }
+            None => Ok(()),
+        },
+        (17, Some(is), ..) => {
+            let by_group = pick(&topology.exit_groups, b).map(|group| Egress::Group(group.id));
+            let exit = if c % 3 == 0 { Some(Egress::None) } else { by_group };
+            let kill_switch = [None, Some(true), Some(false)][usize::from(b % 3)];
+            tx.update_node(&Node { exit, kill_switch, ..is.clone() }, at(time))
+        }
+        (18, ..) => {
+            let by_group = pick(&topology.exit_groups, b).map(|group| Egress::Group(group.id));
+            let exit = if c % 2 == 0 { by_group } else { is.map(|node| Egress::Node(node.id)) };
+            tx.update_network(&Network { exit: exit.unwrap_or_default(), kill_switch: b % 2 == 0, ..network() })
+        }
         _ => tx.update_network(&Network { keepalive: u16::from(c % 4), ..network() }),
     }
+}
+
+/// A group of whatever nodes there are: that they are exits is for others to see to.
+fn exit_group(topology: &Topology, text: &str, b: u8, c: u8, time: i64) -> ExitGroup {
+    let mut group = ExitGroup::new(name(text));
+    for number in 0..c % 3 {
+        if let Some(node) = pick(&topology.nodes, b.wrapping_add(number)) {
+            group.put(ExitMember { exit: node.id, priority: u16::from(c), enabled: b % 2 == 0 });
+        }
+    }
+    let first = group.members.first().map(|member| member.exit);
+    group.active = first.map(|exit| ActiveExit { exit, since: at(time), reason: SwitchReason::Manual });
+    group
 }
 
 use std::str::FromStr as _;

@@ -226,7 +226,10 @@ pub(super) fn member(group: &ExitGroup, name: &str, topology: &Topology) -> Resu
     let node = find::node(topology, name)?;
     group.member(node.id).copied().ok_or_else(|| Error::RefusedWithRemedy {
         message: format!("`{}` is not in the exit group `{}`", node.name, group.name),
-        hint: format!("`wg-friend exit group set {} exits+={}` adds it", group.name, node.name),
+        hint: match node.role {
+            Role::Exit => format!("`wg-friend exit group set {} exits+={}` adds it", group.name, node.name),
+            _ => format!("`wg-friend exit group show {}` lists what is", group.name),
+        },
     })
 }
 

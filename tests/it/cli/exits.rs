@@ -19,7 +19,6 @@ fn a_group_is_made_shown_changed_and_removed() {
     --- stderr ---
     ~ changed exit group europe
         europe  exits  exit-de=10, exit-nl=20 → exit-de=10
-      needs a new file: hub
     ");
     env.ok(&["exit", "group", "set", "europe", "exits+=exit-nl", "name=eu"]);
     let group = env.json(&["exit", "group", "show", "eu"]);
@@ -55,7 +54,44 @@ fn what_a_group_cannot_be_is_refused_with_a_remedy() {
         &["set", "network", "exit=branch"],
     ];
     let said: Vec<String> = tries.iter().map(|words| env.refused(words).trim_end().to_owned()).collect();
-    assert_snapshot!(said.join("\n"), @"");
+    assert_snapshot!(said.join("\n"), @"
+    --- stderr ---
+    error: the name `exit-de` is taken by the exit `exit-de`
+     hint: choose another name
+    [exit 1]
+    --- stderr ---
+    error: `branch` is a router, not an exit
+     hint: `wg-friend list` shows the role of each node
+    [exit 1]
+    --- stderr ---
+    error: EXIT: `first` is no priority: a number up to 65535
+    [exit 2]
+    --- stderr ---
+    error: there is no exit group named `erope`
+     hint: did you mean `europe`?
+    [exit 1]
+    --- stderr ---
+    error: `branch` is not in the exit group `europe`
+     hint: `wg-friend exit group show europe` lists what is
+    [exit 1]
+    --- stderr ---
+    error: the exit group `europe` goes by `exit-de` already; nothing was changed
+    [exit 1]
+    --- stderr ---
+    error: the name `europe` is taken by the exit group `europe`
+     hint: choose another name
+    [exit 1]
+    --- stderr ---
+    error: exit: is for remotes, and `branch` is of role router
+    [exit 2]
+    --- stderr ---
+    error: EXIT: the network has nobody to follow: give it an exit, a group or `none`
+    [exit 2]
+    --- stderr ---
+    error: `branch` is a router, not an exit, an exit group or the server
+     hint: `wg-friend list` shows the role of each node
+    [exit 1]
+    ");
 }
 
 #[test]
@@ -69,13 +105,17 @@ fn a_failover_is_a_change_of_the_model_that_no_device_has_to_be_told() {
     assert_eq!(env.ok(&["generate", "alice-phone"]).stdout, file);
     // Only the server's file changes: without a host, somebody has to take it there.
     assert_eq!(switched["change"]["new_files"], serde_json::json!(["hub"]));
-    assert_snapshot!(env.run(&["can", "alice-phone", "internet"]).lines().take(3).collect::<Vec<_>>().join("\n"), @"");
+    assert_snapshot!(env.run(&["can", "alice-phone", "internet"]).lines().take(3).collect::<Vec<_>>().join("\n"), @"
+    yes  alice-phone (10.66.0.30) → 192.0.2.1, icmp
+      there    alice-phone · wg0 → hub  AllowedIPs 0.0.0.0/0, accepted by 10.66.0.30/32
+               hub · wgx2 → exit-nl  AllowedIPs 0.0.0.0/0, accepted by 10.66.0.0/24
+    ");
     let history = env.json(&["exit", "history"]);
     let reasons: Vec<&str> =
         history["switches"].as_array().unwrap().iter().filter_map(|s| s["reason"].as_str()).collect();
     assert_eq!(reasons, ["manual", "initial_assignment"]);
     // Back by a return of the model: that is history, too.
-    env.ok(&["rollback", "--model", "--yes", &(history["switches"][0]["state"].as_i64().unwrap() - 1).to_string()]);
+    env.ok(&["rollback", "--model", &(history["switches"][0]["state"].as_i64().unwrap() - 1).to_string(), "--yes"]);
     let back = &env.json(&["exit", "history", "europe", "--limit", "1"])["switches"][0];
     assert_eq!((&back["to"], &back["reason"]), (&"exit-de".into(), &"rolled_back".into()));
 }
@@ -100,7 +140,12 @@ fn the_network_has_an_exit_for_those_who_have_none_of_their_own() {
     let file = String::from_utf8(env.ok(&["generate", "alice-laptop"]).stdout).unwrap();
     assert!(!file.contains("0.0.0.0/0"), "{file}");
     env.ok(&["set", "alice-laptop", "kill-switch=network", "exit=exit-de"]);
-    assert_snapshot!(env.run(&["remove", "exit-de", "--yes"]), @"");
+    assert_snapshot!(env.run(&["remove", "exit-de", "--yes"]), @"
+    --- stderr ---
+    error: the internet traffic of `alice-laptop` leaves by `exit-de` or, with its kill switch, not at all
+     hint: give it another way first: `wg-friend exit assign alice-laptop EXIT`, or `none`
+    [exit 1]
+    ");
 }
 
 #[test]
