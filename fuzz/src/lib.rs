@@ -25,6 +25,7 @@ pub fn answer(input: &[u8]) {
         sysctls: ["net.ipv4.ip_forward".to_owned()].into(),
         tables: ["wgf_wg0".to_owned()].into(),
         files: ["wg0.conf".to_owned()].into(),
+        keys: ["wg-friend-0123456789abcdef.key".to_owned()].into(),
     };
     if let Ok(observed) = read_observation(&answer, &question) {
         assert!(observed.interfaces.keys().all(|name| question.interfaces.contains(name) || name.as_str().len() < 16));

@@ -114,6 +114,19 @@ impl Context {
         self.with_sources(|sources| unlock::unlock(&self.database, sources, &self.actor(), &self.clock))
     }
 
+    /// The same, but nobody at a terminal is asked.
+    pub fn store_unasked(&self) -> Result<Store, Error> {
+        self.with_sources(|sources| {
+            let sources = Sources {
+                file: sources.file.clone(),
+                environment: sources.environment.clone(),
+                credentials: sources.credentials.clone(),
+                ask: None,
+            };
+            unlock::unlock(&self.database, &sources, &self.actor(), &self.clock)
+        })
+    }
+
     /// Opens and unlocks the database with a passphrase, whatever the keyring holds.
     pub fn store_with_passphrase(&self) -> Result<(Store, Passphrase), Error> {
         self.with_sources(|sources| unlock::with_passphrase(&self.database, sources, &self.actor(), &self.clock))

@@ -116,9 +116,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     match carry_out(looked, options, context, question)? {
         Carried::Shown(exit) => Ok(exit),
         Carried::Out { outcomes, store } => {
-            outcomes::show(&outcomes, context)?;
+            let devices = revision::needed(&store)?;
+            outcomes::show(&outcomes, &devices, context)?;
             if outcomes.iter().any(|outcome| outcome.outcome == Outcome::Confirmed) {
-                handouts::needed(&revision::needed(&store)?, context);
+                handouts::needed(&devices, context);
             }
             Ok(outcomes::exit(&outcomes))
         }

@@ -11,6 +11,7 @@ use crate::model::Name;
 use crate::ops::Error;
 use crate::ops::deploy::resume::{OpenDeploy, Resumed};
 use crate::ops::deploy::{HeldBack, HostOutcome, InterruptedOutcome, Outcome};
+use crate::ops::revision::DeviceReport;
 
 /// With more hosts than this, those that went well or were not begun are only named.
 const EACH: usize = 12;
@@ -25,10 +26,12 @@ pub(super) fn exit(outcomes: &[HostOutcome]) -> Exit {
 struct Report<'a> {
     /// One entry a host.
     hosts: &'a [HostOutcome],
+    /// Devices that need a new file, those that must get it first.
+    devices: &'a [DeviceReport],
 }
 
 /// Shows how a deploy ended; when nothing is to be said that wasn't asked for, only what went wrong.
-pub(super) fn show(outcomes: &[HostOutcome], context: &Context) -> Result<(), Error> {
+pub(super) fn show(outcomes: &[HostOutcome], devices: &[DeviceReport], context: &Context) -> Result<(), Error> {
     let steps = context.out.verbosity() > 0;
     if context.out.is_quiet() && !context.out.is_json() {
         let bad: Vec<HostOutcome> = outcomes.iter().filter(|outcome| !outcome.outcome.is_good()).cloned().collect();
@@ -37,7 +40,7 @@ pub(super) fn show(outcomes: &[HostOutcome], context: &Context) -> Result<(), Er
         }
         return Ok(());
     }
-    context.out.done(&Report { hosts: outcomes }, |report| table(report.hosts, steps))
+    context.out.done(&Report { hosts: outcomes, devices }, |report| table(report.hosts, steps))
 }
 
 /// Lists hosts and how they ended, and sums them up when there are several.

@@ -42,10 +42,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         return watch::run(Duration::from_secs(args.interval), parallel, context).map(|()| Exit::Done);
     }
     let database = context.open()?;
-    let status = if args.live { live(&database, &RealFleet::new()?, parallel)? } else { recorded(&database)? };
+    let (status, live) = if args.live {
+        let live = live(&database, &RealFleet::new()?, &context.clock, parallel)?;
+        (live.status.clone(), Some(live))
+    } else {
+        (recorded(&database)?, None)
+    };
     let now = context.clock.now();
     context.out.show(&status, |status| render(status, now))?;
     super::vault::mark_unencrypted(&database, context)?;
+    // What isn't noted now the next look at the hosts notes: nobody is asked for a passphrase for that.
+    if let (Some(live), Ok(mut store)) = (&live, context.store_unasked()) {
+        let _ = live.note_uses(&mut store);
+    }
     let silent = status.hosts.iter().any(|h| h.reachable == Some(false));
     Ok(if silent { Exit::SomeHosts } else { Exit::Done })
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::model::{Cidr, InterfaceAddr, InterfaceName};
+use crate::model::{Cidr, InterfaceAddr, InterfaceName, PublicKey};
 use crate::wg::dump::{self, LiveInterface};
 use crate::wg::{Route, Rule};
 
@@ -87,6 +87,17 @@ pub struct ObservedFile {
     pub content: Zeroizing<Vec<u8>>,
 }
 
+/// A file in /etc/wireguard with a private key that the host made and keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedKey {
+    /// Permission bits, in octal as stat(1) prints them.
+    pub mode: String,
+    /// Whose it is, as numbers: `0:0` is root and its group.
+    pub owner: String,
+    /// The public half of the key in it; `None` when it holds no key.
+    pub public: Option<PublicKey>,
+}
+
 /// A deploy that waits for its confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PendingDeploy {
@@ -137,6 +148,8 @@ pub struct Observed {
     pub tables: BTreeMap<String, String>,
     /// Files that were asked for and exist.
     pub files: BTreeMap<String, ObservedFile>,
+    /// Files with keys of the host's own that were asked for and exist.
+    pub keys: BTreeMap<String, ObservedKey>,
     /// Interfaces whose peers' names are followed, each with what `wg::resolve` calls the version of what does it.
     pub resolvers: BTreeMap<InterfaceName, String>,
     /// Interfaces that start at boot.
@@ -219,6 +232,7 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
                 (word(words), ObservedFile { mode, content: Zeroizing::new(body.to_vec()) })
             })
             .collect(),
+        keys: answer.all("key").filter_map(|(words, _)| key(words)).collect(),
         resolvers: answer
             .all("resolver")
             .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.clone())))
@@ -230,6 +244,12 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
         deployed_token: answer.text("record").and_then(|r| r.strip_prefix("token ").map(str::to_owned)),
         fingerprint: fingerprint(answer)?,
     })
+}
+
+/// Reads `NAME MODE OWNER PUBLIC`.
+fn key(words: &[String]) -> Option<(String, ObservedKey)> {
+    let [name, mode, owner, public] = words else { return None };
+    Some((name.clone(), ObservedKey { mode: mode.clone(), owner: owner.clone(), public: public.parse().ok() }))
 }
 
 /// Reads the digest under which a host's state can be recognised again.

@@ -15,6 +15,8 @@ pub struct Question {
     pub tables: BTreeSet<String>,
     /// Files in /etc/wireguard.
     pub files: BTreeSet<String>,
+    /// Files in /etc/wireguard with a private key that the host made and keeps. What is in them is never asked for.
+    pub keys: BTreeSet<String>,
 }
 
 /// The digest of a host's state, comparable only under the boundary it was made with.

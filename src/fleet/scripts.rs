@@ -108,11 +108,12 @@ pub(super) fn quote(value: &str) -> String {
 pub(super) fn ours(question: &Question) -> String {
     let list = |words: Vec<String>| quote(&words.join(" "));
     format!(
-        "W_IFACES={}\nW_SYSCTLS={}\nW_TABLES={}\nW_FILES={}\n",
+        "W_IFACES={}\nW_SYSCTLS={}\nW_TABLES={}\nW_FILES={}\nW_KEYS={}\n",
         list(question.interfaces.iter().map(ToString::to_string).collect()),
         list(question.sysctls.iter().map(|key| sysctl_path(key)).collect()),
         list(question.tables.iter().cloned().collect()),
         list(question.files.iter().cloned().collect()),
+        list(question.keys.iter().cloned().collect()),
     )
 }
 

@@ -26,6 +26,10 @@ words! {
         PskChanged = "psk_changed",
         /// The interface's own key.
         ServerKeyChanged = "server_key_changed",
+        /// The file with the key that the host made and keeps holds another one, or others may read it.
+        KeyFileChanged = "key_file_changed",
+        /// That file is gone.
+        KeyFileRemoved = "key_file_removed",
         /// The interface doesn't run.
         InterfaceRemoved = "interface_removed",
         /// An interface runs that should not.

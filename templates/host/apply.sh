@@ -42,9 +42,9 @@ w_check() {
 	w_v=$(grep -ic '^\[peer\]' "$w_s.plain")
 	[ "$w_v" = "$4" ] || { echo "the new $1.conf holds $w_v peers instead of $4"; return 1; }
 }
-# File $1 holds the key whose public half is $2: this host made it, and nobody else has it.
+# File $1 holds the key whose public half is $2, or interface $3 runs with it: this host made it, and nobody else has it.
 w_check_key() {
-	[ "$(wg pubkey < "/etc/wireguard/$1" 2>/dev/null)" = "$2" ] ||
+	[ "$(wg pubkey < "/etc/wireguard/$1" 2>/dev/null)" = "$2" ] || [ "$(wg show "$3" public-key 2>/dev/null)" = "$2" ] ||
 		{ echo "/etc/wireguard/$1 does not hold the private key of $2, which this host had made: \`wg-friend rotate\` makes another"; return 1; }
 }
 w_check_nft() { nft -c -f "$D/new/$1" || { echo "nft does not take the new $1"; return 1; }; }
@@ -52,6 +52,7 @@ w_check_nft() { nft -c -f "$D/new/$1" || { echo "nft does not take the new $1"; 
 # What undoing needs.
 w_save_live() { wg showconf "$1" > "$D/old/$1.live"; }
 w_save_key() { wg show "$1" private-key > "$D/old/$1.key"; }
+w_save_key_file() { [ ! -f "/etc/wireguard/$1" ] || cp -pP "/etc/wireguard/$1" "$D/old/$1"; }
 w_save_ra() {
 	for w_f in /proc/sys/net/ipv6/conf/*/accept_ra; do
 		if [ "$(cat "$w_f")" = 1 ]; then echo "$w_f"; fi # not `read`: dash takes the value and fails even so

@@ -65,6 +65,31 @@ w_drop_address() {
 	return $w_dropped
 }
 
+# Tells the resolver of this host the lines that follow about interface $1, and without any no more about it, as wg-quick(8)
+# does it: also by the name that Debian's resolvconf wants.
+w_dns() {
+	w_v=
+	[ ! -f /etc/resolvconf/interface-order ] ||
+		w_v=$(sed -n 's/^\([A-Za-z0-9-]\{1,\}\)\*$/\1./p' /etc/resolvconf/interface-order | head -n 1)
+	w_v=$w_v$1
+	shift
+	if [ $# -gt 0 ]; then printf '%s\n' "$@" | resolvconf -a "$w_v" -m 0 -x; else resolvconf -d "$w_v" -f; fi
+}
+
+# Puts the key whose public half is $2 into file $1, which may hold it already; else interface $3 runs with it.
+w_put_key() {
+	w_f=/etc/wireguard/$1
+	w_new=/etc/wireguard/.$1.wg-friend
+	rm -f "$w_new"
+	if [ "$(wg pubkey < "$w_f" 2>/dev/null)" = "$2" ]; then cat "$w_f"; else wg show "$3" private-key; fi > "$w_new" &&
+		[ "$(wg pubkey < "$w_new")" = "$2" ] && chown 0:0 "$w_new" && chmod 600 "$w_new" &&
+		{ sync "$w_new" 2>/dev/null || sync; } && mv -f "$w_new" "$w_f" || { rm -f "$w_new"; return 1; }
+}
+w_return_key() {
+	rm -f "/etc/wireguard/$1"
+	if [ -e "$D/old/$1" ] || [ -L "$D/old/$1" ]; then cp -pP "$D/old/$1" "/etc/wireguard/$1"; fi
+}
+
 # Takes away table $1, if its interface's own hooks have left it.
 w_no_table() {
 	w_have nft || return 0

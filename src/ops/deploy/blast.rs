@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::fleet::{Observed, Way};
 use crate::model::{Cidr, InterfaceName, Name, PublicKey};
 use crate::ops::revision::DeviceReport;
-use crate::wg::{InterfaceConfig, PeerConfig, Table};
+use crate::wg::{InterfaceConfig, PeerConfig, Table, UplinkRoute};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
@@ -35,7 +35,7 @@ impl Whom {
             Kind::InterfaceExtra | Kind::Restart | Kind::LinkDown | Kind::PrivateKey | Kind::ListenPort => {
                 Self::Interface
             }
-            Kind::PeerExtra | Kind::PresharedKey | Kind::AllowedIps => Self::Peer,
+            Kind::PeerExtra | Kind::PeerKey | Kind::PresharedKey | Kind::AllowedIps => Self::Peer,
             _ => Self::Nobody,
         }
     }
@@ -176,7 +176,7 @@ impl Place<'_> {
             Kind::InterfaceExtra => Because::InterfaceGone,
             Kind::PrivateKey => Because::Rekey,
             Kind::ListenPort => Because::Port,
-            Kind::PeerExtra => Because::PeerGone,
+            Kind::PeerExtra | Kind::PeerKey => Because::PeerGone,
             Kind::PresharedKey => Because::PresharedKey,
             _ => return Vec::new(),
         };
@@ -223,16 +223,19 @@ impl Place<'_> {
                     let mut texts = change.before.iter().chain(&change.after);
                     texts.any(|text| text.split('/').next().is_some_and(|text| text.parse() == Ok(*to)))
                 }
-                Kind::RouteMissing | Kind::RouteExtra => Self::written(change, *from),
-                Kind::PeerMissing | Kind::PeerExtra | Kind::AllowedIps | Kind::PresharedKey | Kind::Endpoint => {
-                    self.behind(change, interface, *from)
-                }
+                Kind::RouteMissing | Kind::RouteExtra => Self::written(change, *from) && !by_mark(change),
+                Kind::PeerMissing
+                | Kind::PeerExtra
+                | Kind::PeerKey
+                | Kind::AllowedIps
+                | Kind::PresharedKey
+                | Kind::Endpoint => self.behind(change, interface, *from),
                 _ => false,
             };
         }
         // By another interface: only what draws the packets towards us into the tunnel.
         match change.kind {
-            Kind::RouteMissing => Self::written(change, *from),
+            Kind::RouteMissing => Self::written(change, *from) && !by_mark(change),
             Kind::InterfaceMissing | Kind::Restart => {
                 let desired = self.desired.interface(interface).filter(|i| i.table == Table::Auto);
                 desired.is_some_and(|i| i.peers.iter().any(|peer| covers(&peer.allowed_ips, *from)))
@@ -252,6 +255,13 @@ impl Place<'_> {
             changes: touching,
         })
     }
+}
+
+/// Whether a route is one that only marked packets take, such as those of remotes to their exit.
+fn by_mark(change: &Change) -> bool {
+    let mut texts = change.before.iter().chain(&change.after);
+    let table = texts.find_map(|text| text.split_once(" table ")?.1.parse().ok());
+    table.is_some_and(UplinkRoute::has_table)
 }
 
 fn covers(prefixes: &[Cidr], address: IpAddr) -> bool {

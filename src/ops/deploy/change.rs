@@ -16,10 +16,14 @@ pub enum Kind {
     InterfaceExtra,
     /// The link is down.
     LinkDown,
-    /// It has to be taken down and up: what changes is wg-quick's own (default route, DNS, Table).
+    /// It has to be taken down and up: what changes is wg-quick's own (default route, Table).
     Restart,
     /// The interface's key.
     PrivateKey,
+    /// The file with the key that the host made for it: the host can mend it by itself.
+    KeyFile,
+    /// The key that the host made for it is nowhere any more.
+    KeyLost,
     /// Its port.
     ListenPort,
     /// Its MTU.
@@ -42,6 +46,8 @@ pub enum Kind {
     PeerMissing,
     /// A peer nobody planned.
     PeerExtra,
+    /// The key by which a peer is known: the same peer has another one.
+    PeerKey,
     /// A peer's AllowedIPs.
     AllowedIps,
     /// A peer's preshared key.
@@ -54,6 +60,8 @@ pub enum Kind {
     Firewall,
     /// A command that runs when the interface goes up or down.
     Hook,
+    /// The DNS servers and search domains that it gives the host. Compared with the last deploy, not with the host.
+    Dns,
     /// The mark of the packets that the tunnel itself sends.
     FwMark,
     /// The loop beside the interface that follows the names by which peers are dialled.
@@ -125,9 +133,13 @@ impl Kind {
     /// Returns how much it matters when a host is found so.
     pub fn severity(self) -> Severity {
         match self {
-            Self::PeerExtra | Self::PresharedKey | Self::PrivateKey | Self::Firewall | Self::InterfaceMissing => {
-                Severity::Critical
-            }
+            Self::PeerExtra
+            | Self::PresharedKey
+            | Self::PrivateKey
+            | Self::KeyFile
+            | Self::KeyLost
+            | Self::Firewall
+            | Self::InterfaceMissing => Severity::Critical,
             Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Boot | Self::FileExtra => Severity::Info,
             _ => Severity::Warning,
         }
@@ -140,6 +152,7 @@ impl Kind {
             Self::LinkDown => "link",
             Self::Restart => "restart",
             Self::PrivateKey => "key",
+            Self::KeyFile | Self::KeyLost => "key-file",
             Self::ListenPort => "port",
             Self::Mtu => "mtu",
             Self::AddressMissing | Self::AddressExtra => "address",
@@ -147,12 +160,14 @@ impl Kind {
             Self::RuleMissing | Self::RuleExtra => "rule",
             Self::Sysctl => "sysctl",
             Self::PeerMissing | Self::PeerExtra => "peer",
+            Self::PeerKey => "peer-key",
             Self::AllowedIps => "allowed-ips",
             Self::PresharedKey => "preshared-key",
             Self::Keepalive => "keepalive",
             Self::Endpoint => "endpoint",
             Self::Firewall => "firewall",
             Self::Hook => "hook",
+            Self::Dns => "dns",
             Self::FwMark => "fwmark",
             Self::Resolver => "resolver",
             Self::File | Self::FileExtra => "file",

@@ -1,12 +1,16 @@
 //! From the moment that a host has changed until it is known how it ended: looking over a new connection, confirming,
 //! taking back, or waiting until the host has done so.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
 
 use crate::db::DeploymentId;
 use crate::fleet::{self, Connection, Fingerprint, Fleet, Observed, Question, read_observation};
 use crate::model::{DeploymentState, Host, InterfaceName, Secrets};
 use crate::ops::error::Error;
+use crate::ops::revision;
 
 use super::change::Change;
 use super::desired::{Deployed, Desired};
@@ -27,6 +31,18 @@ pub(super) struct Run<'a> {
     pub(super) secrets: &'a Secrets,
     pub(super) options: &'a Options,
     pub(super) progress: &'a dyn Progress,
+    /// What hosts showed when they were confirmed, and when.
+    pub(super) shown: Shown,
+}
+
+/// Observations from all threads: the handshakes in them prove which files devices use.
+#[derive(Default)]
+pub(super) struct Shown(Mutex<Vec<(Observed, DateTime<Utc>)>>);
+
+impl Shown {
+    fn keep(&self, observed: Observed, now: DateTime<Utc>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((observed, now));
+    }
 }
 
 /// One deploy on one host.
@@ -52,6 +68,13 @@ enum Judgement {
 }
 
 impl Run<'_> {
+    /// Notes which files devices have proved to use. What isn't noted now, the next look notes.
+    pub(super) fn note_uses(&self, secrets: &Secrets) {
+        let shown = std::mem::take(&mut *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let shown = shown.iter().map(|(observed, time)| (observed, *time));
+        let _ = self.journal.with(|store| revision::seen::note(store, secrets, shown));
+    }
+
     /// Looks at the host over a new connection until it shows what was intended, then confirms.
     pub(super) fn confirm(&self, attempt: &Attempt<'_>, after: &After) -> Result<Outcome, Error> {
         self.progress.reached(&attempt.host.name, Phase::Confirming);
@@ -120,7 +143,9 @@ impl Run<'_> {
                 "no handshake on {name} since, with none of those that were alive before: {names}"
             )));
         }
-        Ok(Judgement::Good(observed.fingerprint))
+        let fingerprint = observed.fingerprint.clone();
+        self.shown.keep(observed, self.journal.now());
+        Ok(Judgement::Good(fingerprint))
     }
 
     fn commit(

@@ -104,6 +104,7 @@ pub fn question(desired: &Desired, deployed: Option<&Deployed>) -> Question {
             question.tables.insert(firewall.table());
         }
     }
+    question.keys.extend(desired.interfaces.iter().filter_map(|interface| interface.key_file.clone()));
     question.files.extend(desired.files.keys().cloned());
     question.files.extend(deployed.into_iter().flat_map(|d| d.version.files.keys().cloned()));
     question

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::fleet::{Observed, ObservedInterface};
-use crate::model::{Endpoint, EndpointHost, InterfaceAddr, InterfaceName, PresharedKey, PublicKey, Run, Secrets};
+use crate::model::{
+    Endpoint, EndpointHost, InterfaceAddr, InterfaceName, LinkId, PresharedKey, PublicKey, Run, Secrets,
+};
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
 use crate::wg::{InterfaceConfig, PeerConfig, Table, config, resolve, runtime};
@@ -13,6 +15,7 @@ use crate::wg::{InterfaceConfig, PeerConfig, Table, config, resolve, runtime};
 use super::change::{Cause, Change, Disruption, Kind};
 use super::desired::{Deployed, Desired, preshared};
 use super::hooks;
+use super::key_file::{self, Fault};
 
 /// A handshake older than this proves nothing any more, in seconds (the protocol's own limit: REJECT_AFTER_TIME).
 pub const SESSION_SECONDS: i64 = 180;
@@ -73,6 +76,10 @@ impl Context<'_> {
         let interface = self.interface;
         let name = Some(&interface.name);
         let runs = self.observed.interfaces.get(&interface.name);
+        if let Some(Fault { kind, file, before, after }) = key_file::fault(interface, self.observed) {
+            let same = self.before.is_some_and(|b| b.key_file == interface.key_file);
+            changes.push(with(change(name, kind, file, cause(same)), before, after));
+        }
         if !interface.run.is_up() {
             return self.at_rest(changes);
         }
@@ -82,6 +89,7 @@ impl Context<'_> {
                 changes.push(change(name, Kind::Restart, why, cause(self.before == Some(interface))));
             } else {
                 self.link(seen, changes);
+                self.dns(changes);
                 self.peers(seen, changes);
                 self.firewall(changes);
                 self.resolver(changes);
@@ -126,9 +134,6 @@ impl Context<'_> {
             return Some(String::new());
         }
         let before = self.before?;
-        if before.dns != self.interface.dns {
-            return Some("for other DNS servers".to_owned());
-        }
         // Routes in a table with a number are seen, and can be changed; wg-quick's own rules can't.
         let by_itself = |i: &InterfaceConfig| runtime::takes_default_route(i) || matches!(i.table, Table::Named(_));
         if before.table != self.interface.table && (by_itself(before) || by_itself(self.interface)) {
@@ -145,6 +150,16 @@ impl Context<'_> {
         let by_itself = runtime::takes_default_route(before) || runtime::takes_default_route(self.interface);
         let (was, is) = (before.fwmark.unwrap_or(0), self.interface.fwmark.unwrap_or(0));
         (!by_itself && was != is && seen.live.fwmark == was).then_some(is)
+    }
+
+    /// What the interface says to the host's resolver. What that made of it is its own.
+    fn dns(&self, changes: &mut Vec<Change>) {
+        let now = &self.interface.dns;
+        if let Some(was) = self.before.map(|before| &before.dns).filter(|was| *was != now) {
+            let words = |dns: &[String]| (!dns.is_empty()).then(|| list(dns));
+            let differs = change(Some(&self.interface.name), Kind::Dns, "", Cause::Pending);
+            changes.push(Change { before: words(was), after: words(now), ..differs });
+        }
     }
 
     /// The hooks that somebody wrote, line by line.
@@ -232,8 +247,9 @@ impl Context<'_> {
         let before: BTreeMap<PublicKey, &PeerConfig> =
             self.before.into_iter().flat_map(|b| &b.peers).map(|p| (p.public_key, p)).collect();
         let desired: BTreeSet<PublicKey> = self.interface.peers.iter().map(|p| p.public_key).collect();
+        let rekeyed = self.rekeyed(seen);
         for (key, live) in &seen.live.peers {
-            if !desired.contains(key) {
+            if !desired.contains(key) && !rekeyed.values().any(|old| old == key) {
                 let known = before.get(key);
                 let subject = known.map_or(key.short(), |p| p.name.to_string());
                 let gone = change(name, Kind::PeerExtra, subject, cause(known.is_none()));
@@ -244,6 +260,12 @@ impl Context<'_> {
             let was = before.get(&peer.public_key).copied();
             match seen.live.peers.get(&peer.public_key) {
                 Some(live) => self.peer(peer, was, live, changes),
+                None if rekeyed.contains_key(&peer.public_key) => {
+                    let old = rekeyed[&peer.public_key];
+                    let other = change(name, Kind::PeerKey, &peer.name, Cause::Pending);
+                    changes.push(with(other, old.short(), peer.public_key.short()));
+                    self.what_it_may_send(peer, before.get(&old).copied(), &seen.live.peers[&old], changes);
+                }
                 None => {
                     let missing = change(name, Kind::PeerMissing, &peer.name, cause(was.is_some()));
                     changes.push(Change { after: Some(list(&peer.allowed_ips)), ..missing });
@@ -252,13 +274,39 @@ impl Context<'_> {
         }
     }
 
-    fn peer(&self, peer: &PeerConfig, was: Option<&PeerConfig>, live: &LivePeer, changes: &mut Vec<Change>) {
+    /// Returns the peers whose key is another one in the model, each with the one by which the host still knows it.
+    fn rekeyed(&self, seen: &ObservedInterface) -> BTreeMap<PublicKey, PublicKey> {
+        let lives = |key: &PublicKey| seen.live.peers.contains_key(key);
+        let wanted = |key: &PublicKey| self.interface.peers.iter().any(|peer| peer.public_key == *key);
+        let old: BTreeMap<LinkId, PublicKey> = self
+            .before
+            .into_iter()
+            .flat_map(|before| &before.peers)
+            .filter(|was| lives(&was.public_key) && !wanted(&was.public_key))
+            .map(|was| (was.link, was.public_key))
+            .collect();
+        let new = self.interface.peers.iter().filter(|peer| !lives(&peer.public_key));
+        new.filter_map(|peer| Some((peer.public_key, *old.get(&peer.link)?))).collect()
+    }
+
+    fn what_it_may_send(
+        &self,
+        peer: &PeerConfig,
+        was: Option<&PeerConfig>,
+        live: &LivePeer,
+        changes: &mut Vec<Change>,
+    ) {
         let name = Some(&self.interface.name);
         if live.allowed_ips != peer.allowed_ips {
             let same = was.is_some_and(|w| w.allowed_ips == peer.allowed_ips);
             let differs = change(name, Kind::AllowedIps, &peer.name, cause(same));
             changes.push(with(differs, list(&live.allowed_ips), list(&peer.allowed_ips)));
         }
+    }
+
+    fn peer(&self, peer: &PeerConfig, was: Option<&PeerConfig>, live: &LivePeer, changes: &mut Vec<Change>) {
+        let name = Some(&self.interface.name);
+        self.what_it_may_send(peer, was, live, changes);
         let key = preshared(self.secrets, peer);
         if live.preshared.as_ref() != key {
             let same = self.deployed.is_some_and(|d| d.had_preshared(peer, key));

@@ -16,6 +16,18 @@ pub enum HostError {
         /// Its interface.
         interface: InterfaceName,
     },
+    /// The host alone had a key, and has it no more.
+    #[error(
+        "the private key of `{interface}` is not in /etc/wireguard/{file} on host `{host}` any more, which alone had it"
+    )]
+    KeyLost {
+        /// Which host.
+        host: Name,
+        /// Its interface.
+        interface: InterfaceName,
+        /// The file that it was in.
+        file: String,
+    },
     /// It can't be reached or doesn't answer.
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
@@ -98,6 +110,9 @@ impl HostError {
             Self::SaveConfig { .. } => {
                 Some("`wg-friend set NODE save-config=off` takes that line's meaning out of the file".to_owned())
             }
+            Self::KeyLost { host, interface, .. } => Some(format!(
+                "`wg-friend interface key {host} {interface} --make-on-host` has it make another one, which everybody else learns with the next deploy"
+            )),
             Self::NoResolver { .. } => Some(
                 "install openresolv or systemd-resolved there, or leave its DNS alone with `wg-friend set NODE dns=none`".to_owned(),
             ),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::db::Store;
+use crate::db::{Deployment, Store};
 use crate::fleet::{self, Fingerprint, Fleet, Observed};
 use crate::model::{Actor, Host, InterfaceName, Name, PrivateKey, Secrets, Topology};
 use crate::ops::clock::Clock;
@@ -19,7 +19,7 @@ use super::error::HostError;
 use super::journal::Journal;
 use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
-use super::reconcile::reconcile;
+use super::reconcile::{ON_ITS_WAY, may_still_arrive, reconcile};
 use super::running;
 
 /// Observes `only` these hosts (all when empty), at most `parallel` at once, and compares them with the model.
@@ -127,13 +127,18 @@ pub(super) fn look(
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
     let database = store.path().to_owned();
+    // What somebody does who is at work is not ours to judge.
+    let open = running::nobody(&database).map(|_| store.open_deployments()).transpose()?.unwrap_or_default();
     let journal = Journal::new(store, clock, actor);
     progress.expects(&jobs.iter().map(|job| job.host.name.clone()).collect::<Vec<_>>());
     let mut hosts = each(jobs, parallel, |Job { host, desired, deployed, keyless, before }| {
         progress.reached(&host.name, Phase::Observing);
         let seen = match keyless {
             Some(node) => Err(HostError::KeyElsewhere { node }),
-            None => observe(fleet, &journal, &host, (&desired, &secrets, deployed.as_ref()), before.as_ref()),
+            None => {
+                let newest = open.iter().rfind(|deployment| deployment.host == host.name);
+                observe(fleet, &journal, &host, (&desired, &secrets, deployed.as_ref()), before.as_ref(), newest)
+            }
         };
         progress.reached(&host.name, Phase::Observed);
         HostPlan { host, desired, deployed, seen, interrupted: Vec::new() }
@@ -143,9 +148,10 @@ pub(super) fn look(
             host.interrupted = reconcile(&journal, host, &secrets)?;
         }
     }
-    let observed = hosts.iter().filter_map(|host| host.seen.as_ref().ok()).map(|seen| &seen.observed);
+    let now = clock.now();
+    let observed = hosts.iter().filter_map(|host| host.seen.as_ref().ok()).map(|seen| (&seen.observed, now));
     // What isn't noted now, as on a disk that is full, the next look notes: it keeps nobody from looking.
-    let _ = revision::seen::note(store, &secrets, observed, clock.now());
+    let _ = revision::seen::note(store, &secrets, observed);
     Ok(Plan { hosts, devices: Vec::new(), secrets })
 }
 
@@ -155,6 +161,7 @@ fn observe(
     host: &Host,
     (desired, secrets, deployed): (&Desired, &Secrets, Option<&Deployed>),
     before: Option<&Fingerprint>,
+    open: Option<&Deployment>,
 ) -> Result<Seen, HostError> {
     let question = question(desired, deployed);
     let mut connection = fleet.connect(host)?;
@@ -162,9 +169,16 @@ fn observe(
         None => fleet::observe(&question, &[]),
         Some(before) => fleet::observe_again(&question, before),
     };
-    let answer = journal.run(&host.name, None, connection.as_mut(), &script)?;
-    let observed = fleet::read_observation(&answer, &question)
-        .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })?;
+    let mut ask = || -> Result<Observed, fleet::Error> {
+        let answer = journal.run(&host.name, None, connection.as_mut(), &script)?;
+        fleet::read_observation(&answer, &question)
+            .map_err(|source| fleet::Error::Answer { host: host.name.clone(), source })
+    };
+    let mut observed = ask()?;
+    if open.is_some_and(|open| may_still_arrive(open, &observed, journal.now())) {
+        std::thread::sleep(ON_ITS_WAY);
+        observed = ask()?;
+    }
     let mut missing = observed.system.missing();
     // Without it nobody sees the tables that are there either.
     if !question.tables.is_empty() && !observed.system.tools.contains("nft") {

@@ -148,7 +148,9 @@ fn learns(member: &Member<'_>, interface: &InterfaceConfig, peer: &PeerConfig, s
     };
     changes.iter().filter(|change| change.interface.as_ref() == Some(&interface.name)).any(|change| match change.kind {
         Kind::InterfaceMissing | Kind::Restart => true,
-        Kind::PeerMissing | Kind::AllowedIps | Kind::PresharedKey => change.subject == peer.name.as_str(),
+        Kind::PeerMissing | Kind::PeerKey | Kind::AllowedIps | Kind::PresharedKey => {
+            change.subject == peer.name.as_str()
+        }
         _ => false,
     })
 }
@@ -350,7 +352,7 @@ mod tests {
             picked in prop::collection::vec((0_usize..11, 0_usize..6, 0_usize..11), 0..40),
         ) {
             let nodes = compiled();
-            let kinds = [Kind::PrivateKey, Kind::InterfaceMissing, Kind::PeerMissing, Kind::AllowedIps, Kind::PresharedKey, Kind::Restart];
+            let kinds = [Kind::PrivateKey, Kind::InterfaceMissing, Kind::PeerKey, Kind::AllowedIps, Kind::PresharedKey, Kind::Restart];
             let mut changes: BTreeMap<&str, Option<Vec<Change>>> = BTreeMap::new();
             for (host, kind, subject) in picked {
                 let (host, subject) = (nodes[host % nodes.len()].name.as_str(), nodes[subject % nodes.len()].name.as_str());

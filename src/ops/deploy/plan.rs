@@ -8,7 +8,7 @@ use crate::fleet::{Connection, Observed, Question};
 use crate::model::{Host, Name, Secrets};
 use crate::ops::revision::DeviceReport;
 
-use super::change::Change;
+use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
 use super::error::HostError;
 
@@ -54,6 +54,19 @@ impl HostPlan {
     /// Returns what differs; nothing when the host didn't answer.
     pub fn changes(&self) -> &[Change] {
         self.seen.as_ref().map_or(&[], |seen| &seen.changes)
+    }
+
+    /// Returns what has to be settled before the differences can be mended; `None` where there are none.
+    pub fn obstacle(&self) -> Option<HostError> {
+        let host = self.host.name.clone();
+        let changes = self.changes();
+        if let Some(lost) = changes.iter().find(|change| change.kind == Kind::KeyLost) {
+            let interface = lost.interface.clone()?;
+            return Some(HostError::KeyLost { host, interface, file: lost.subject.clone() });
+        }
+        let saves = self.desired.interfaces.iter().find(|interface| interface.save_config);
+        let saves = saves.filter(|_| !changes.is_empty())?;
+        Some(HostError::SaveConfig { host, interface: saves.name.clone() })
     }
 }
 

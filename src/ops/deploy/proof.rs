@@ -81,7 +81,7 @@ pub(super) fn nudge(interfaces: &[InterfaceConfig], alive: &Alive) -> Vec<(Inter
 /// hasn't shaken hands yet isn't held against it either.
 pub(super) fn counts_before_confirming(change: &Change, endpoints: &BTreeSet<String>) -> bool {
     match change.kind {
-        Kind::File | Kind::FileExtra | Kind::Boot | Kind::Hook => false,
+        Kind::File | Kind::FileExtra | Kind::Boot | Kind::Hook | Kind::Dns => false,
         // One with a reason compares with the last deploy, not with what runs.
         Kind::Restart => change.subject.is_empty(),
         Kind::Firewall => change.after.is_none() || change.before.as_deref() == Some("missing"),

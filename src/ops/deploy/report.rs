@@ -40,7 +40,7 @@ pub struct HostReport {
     pub changes: Vec<PlannedChange>,
     /// Why there is no plan for it.
     pub error: Option<String>,
-    /// What to do about that.
+    /// What to do about that, or before the differences can be mended.
     pub hint: Option<String>,
     /// Deploys that had been interrupted, and what became of them.
     pub interrupted: Vec<Interrupted>,
@@ -78,6 +78,7 @@ impl From<&Plan> for PlanReport {
 impl From<&HostPlan> for HostReport {
     fn from(plan: &HostPlan) -> Self {
         let error = plan.seen.as_ref().err();
+        let obstacle = plan.obstacle();
         let planned = plan.changes().iter().zip(blast::touching(plan));
         let planned = planned.map(|(change, touches_way)| PlannedChange {
             affects: Whom::of(change.kind),
@@ -90,7 +91,7 @@ impl From<&HostPlan> for HostReport {
             system: plan.seen.as_ref().ok().map(|s| format!("{}, {}", s.observed.system.os, s.observed.system.kernel)),
             changes: planned.collect(),
             error: error.map(ToString::to_string),
-            hint: error.and_then(super::HostError::hint),
+            hint: error.or(obstacle.as_ref()).and_then(super::HostError::hint),
             interrupted: plan.interrupted.clone(),
         }
     }

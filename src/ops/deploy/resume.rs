@@ -14,25 +14,20 @@ use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
 
-use super::confirm::{Attempt, Run};
+use super::confirm::{Attempt, Run, Shown};
 use super::desired::{Deployed, Desired, question};
 use super::intention::Intention;
 use super::journal::{self, Journal};
 use super::outcome::{Options, Outcome};
 use super::plan::{Interrupted, InterruptedOutcome};
 use super::progress::{Phase, Progress};
-use super::reconcile::{outcome_of, write_down};
+use super::reconcile::{ON_ITS_WAY, may_still_arrive, outcome_of, write_down};
 use super::rollback::{desired_of, version_of};
 use super::running;
 
 /// How long a host is given to show what was intended. Where it was killed in the middle there is nothing to wait for,
 /// but a peer may need a while for its handshake.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long a script may be on its way to a host after the program that sent it was killed.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
-/// How many seconds after its begin a deploy counts as begun just now.
-const JUST_NOW: i64 = 30;
 
 /// A deploy that has begun and not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,7 +120,7 @@ pub fn resume(
     progress.expects(&jobs.iter().map(|job| job.host.name.clone()).collect::<Vec<_>>());
     let journal = Journal::new(store, clock, actor).keeping(options.keep_versions);
     let ended = each(jobs.iter().collect(), options.parallel, |job: &Job| {
-        let run = Run { fleet, journal: &journal, secrets: &job.secrets, options, progress };
+        let run = Run { fleet, journal: &journal, secrets: &job.secrets, options, progress, shown: Shown::default() };
         let ended = run.resume(job);
         progress.reached(&job.host.name, Phase::Done);
         ended
@@ -187,7 +182,7 @@ impl Run<'_> {
         };
         let looked = self.fleet.connect(&job.host).and_then(|mut connection| {
             let observed = self.look(&attempt, connection.as_mut(), &[])?;
-            if !self.may_still_arrive(newest, &observed) {
+            if !may_still_arrive(newest, &observed, self.journal.now()) {
                 return Ok(observed);
             }
             std::thread::sleep(ON_ITS_WAY);
@@ -218,14 +213,6 @@ impl Run<'_> {
             all.push(resumed(deployment, outcome, before));
         }
         Ok(all)
-    }
-
-    /// Whether a host knows nothing of a deploy that was begun just now: then what was sent may not have begun there.
-    fn may_still_arrive(&self, deployment: &Deployment, observed: &Observed) -> bool {
-        let known = observed.pending.as_ref().is_some_and(|pending| pending.token == deployment.token)
-            || observed.last.as_ref().is_some_and(|last| last.token == deployment.token)
-            || observed.deployed_token.as_deref() == Some(deployment.token.as_str());
-        !known && (self.journal.now() - deployment.started).num_seconds() < JUST_NOW
     }
 
     /// Brings a deploy that waits on its host to an end.

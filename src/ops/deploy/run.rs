@@ -12,7 +12,7 @@ use crate::ops::error::Error;
 use crate::wg::dump;
 
 use super::change::Change;
-use super::confirm::{Attempt, Run};
+use super::confirm::{Attempt, Run, Shown};
 use super::error::HostError;
 use super::gate::Turns;
 use super::intention::Intention;
@@ -47,7 +47,7 @@ pub fn deploy(
     let Plan { hosts, secrets, .. } = plan;
     let _running = running::begin(store.path())?;
     let journal = Journal::new(store, clock, actor).keeping(options.keep_versions);
-    let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress };
+    let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress, shown: Shown::default() };
     progress.expects(&hosts.iter().map(|host| host.host.name.clone()).collect::<Vec<_>>());
     let turns = Turns::of(&hosts, options.canary);
     let gate = |at: usize, host: &HostPlan, ended: &[Option<Result<HostOutcome, Error>>]| {
@@ -64,6 +64,7 @@ pub fn deploy(
         Ok(outcome)
     };
     let outcomes = in_turns(turns.jobs(hosts), options.parallel, gate, work);
+    run.note_uses(&secrets);
     let mut outcomes = outcomes.into_iter().collect::<Result<Vec<HostOutcome>, Error>>()?;
     outcomes.sort_by(|a, b| a.host.cmp(&b.host));
     Ok(outcomes)
@@ -72,6 +73,7 @@ pub fn deploy(
 impl Run<'_> {
     fn host(&self, plan: HostPlan) -> Result<HostOutcome, Error> {
         let begun = Instant::now();
+        let obstacle = plan.obstacle();
         let HostPlan { host, desired, deployed, seen, .. } = plan;
         let name = host.name.clone();
         let found = seen.as_ref().map_or(0, |seen| seen.changes.len());
@@ -88,8 +90,7 @@ impl Run<'_> {
             Ok(seen) => seen,
             Err(error) => return Ok(done(failed(&error), Vec::new())),
         };
-        if let Some(interface) = desired.interfaces.iter().find(|interface| interface.save_config) {
-            let error = HostError::SaveConfig { host: name.clone(), interface: interface.name.clone() };
+        if let Some(error) = obstacle {
             return Ok(done(failed(&error), Vec::new()));
         }
         let deployed = deployed.as_ref();

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::Database;
+use crate::db::{Database, Store};
 use crate::fleet::{self, Connection, Fleet, Observed, Question, read_observation};
 use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
+use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
+use crate::ops::revision;
 use crate::wg::{NodeConfig, compile};
 
 use super::diff::SESSION_SECONDS;
@@ -84,7 +87,7 @@ pub struct HostStatus {
     /// How its last deployment ended.
     pub deployment: Option<DeploymentState>,
     /// When that was.
-    pub deployed: Option<chrono::DateTime<chrono::Utc>>,
+    pub deployed: Option<DateTime<Utc>>,
     /// Its version, counted up per host.
     pub version: Option<i64>,
 }
@@ -114,19 +117,27 @@ pub fn recorded(database: &Database) -> Result<Status, Error> {
 ///
 /// # Errors
 /// When the model contradicts itself or the store can't be read. A host that doesn't answer is an entry.
-pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<Status, Error> {
+pub fn live(
+    database: &Database,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    parallel: usize,
+) -> Result<Live, Error> {
     let network = Network::of(database)?;
     let jobs = network.hosts();
-    let answers = each(jobs.iter().collect(), parallel, |(host, question)| ask(fleet, host, question));
+    let answers = each(jobs.iter().collect(), parallel, |(host, question)| {
+        let answer = ask(fleet, host, question);
+        (answer, clock.now())
+    });
     let mut hosts = Vec::new();
-    let mut seen: BTreeMap<Name, Observed> = BTreeMap::new();
-    for ((host, _), answer) in jobs.iter().zip(answers) {
+    let mut seen: BTreeMap<Name, (Observed, DateTime<Utc>)> = BTreeMap::new();
+    for ((host, _), (answer, now)) in jobs.iter().zip(answers) {
         let mut status = host_status(database, host)?;
         match answer {
             Ok(observed) => {
                 status.reachable = Some(true);
                 status.uptime = Some(observed.system.uptime);
-                seen.insert(host.name.clone(), observed);
+                seen.insert(host.name.clone(), (observed, now));
             }
             Err(error) => {
                 status.reachable = Some(false);
@@ -138,10 +149,30 @@ pub fn live(database: &Database, fleet: &dyn Fleet, parallel: usize) -> Result<S
     }
     let mut open = resume::open(database)?;
     for deploy in &mut open {
-        seen.get(&deploy.host).into_iter().for_each(|observed| deploy.on(observed));
+        seen.get(&deploy.host).into_iter().for_each(|(observed, _)| deploy.on(observed));
     }
-    let seen = seen.iter().map(|(host, observed)| (host.clone(), observed)).collect();
-    Ok(Status { hosts, links: network.links(&seen), open })
+    let links = network.links(&seen.iter().map(|(host, (observed, _))| (host.clone(), observed)).collect());
+    Ok(Live { status: Status { hosts, links, open }, seen: seen.into_values().collect() })
+}
+
+/// The whole network as its hosts have just told of it.
+pub struct Live {
+    /// What they told.
+    pub status: Status,
+    /// What they answered, and when.
+    seen: Vec<(Observed, DateTime<Utc>)>,
+}
+
+impl Live {
+    /// Notes which revisions devices have proved to use. That needs preshared keys, so it needs an unlocked vault.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    pub fn note_uses(&self, store: &mut Store) -> Result<(), Error> {
+        let secrets = store.secrets()?;
+        let seen = self.seen.iter().map(|(observed, time)| (observed, *time));
+        Ok(revision::seen::note(store, &secrets, seen)?)
+    }
 }
 
 /// What the hosts are compared with: the model, and what it compiles to.

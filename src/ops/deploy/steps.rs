@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
@@ -17,6 +18,7 @@ use crate::wg::{InterfaceConfig, Route, Rule, config, firewall, resolve, runtime
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired, preshared};
 use super::hooks::{self, Command};
+use super::route_moves::{self, Moves, Successor};
 
 /// Keys on one command line: far below what any kernel allows.
 const KEYS_AT_ONCE: usize = 400;
@@ -78,6 +80,11 @@ pub fn steps(
     let config = |change: &Change| change.interface.as_ref().and_then(|name| desired.interface(name));
 
     builder.stage(desired);
+    for change in of(Kind::KeyFile) {
+        if let Some(interface) = config(change) {
+            builder.key_file(interface, &change.subject);
+        }
+    }
     for change in of(Kind::InterfaceExtra) {
         if let Some(name) = &change.interface {
             builder.down(name);
@@ -105,12 +112,16 @@ pub fn steps(
             builder.firewall(name, config(change), was);
         }
     }
+    let moves = route_moves::of(changes, desired, observed);
     for interface in &desired.interfaces {
         let mine: Vec<&Change> = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name)).collect();
         if stays_up(interface) {
             builder.link(interface, &mine);
+            if mine.iter().any(|change| change.kind == Kind::Dns) {
+                builder.dns(interface, deployed.and_then(|deployed| deployed.interface(&interface.name)));
+            }
             builder.peers(interface, secrets, &mine);
-            builder.routes(interface, &mine);
+            builder.routes(interface, &mine, &moves);
             if !loses_table(&interface.name) {
                 builder.hooks(interface, &hooks_of(interface));
             }
@@ -176,14 +187,24 @@ impl Builder<'_> {
             let elsewhere = desired.keys_elsewhere.contains(&interface.name);
             let key = if elsewhere { "-".to_owned() } else { quote(interface.public_key) };
             self.checks.push(format!("w_check {name} {key} {port} {peers}"));
-            if let Some(file) = &interface.key_file {
-                self.checks.push(format!("w_check_key {} {}", quote(file), quote(interface.public_key)));
+            let concerned = desired.only.as_ref().is_none_or(|only| only.contains(&interface.name));
+            if let Some(file) = interface.key_file.as_ref().filter(|_| concerned) {
+                self.checks.push(format!("w_check_key {} {} {name}", quote(file), quote(interface.public_key)));
             }
             if interface.firewall.is_some() {
                 let file = firewall::file_name(&interface.name);
                 self.checks.push(format!("w_check_nft {}", quote(file)));
             }
         }
+    }
+
+    /// The key that the host made, into its file again. It comes first: an interface that goes down needs it to come up, in
+    /// either state.
+    fn key_file(&mut self, interface: &InterfaceConfig, file: &str) {
+        let (name, key, quoted) = (quote(&interface.name), quote(interface.public_key), quote(file));
+        self.checks.push(format!("w_save_key_file {quoted}"));
+        let run = format!("w_put_key {quoted} {key} {name}");
+        self.step(Kind::KeyFile, format!("put the key of {name} into {file}"), run, format!("w_return_key {quoted}"));
     }
 
     fn sysctl(&mut self, key: &str, value: &str, before: &str) {
@@ -271,6 +292,17 @@ impl Builder<'_> {
         }
     }
 
+    /// What the interface says to the host's resolver, as wg-quick(8) says it.
+    fn dns(&mut self, interface: &InterfaceConfig, before: Option<&InterfaceConfig>) {
+        let name = quote(&interface.name);
+        let say = |dns: &[String]| {
+            let lines: Vec<String> = resolv_conf(dns).iter().map(|line| format!(" {}", quote(line))).collect();
+            format!("w_dns {name}{}", lines.concat())
+        };
+        let before = before.map_or(&[][..], |before| &before.dns);
+        self.step(Kind::Dns, format!("set the DNS servers of {name}"), say(&interface.dns), say(before));
+    }
+
     /// Peers that differ, all of one interface at once; then those nobody planned.
     fn peers(&mut self, interface: &InterfaceConfig, secrets: &Secrets, changes: &[&Change]) {
         let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
@@ -278,8 +310,15 @@ impl Builder<'_> {
         let differing: BTreeSet<&str> = changes
             .iter()
             .filter(|c| {
-                let kinds = [Kind::PeerMissing, Kind::AllowedIps, Kind::PresharedKey, Kind::Keepalive, Kind::Endpoint];
-                kinds.contains(&c.kind)
+                matches!(
+                    c.kind,
+                    Kind::PeerMissing
+                        | Kind::PeerKey
+                        | Kind::AllowedIps
+                        | Kind::PresharedKey
+                        | Kind::Keepalive
+                        | Kind::Endpoint
+                )
             })
             .map(|c| c.subject.as_str())
             .collect();
@@ -328,7 +367,7 @@ impl Builder<'_> {
         self.step(Kind::PeerMissing, what, run.join(" && "), undo);
     }
 
-    fn routes(&mut self, interface: &InterfaceConfig, changes: &[&Change]) {
+    fn routes(&mut self, interface: &InterfaceConfig, changes: &[&Change], moves: &Moves) {
         let name = quote(&interface.name);
         let wanted: BTreeMap<String, Route> =
             runtime::routes(interface).into_iter().map(|r| (r.to_string(), r)).collect();
@@ -343,12 +382,24 @@ impl Builder<'_> {
             match change.kind {
                 Kind::RouteMissing => {
                     if let Some(route) = wanted.get(value) {
+                        if let Some(from) = moves.from(route) {
+                            self.replace_route(change.kind, route, from, &interface.name);
+                            continue;
+                        }
                         let (add, del) = (command("add", route), command("del", route));
                         self.step(change.kind, format!("add route {value} through {name}"), add, del);
                     }
                 }
                 Kind::RouteExtra => {
                     if let Some(route) = seen.get(value) {
+                        match moves.to(route) {
+                            None => {}
+                            Some(Successor::Runs) => continue,
+                            Some(Successor::ComesUp) => {
+                                self.leave_route(change.kind, route, &interface.name);
+                                continue;
+                            }
+                        }
                         // A route that went with an address is gone already.
                         let (del, add) = (command("del", route), command("add", route));
                         self.step(
@@ -362,6 +413,18 @@ impl Builder<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// A route that leads into another interface from now on: it is replaced in one go, and no packet finds it missing.
+    fn replace_route(&mut self, kind: Kind, route: &Route, from: &InterfaceName, to: &InterfaceName) {
+        let what = format!("lead {route} through {to} instead of {from}");
+        self.step(kind, what, replace_command(route, to), replace_command(route, from));
+    }
+
+    /// A route that an interface which comes up takes over by itself.
+    fn leave_route(&mut self, kind: Kind, route: &Route, from: &InterfaceName) {
+        let what = format!("leave {route} through {from} until its successor is up");
+        self.step(kind, what, ":".to_owned(), replace_command(route, from));
     }
 
     /// The loop that follows names, after the peers that it looks at.
@@ -448,6 +511,23 @@ impl Builder<'_> {
         let run = format!("w_down {name} && w_no_table {table}");
         self.step(Kind::InterfaceExtra, format!("take {name} down"), run, undo);
     }
+}
+
+fn replace_command(route: &Route, interface: &InterfaceName) -> String {
+    let table = route.table.map_or(String::new(), |number| format!(" table {number}"));
+    format!("{} route replace {} dev {}{table}", ip(route.to.is_ipv4()), route.to, quote(interface))
+}
+
+/// Returns the lines of resolv.conf(5) that wg-quick(8) makes of `DNS`: none where there are only search domains.
+fn resolv_conf(dns: &[String]) -> Vec<String> {
+    let (servers, domains): (Vec<&String>, Vec<&String>) =
+        dns.iter().partition(|entry| entry.parse::<IpAddr>().is_ok());
+    let mut lines: Vec<String> = servers.iter().map(|server| format!("nameserver {server}")).collect();
+    if !lines.is_empty() && !domains.is_empty() {
+        let domains: Vec<&str> = domains.into_iter().map(String::as_str).collect();
+        lines.push(format!("search {}", domains.join(" ")));
+    }
+    lines
 }
 
 /// Writes a peer as `wg addconf` reads it, every field given, so that nothing of what was there before is left over.

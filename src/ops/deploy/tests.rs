@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
+mod blast;
+mod exits;
+
 use super::change::{Cause, Kind};
 use super::desired::{Deployed, Desired, Version, addresses_of_peers};
 use super::diff;
 use super::steps::{Steps, steps};
 use crate::fleet::{Answer, Observed, Question, read_observation};
-use crate::model::{Run, Secrets, Topology};
+use crate::model::{Kept, Node, PublicKey, Run, Secrets, Topology};
 use crate::wg::compile::fixture::Fixture;
 use crate::wg::{compile, resolve, runtime};
 
@@ -24,6 +27,10 @@ impl Scene {
         let mut fixture = Fixture::everything();
         fixture.node("hub").host = Some("hub".parse().unwrap());
         Self { secrets: fixture.secrets(), topology: fixture.topology }
+    }
+
+    fn node(&mut self, name: &str) -> &mut Node {
+        self.topology.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap()
     }
 
     fn desired(&self) -> Desired {
@@ -286,7 +293,7 @@ fn an_interface_that_left_the_model_is_taken_down_with_its_files_and_rules() {
     let tokyo = after.topology.nodes.iter().find(|n| n.name.as_str() == "tokyo").unwrap().id;
     for node in &mut after.topology.nodes {
         node.interfaces.retain(|i| i.kind != crate::model::InterfaceKind::Uplink(tokyo));
-        if node.exit == Some(tokyo) {
+        if node.exit == Some(tokyo.into()) {
             node.exit = None;
         }
     }
@@ -398,4 +405,97 @@ fn a_loop_that_follows_names_is_begun_where_it_does_not_run_and_replaced_where_a
     assert_eq!(found, ["drift wg0 ~ resolver another one -> follows depot.example.com, office.example.com"]);
     let steps = work(&model, Some(&deployed), &seen).steps;
     assert_eq!(steps[0].undo, "sh /etc/wireguard/wgf-resolve-wg0.sh start");
+}
+
+#[test]
+fn another_key_of_a_peer_is_one_line_and_the_old_one_goes_as_the_new_one_comes() {
+    let before = Scene::new();
+    let seen = before.observed(&before.answer());
+    let mut after = Scene::new();
+    after.node("alice").interfaces[0].public_key = PublicKey::from_bytes([9; 32]);
+    let found = changes(&after, Some(&before.deployed()), &seen);
+    let old = before.topology.nodes.iter().find(|node| node.name.as_str() == "alice").unwrap().main().public_key;
+    let new = PublicKey::from_bytes([9; 32]);
+    assert_eq!(found[0], format!("pending wg0 ~ peer-key alice {} -> {}", old.short(), new.short()));
+    assert!(found[1..].iter().all(|line| line.starts_with("pending - ~ file")), "{found:#?}");
+    let work = work(&after, Some(&before.deployed()), &seen);
+    assert_eq!(work.steps.len(), 1);
+    assert_eq!(work.steps[0].run, format!("wg set wg0 peer '{old}' remove && wg addconf wg0 \"$D\"/peers/wg0.new"));
+    assert_eq!(work.steps[0].undo, format!("wg set wg0 peer '{new}' remove; wg addconf wg0 \"$D\"/peers/wg0.old"));
+
+    // What else is another one is said beside it.
+    let narrower = before.answer().replace("10.66.0.6/32,fd00:66::6/128", "10.66.0.6/32");
+    let found = changes(&after, Some(&before.deployed()), &before.observed(&narrower));
+    assert_eq!(found[1], "drift wg0 ~ allowed-ips alice 10.66.0.6/32 -> 10.66.0.6/32, fd00:66::6/128");
+}
+
+#[test]
+fn the_file_of_a_key_that_a_host_made_is_mended_before_anything_else_and_a_lost_one_is_not() {
+    let mut scene = Scene::new();
+    scene.node("hub").interfaces[0].kept = Some(Kept { key_on_host: true, ..Kept::made() });
+    let interface = scene.desired().interfaces[0].clone();
+    let (file, key) = (interface.key_file.unwrap(), interface.public_key);
+    let with = |line: &str| scene.answer().replace("\n@x fingerprint", &format!("\n{line}\n\n@x fingerprint"));
+    let good = scene.observed(&with(&format!("@x key {file} 600 0:0 {key}")));
+    assert_eq!(changes(&scene, Some(&scene.deployed()), &good), Vec::<String>::new());
+
+    // It is gone, and the interface has to go down and up for something else: it comes first.
+    let mut after = Scene::new();
+    after.node("hub").interfaces[0].kept = Some(Kept { key_on_host: true, ..Kept::made() });
+    let mut desired = after.desired();
+    desired.interfaces[0].table = crate::wg::Table::Named("vpn".to_owned());
+    let gone = scene.observed(&scene.answer());
+    assert_eq!(
+        changes(&after, Some(&scene.deployed()), &gone)[0],
+        format!("drift wg0 ~ key-file {file} missing -> the key that wg0 runs with")
+    );
+    let found = diff(&desired, &after.secrets, Some(&scene.deployed()), &gone);
+    let work_there = steps(&found, &desired, &after.secrets, Some(&scene.deployed()), &gone);
+    let [first, second, ..] = work_there.steps.as_slice() else { panic!("two steps") };
+    assert_eq!(first.run, format!("w_put_key {file} '{key}' wg0"));
+    assert_eq!(first.undo, format!("w_return_key {file}"));
+    assert!(second.run.starts_with("w_down wg0"), "{second:?}");
+    assert!(work_there.checks.contains(&format!("w_save_key_file {file}")));
+
+    // Nothing runs with it: nobody can put it back.
+    let line = scene.answer().lines().find(|line| line.starts_with("wg0\t(none)")).unwrap().to_owned();
+    let other = line.replace(&key.to_string(), &PublicKey::from_bytes([9; 32]).to_string());
+    let lost = scene.observed(&scene.answer().replace(&line, &other));
+    assert_eq!(
+        changes(&scene, Some(&scene.deployed()), &lost)[0],
+        format!("drift wg0 ~ key-file {file} missing -> lost: only the host had it")
+    );
+    assert!(work(&scene, Some(&scene.deployed()), &lost).steps.iter().all(|step| step.kind != Kind::KeyFile));
+}
+
+#[test]
+fn other_dns_servers_are_told_to_the_resolver_while_the_interface_runs() {
+    let scene = Scene::new();
+    let seen = scene.observed(&scene.answer());
+    let told = |before: &[&str], after: &[&str]| {
+        let words = |dns: &[&str]| dns.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>();
+        let (mut desired, mut deployed) = (scene.desired(), scene.deployed());
+        (desired.interfaces[0].dns, deployed.version.interfaces[0].dns) = (words(after), words(before));
+        let found = diff(&desired, &scene.secrets, Some(&deployed), &seen);
+        let work = steps(&found, &desired, &scene.secrets, Some(&deployed), &seen);
+        let steps = work.steps.iter().map(|step| format!("{} // {}", step.run, step.undo));
+        found.iter().map(ToString::to_string).chain(steps).collect::<Vec<_>>().join("\n")
+    };
+    let lines = [
+        told(&[], &["10.66.0.53", "fd00:66::53", "home.example", "example"]),
+        told(&["10.66.0.53"], &[]),
+        told(&["10.66.0.53"], &["10.66.0.54"]),
+        told(&["10.66.0.53"], &["home.example"]),
+        told(&["10.66.0.53"], &["10.66.0.53"]),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @"
+    + dns 10.66.0.53, fd00:66::53, home.example, example
+    w_dns wg0 'nameserver 10.66.0.53' 'nameserver fd00:66::53' 'search home.example example' // w_dns wg0
+    - dns 10.66.0.53
+    w_dns wg0 // w_dns wg0 'nameserver 10.66.0.53'
+    ~ dns 10.66.0.53 -> 10.66.0.54
+    w_dns wg0 'nameserver 10.66.0.54' // w_dns wg0 'nameserver 10.66.0.53'
+    ~ dns 10.66.0.53 -> home.example
+    w_dns wg0 // w_dns wg0 'nameserver 10.66.0.53'
+    ");
 }

@@ -49,7 +49,7 @@ pub struct HostDrift {
     pub items: Vec<ItemView>,
     /// Why nothing is known.
     pub error: Option<String>,
-    /// What to do about that.
+    /// What to do about that, or before what was found can be mended.
     pub hint: Option<String>,
 }
 
@@ -148,6 +148,7 @@ fn host_drift(plan: &HostPlan, acks: &Acks, times: &Times) -> HostDrift {
     let mut views: Vec<ItemView> = items(plan).into_iter().map(|found| view(found.item)).collect();
     views.sort_by_key(|view| (view.acknowledged.is_some(), std::cmp::Reverse(view.item.severity)));
     let error = plan.seen.as_ref().err();
+    let obstacle = plan.obstacle();
     let outcome = match error {
         Some(_) => ScanOutcome::Unknown,
         None if views.iter().any(|view| view.acknowledged.is_none()) => ScanOutcome::Drift,
@@ -160,7 +161,7 @@ fn host_drift(plan: &HostPlan, acks: &Acks, times: &Times) -> HostDrift {
         milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         items: views,
         error: error.map(ToString::to_string),
-        hint: error.and_then(deploy::HostError::hint),
+        hint: error.or(obstacle.as_ref()).and_then(deploy::HostError::hint),
         host,
     }
 }

@@ -114,6 +114,8 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::Restart | Kind::FwMark => D::DefaultRouteChanged,
         Kind::Hook => D::HooksChanged,
         Kind::PrivateKey => D::ServerKeyChanged,
+        Kind::KeyFile | Kind::KeyLost if gone => D::KeyFileRemoved,
+        Kind::KeyFile | Kind::KeyLost => D::KeyFileChanged,
         Kind::ListenPort => D::PortChanged,
         Kind::Mtu => D::MtuChanged,
         Kind::AddressMissing => D::AddressRemoved,
@@ -125,6 +127,7 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::Sysctl => D::SysctlChanged,
         Kind::PeerMissing => D::PeerRemoved,
         Kind::PeerExtra => D::PeerAdded,
+        Kind::PeerKey => D::PeerModified,
         Kind::AllowedIps => D::AllowedIpsChanged,
         Kind::PresharedKey => D::PskChanged,
         Kind::Keepalive => D::KeepaliveChanged,
@@ -132,7 +135,7 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::Firewall if gone => D::FirewallRemoved,
         Kind::Firewall => D::FirewallChanged,
         Kind::File if gone => D::FileRemoved,
-        Kind::File => D::FileChanged,
+        Kind::File | Kind::Dns => D::FileChanged,
         Kind::FileExtra => D::FileAdded,
         Kind::Resolver if change.before.is_none() => D::ResolverStopped,
         Kind::Resolver => D::ResolverChanged,
@@ -157,6 +160,7 @@ fn id(host: &Name, item: &DriftItem, substance: Option<&[u8]>) -> String {
 fn substance(change: &Change, desired: &Desired, observed: &Observed) -> Option<Vec<u8>> {
     match change.kind {
         Kind::File => observed.files.get(&change.subject).map(|file| file.content.to_vec()),
+        Kind::KeyFile | Kind::KeyLost => Some(observed.keys.get(&change.subject)?.public?.as_bytes().to_vec()),
         Kind::Firewall => {
             let table = change.subject.strip_prefix("table ")?;
             observed.tables.get(table).map(|rules| rules.as_bytes().to_vec())

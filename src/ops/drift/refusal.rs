@@ -12,6 +12,10 @@ pub(super) fn refusal(change: &Change, desired: &Desired, observed: Option<&Obse
         Kind::PrivateKey => {
             "the key is known to the host alone, and everybody else knows the one before: `wg-friend rotate` gives a new one"
         }
+        Kind::KeyFile => {
+            "the host made this key and keeps it where only root reads it: `wg-friend deploy` puts it back"
+        }
+        Kind::KeyLost => "the host alone had it: `wg-friend interface key HOST INTERFACE --make-on-host` makes another",
         Kind::LinkDown => {
             "an interface is up or isn't there: taken down with wg-quick it can be adopted, and stays off"
         }
@@ -33,7 +37,7 @@ pub(super) fn refusal(change: &Change, desired: &Desired, observed: Option<&Obse
         Kind::File => return of_file(change, desired, observed),
         Kind::FileExtra => "nothing in the model needs this file",
         Kind::Hook => "the interface can't do without it",
-        Kind::Restart => "what wg-quick makes for a default route, DNS and Table follows from the model",
+        Kind::Restart => "what wg-quick makes for a default route and Table follows from the model",
         _ => "the model has no place for it",
     };
     text.to_owned()

@@ -25,21 +25,20 @@ pub(super) struct Handshake<'a> {
     pub(super) time: DateTime<Utc>,
 }
 
-/// Notes which revisions the handshakes that hosts report prove. `now` is the time of the observations.
+/// Notes which revisions the handshakes that hosts report prove. Each observation comes with its time, by our clock.
 ///
 /// # Errors
 /// When the store can't be read or written.
 pub(crate) fn note<'a>(
     store: &mut Store,
     secrets: &Secrets,
-    observed: impl Iterator<Item = &'a Observed>,
-    now: DateTime<Utc>,
+    observed: impl Iterator<Item = (&'a Observed, DateTime<Utc>)>,
 ) -> db::Result<()> {
     let revisions = store.all_revisions()?;
     if revisions.is_empty() {
         return Ok(());
     }
-    let handshakes = handshakes(observed, now);
+    let handshakes = handshakes(observed);
     let preshared = store.preshared_since()?;
     let elsewhere = port_elsewhere(&store.topology()?);
     let mut uses = Vec::new();
@@ -57,11 +56,10 @@ pub(crate) fn note<'a>(
 
 /// Gathers the newest handshakes of each peer, by the peer's key.
 fn handshakes<'a>(
-    observed: impl Iterator<Item = &'a Observed>,
-    now: DateTime<Utc>,
+    observed: impl Iterator<Item = (&'a Observed, DateTime<Utc>)>,
 ) -> BTreeMap<PublicKey, Vec<Handshake<'a>>> {
     let mut found: BTreeMap<PublicKey, Vec<Handshake<'_>>> = BTreeMap::new();
-    for host in observed {
+    for (host, now) in observed {
         for live in host.interfaces.values().map(|interface| &interface.live) {
             let Some(own) = live.public_key else { continue };
             for (key, peer) in &live.peers {

@@ -386,3 +386,56 @@ fn the_history_of_an_interface_says_what_deploys_made_of_it() -> Result {
     fails(&admin, &["history", "diff", "9", "--host", "hub"], 1, "has no version 9");
     Ok(())
 }
+
+/// A resolvconf(8) that keeps what it is told about each interface in a file.
+const RESOLVCONF: &str =
+    "#!/bin/sh\nmkdir -p /run/told\ncase $1 in\n-a) cat > \"/run/told/$2\" ;;\n-d) rm -f \"/run/told/$2\" ;;\nesac\n";
+
+#[test]
+fn other_dns_servers_and_another_routing_table_are_deployed_and_confirmed() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = Admin::new(&lab);
+    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "remote", "desk", "--ssh", "b"]);
+    let b = lab.host("b");
+    b.write("/usr/local/bin/resolvconf", RESOLVCONF.to_owned())?;
+    b.sh("chmod 755 /usr/local/bin/resolvconf")?;
+    admin.deploy();
+    let told = || -> Result<String> { Ok(b.sh("cat /run/told/wg0 2>/dev/null || echo nothing")?.trim().to_owned()) };
+    let index = || b.sh("cat /sys/class/net/wg0/ifindex");
+    let change = |settings: &[&str], kind: &str| {
+        admin.ok(settings);
+        let plan = admin.json(&["plan", "desk"]);
+        let changes = plan["hosts"][0]["changes"].as_array().unwrap();
+        assert!(changes.iter().any(|change| change["kind"] == kind), "{plan:#}");
+        let output = admin.run(&["deploy", "desk", "--yes", "--json"]);
+        assert!(output.stdout.contains("\"confirmed\""), "{}{}", output.stdout, output.stderr);
+        admin.ok(&["plan", "--exit-code"]);
+    };
+    let before = index()?;
+    for (dns, lines) in [
+        ("dns=10.66.0.53,home.example", "nameserver 10.66.0.53\nsearch home.example"),
+        ("dns=10.66.0.54", "nameserver 10.66.0.54"),
+        ("dns=none", "nothing"),
+    ] {
+        change(&["set", "desk", dns], "dns");
+        assert_eq!((told()?.as_str(), index()?), (lines, before.clone()), "{dns}: while the interface runs");
+    }
+
+    // What isn't confirmed is told to the resolver again as it was.
+    change(&["set", "desk", "dns=10.66.0.53"], "dns");
+    admin.ok(&["set", "desk", "dns=10.66.0.54"]);
+    let hooks = ["post-up=ip route add 10.99.0.0/24 dev nowhere", "post-down=ip route del 10.99.0.0/24 dev nowhere"];
+    admin.ok(&["interface", "set", "desk", "wg0", hooks[0], hooks[1]]);
+    let output = admin.run(&["deploy", "desk", "--yes", "--confirm-timeout", "12"]);
+    assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
+    assert_eq!(told()?, "nameserver 10.66.0.53");
+    admin.ok(&["interface", "set", "desk", "wg0", "post-up=none", "post-down=none"]);
+
+    // A table by name is wg-quick's own: the interface goes down and up, and its host has to show that all is well.
+    b.sh("mkdir -p /etc/iproute2; echo '77 lab' >> /etc/iproute2/rt_tables")?;
+    change(&["interface", "set", "desk", "wg0", "table=lab"], "restart");
+    assert_eq!(told()?, "nameserver 10.66.0.54");
+    Ok(())
+}

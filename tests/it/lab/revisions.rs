@@ -157,3 +157,33 @@ fn a_saved_plan_is_carried_out_as_it_was_or_not_at_all() -> Result {
     assert!(output.stderr.contains("not needed any more: wg0 ~ mtu 1420 -> 1400"), "{}", output.stderr);
     Ok(())
 }
+
+#[test]
+fn a_look_at_who_is_connected_and_a_confirmed_deploy_prove_which_file_is_in_use() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = small(&lab);
+    let phone = lab.host("phone");
+    admin.hand_out("phone", str::to_owned)?;
+    comes_up_later(&phone)?;
+    assert_eq!(device(&admin, "phone")["given"]["in_use"], Value::Null, "no host was asked since");
+    admin.ok(&["status", "--live"]);
+    assert_eq!(device(&admin, "phone")["given"]["in_use"]["number"], 1);
+
+    // The server gets another key. The phone has its new file before: only the deploy itself can see that it is used.
+    admin.ok(&["rotate", "a", "--reason", "yearly"]);
+    admin.hand_out("phone", str::to_owned)?;
+    assert_eq!(device(&admin, "phone")["given"]["in_use"]["number"], 1);
+    let second = phone.sh("date +%s")?;
+    phone.sh(&format!("until [ \"$(date +%s)\" -gt {} ]; do :; done", second.trim()))?;
+    admin.ok(&["deploy", "--yes"]);
+    assert_eq!(device(&admin, "phone")["given"]["in_use"]["number"], 2);
+
+    // Whoever needs a new file stands in what is printed for programs, too.
+    admin.ok(&["network", "set", "mtu=1380"]);
+    let deployed = admin.json(&["deploy", "--yes"]);
+    assert_eq!(deployed["hosts"][0]["outcome"], "confirmed", "{deployed:#}");
+    let devices = deployed["devices"].as_array().unwrap();
+    assert_eq!(devices.len(), 1, "{deployed:#}");
+    assert_eq!((&devices[0]["node"], &devices[0]["may"][0]), (&"phone".into(), &"MTU 1420 -> 1380".into()));
+    Ok(())
+}
