@@ -22,15 +22,18 @@ fn init_makes_a_network_and_shows_the_recovery_key_once() {
     next: `wg-friend add remote NAME` for a device, `wg-friend set hub host=HOST` to deploy over SSH
     ");
     assert_snapshot!(env.run(&["network", "show"]), @"
-    name       office
-    cidr       10.66.0.0/24
-    cidr6      fd00:66::/64
-    interface  wg0
-    port       51820
-    dns        none
-    mtu        1420
-    keepalive  25
-    psk        unique
+    name            office
+    cidr            10.66.0.0/24
+    cidr6           fd00:66::/64
+    interface       wg0
+    port            51820
+    dns             none
+    mtu             1420
+    keepalive       25
+    psk             unique
+    stable-clients  no
+    exit            none
+    kill-switch     no
     ");
     assert_snapshot!(env.run(&arguments), @"
     --- stderr ---
@@ -258,7 +261,7 @@ fn anything_can_be_set_and_the_difference_is_shown() {
     ~ changed remote alice-phone  10.66.0.30  fd00:66::1e
         access     full → lan-only
         allow-lan  none → 192.168.10.0/24
-        exit       none → exit-de
+        exit       network → exit-de
         device     none → mobile
         notes      none → new phone
       needs a new file: hub, alice-phone
@@ -394,7 +397,7 @@ fn removing_shows_the_consequences_and_takes_back_what_others_were_permitted() {
     - router branch  10.66.0.20  fd00:66::14
     - exit exit-de  10.66.0.100  fd00:66::64
         alice-phone  allow-lan  192.168.10.0/24 → none
-        alice-phone  exit       exit-de → none
+        alice-phone  exit       exit-de → network
       note: the internet of `alice-phone` no longer leaves by `exit-de`
       note: nobody reaches 192.168.10.0/24 any more
       needs a new file: hub, alice-phone, alice-laptop
@@ -407,7 +410,7 @@ fn removing_shows_the_consequences_and_takes_back_what_others_were_permitted() {
     - removed router branch  10.66.0.20  fd00:66::14
     - removed exit exit-de  10.66.0.100  fd00:66::64
         alice-phone  allow-lan  192.168.10.0/24 → none
-        alice-phone  exit       exit-de → none
+        alice-phone  exit       exit-de → network
       note: the internet of `alice-phone` no longer leaves by `exit-de`
       note: nobody reaches 192.168.10.0/24 any more
       needs a new file: hub, alice-phone, alice-laptop

@@ -75,7 +75,7 @@ fn wrong_values_are_usage_errors_that_name_the_option() {
     assert_snapshot!(env.refused(&["network", "set", "colour=blue"]), @"
     --- stderr ---
     error: `colour`: the network has no such key
-     hint: the keys are name, cidr, cidr6, interface, port, dns, mtu, keepalive, psk
+     hint: the keys are name, cidr, cidr6, interface, port, dns, mtu, keepalive, psk, stable-clients, exit, kill-switch
     [exit 2]
     ");
 }
