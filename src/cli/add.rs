@@ -105,6 +105,9 @@ struct Common {
     /// Seconds between keepalives; 0 for none
     #[arg(long, value_name = "SECONDS")]
     keepalive: Option<String>,
+    /// The server that it belongs to, where there are several [default: the first]
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
     /// The machine it runs on, one of `wg-friend host list`
     #[arg(long, value_name = "HOST", conflicts_with = "ssh")]
     host: Option<String>,
@@ -160,6 +163,7 @@ impl Settings {
         self.add("--dns", &common.dns)?;
         self.add("--mtu", &common.mtu)?;
         self.add("--keepalive", &common.keepalive)?;
+        self.add("--server", &common.server)?;
         self.add("--host", &common.host)?;
         self.add("--notes", &common.notes)?;
         if !common.address.is_empty() {

@@ -43,8 +43,8 @@ pub(super) fn consequences(outcome: &Outcome) -> String {
 
 fn summary(outcome: &Outcome) -> String {
     let (sign, colour) = match outcome.action {
-        "added" | "enabled" | "granted" => ("+", style::GOOD),
-        "removed" | "disabled" | "revoked" => ("-", style::BAD),
+        "added" | "enabled" | "granted" | "linked" => ("+", style::GOOD),
+        "removed" | "disabled" | "revoked" | "unlinked" => ("-", style::BAD),
         _ => ("~", style::WARN),
     };
     let mut text = String::new();

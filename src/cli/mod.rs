@@ -24,6 +24,7 @@ mod import;
 mod init;
 mod interface;
 mod interrupt;
+mod link;
 mod list;
 mod log;
 mod man;
@@ -153,6 +154,8 @@ enum Command {
     Set(set::Args),
     Rename(rename::Args),
     Remove(remove::Args),
+    Link(link::LinkArgs),
+    Unlink(link::UnlinkArgs),
     Enable(enable::EnableArgs),
     Disable(enable::DisableArgs),
     Rotate(rotate::Args),
@@ -233,6 +236,8 @@ impl Command {
             Self::Set(args) => set::run(&args, context),
             Self::Rename(args) => rename::run(args, context),
             Self::Remove(args) => remove::run(&args, context),
+            Self::Link(args) => link::link(&args, context),
+            Self::Unlink(args) => link::unlink(&args, context),
             Self::Enable(args) => enable::enable(&args, context),
             Self::Disable(args) => enable::disable(&args, context),
             Self::Rotate(args) => rotate::run(args, context),

@@ -3,7 +3,7 @@
 use super::list::{hyphenated, lans, state};
 use super::output::{paint, style};
 use super::{Context, Exit, width};
-use crate::model::{Access, Name, Role};
+use crate::model::{Access, Role};
 use crate::ops::Error;
 use crate::ops::network::view::{NodeView, TopologyView};
 
@@ -26,17 +26,21 @@ fn render(view: &TopologyView) -> String {
         paint(style::DIM, format!("{} · {}", prefixes.join(" · "), network.interface))
     );
     branch(&children(view, None), view, "", &mut text);
+    for link in &view.links {
+        let [a, b] = &link.nodes;
+        let weight = link.weight.map_or_else(|| "as it was found".to_owned(), |weight| format!("weight {weight}"));
+        text.push_str(&format!("{a} ⇄ {b}  {}\n", paint(style::DIM, format!("direct link, {weight}"))));
+    }
     text
 }
 
 /// Returns the nodes that link to `parent`: servers hang from the network, exit-only remotes from their exit, everything
-/// else from the server. Without a server all hang from the network.
+/// else from its server. Without a server all hang from the network.
 fn children<'a>(view: &'a TopologyView, parent: Option<&NodeView>) -> Vec<&'a NodeView> {
-    let server: Option<&Name> = view.nodes.iter().find(|n| n.role == Role::Server).map(|n| &n.name);
     let place = |node: &'a NodeView| match node.role {
         Role::Server => None,
         Role::Remote if node.access == Access::ExitOnly && node.exit.is_some() => node.exit.as_ref(),
-        _ => server,
+        _ => node.server.as_ref(),
     };
     view.nodes.iter().filter(|node| place(node) == parent.map(|p| &p.name)).collect()
 }

@@ -118,6 +118,10 @@ words! {
         ExitGroupRemoved = "exit_group_removed",
         /// The traffic of a group of exits was sent by another exit.
         ExitSwitched = "exit_switched",
+        /// Nodes were linked directly, or their link got another weight.
+        LinkMade = "link_made",
+        /// A direct link between nodes was taken away.
+        LinkRemoved = "link_removed",
         /// A key was replaced.
         KeyRotation = "key_rotation",
         /// A private key was wiped from the database.
@@ -178,6 +182,8 @@ impl Action {
             | A::PresharedKeyChanged => Category::Security,
             A::AccessChanged | A::NodeAssigned | A::GroupAdded | A::GroupUpdated | A::GroupRemoved => Category::Access,
             A::NetworkUpdated
+            | A::LinkMade
+            | A::LinkRemoved
             | A::ExitGroupAdded
             | A::ExitGroupUpdated
             | A::ExitGroupRemoved

@@ -68,6 +68,16 @@ impl Topology {
         self.enabled().filter(move |n| n.role == role)
     }
 
+    /// Returns the server that a node belongs to: the one it is told, else the first. A server belongs to itself. `None`
+    /// when that server isn't there or disabled.
+    pub fn home(&self, node: &Node) -> Option<&Node> {
+        let own = if node.role == Role::Server { Some(node.id) } else { node.server };
+        match own {
+            Some(id) => self.node(id).filter(|server| server.enabled && server.role == Role::Server),
+            None => self.with_role(Role::Server).next(),
+        }
+    }
+
     /// Returns a group of exits by id.
     pub fn exit_group(&self, id: ExitGroupId) -> Option<&ExitGroup> {
         self.exit_groups.iter().find(|group| group.id == id)

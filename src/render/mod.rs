@@ -12,9 +12,10 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 /// The texts, by their paths under `templates/`.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("firewall/table.nft", include_str!("../../templates/firewall/table.nft")),
     ("firewall/server.nft", include_str!("../../templates/firewall/server.nft")),
+    ("firewall/levels.nft", include_str!("../../templates/firewall/levels.nft")),
     ("firewall/router.nft", include_str!("../../templates/firewall/router.nft")),
     ("firewall/exit.nft", include_str!("../../templates/firewall/exit.nft")),
     ("guide/head.md", include_str!("../../templates/guide/head.md")),

@@ -140,11 +140,14 @@ fn consequence(scope: &Scope<'_>, node: &Node) -> Option<String> {
     }
     let others = || scope.before.enabled().filter(|other| other.id != node.id);
     match node.role {
-        Role::Server => Some(format!("without `{}` the network has no server: no config can be made", node.name)),
+        Role::Server if others().all(|other| other.role != Role::Server) => {
+            Some(format!("without `{}` the network has no server: no config can be made", node.name))
+        }
         Role::Exit => {
-            let users: Vec<&str> = others().filter(|o| scope.before.egress(o) == Egress::Node(node.id)).map(|o| o.name.as_str()).collect();
+            let users: Vec<&str> =
+                others().filter(|o| scope.before.egress(o) == Egress::Node(node.id)).map(|o| o.name.as_str()).collect();
             (!users.is_empty()).then(|| format!("the internet of {} leaves by none of our exits now", users.join(", ")))
         }
-        Role::Router | Role::Remote => None,
+        Role::Server | Role::Router | Role::Remote => None,
     }
 }

@@ -18,6 +18,7 @@ pub mod history;
 pub mod hooks;
 pub mod init;
 pub mod interface;
+pub mod link;
 mod place;
 pub(in crate::ops) mod private_file;
 pub mod qr;

@@ -64,6 +64,15 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
             Destination::Node(id) => gone.iter().all(|node| node.id != id),
             Destination::Group(_) => true,
         });
+        if let Some(server) = gone.iter().find(|server| node.server == Some(server.id)) {
+            return Err(Error::RefusedWithRemedy {
+                message: format!("`{}` belongs to the server `{}`", node.name, server.name),
+                hint: format!(
+                    "give it another one first: `wg-friend set {} server=NAME`, or `none` for the first",
+                    node.name
+                ),
+            });
+        }
         if let Some(exit) = gone.iter().find(|exit| node.exit == Some(exit.id.into())) {
             if node.access == Access::ExitOnly {
                 return Err(Error::RefusedWithRemedy {
@@ -123,9 +132,9 @@ fn detach_network(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<
 
 /// Says what follows for the network.
 fn consequence(topology: &Topology, node: &Node) -> Option<String> {
-    let others = topology.nodes.iter().filter(|other| other.id != node.id).count();
+    let others = || topology.nodes.iter().filter(|other| other.id != node.id);
     match node.role {
-        Role::Server if others > 0 => {
+        Role::Server if others().next().is_some() && others().all(|other| other.role != Role::Server) => {
             Some(format!("without `{}` the network has no server: no config can be made until there is one", node.name))
         }
         Role::Router if !node.lans.is_empty() => {

@@ -24,6 +24,7 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ("lan", &["lans"], "network behind it: CIDR[=text]; also +=, -=; `none`"),
     ("allow-lan", &[], "LAN that access lan-only permits; also +=, -=; `none`"),
     ("grant", &["grants"], "what it may reach beyond its level: 'CIDR [PROTOCOL [PORTS]]'; also +=, -=; `none`"),
+    ("server", &[], "server that it belongs to, where there are several; `none`: the first one"),
     ("exit", &[], "exit or exit group for its internet traffic, or the server itself; `none`; `network`"),
     ("kill-switch", &[], "yes: nothing leaves while its exit can't be used; no: a split tunnel then; `network`"),
     ("nat", &[], "yes or no: masquerade traffic into its LANs"),
@@ -79,6 +80,8 @@ pub enum Setting {
     RemoveGrant(Grant),
     /// By which way its internet traffic leaves.
     Exit(Leave),
+    /// The server that it belongs to; `None` is the first one.
+    Server(Option<String>),
     /// Whether nothing of it leaves while its exit can't be used; `None` follows the network.
     KillSwitch(Option<bool>),
     /// Whether traffic into its LANs is masqueraded.
@@ -180,6 +183,7 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
         }
         "access" => Setting::Access(read(label, value)?),
         "exit" => Setting::Exit(Leave::read(value)),
+        "server" => Setting::Server((value != "none").then(|| value.to_owned())),
         "kill-switch" => Setting::KillSwitch(unless(value, "network", |v| yes_or_no(label, v))?),
         "nat" => Setting::Nat(yes_or_no(label, value)?),
         "outer-interface" => Setting::Outer(unless(value, "default", |v| read(label, v))?),
@@ -357,6 +361,15 @@ impl Setting {
                 }
                 node.exit = leave.resolve(topology)?.filter(|way| node.role == Role::Remote || *way != Egress::None);
             }
+            Self::Server(wanted) => {
+                only(node, &[Role::Router, Role::Exit, Role::Remote], "server", "routers, exits and remotes")?;
+                let server = wanted.as_ref().map(|name| super::find::node(topology, name)).transpose()?;
+                if let Some(other) = server.filter(|other| other.role != Role::Server) {
+                    let (name, role) = (other.name.clone(), other.role.as_str());
+                    return Err(Error::WrongRole { name, role, wanted: "a server" });
+                }
+                node.server = server.map(|server| server.id);
+            }
             Self::KillSwitch(wanted) => {
                 only(node, &[Role::Remote], "kill-switch", "remotes")?;
                 node.kill_switch = *wanted;
@@ -478,6 +491,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("lan", joined(node.lans.iter().map(lan).collect())),
         ("allow-lan", joined(node.lan_selection.iter().map(Cidr::to_string).collect())),
         ("grant", joined(node.grants.iter().map(|grant| in_words(topology, grant)).collect())),
+        ("server", node.server.and_then(|id| topology.node(id)).map_or_else(none, |server| server.name.to_string())),
         ("exit", node.exit.map_or_else(inherited, |way| egress_in_words(way, topology))),
         ("kill-switch", kill_switch),
         ("nat", if node.nat { "yes" } else { "no" }.into()),
@@ -522,7 +536,7 @@ mod tests {
         for (key, aliases, _) in KEYS {
             for name in [key].into_iter().chain(*aliases) {
                 let outcome = parse(name, name, Change::Set, "!");
-                let accepts_anything = matches!(*key, "notes" | "exit");
+                let accepts_anything = matches!(*key, "notes" | "exit" | "server");
                 assert_eq!(outcome.is_ok(), accepts_anything, "{name}: {outcome:?}");
             }
         }

@@ -12,7 +12,7 @@ use super::{adopted, find};
 use crate::db::Database;
 use crate::model::{
     Access, Cidr, Custody, Device, Egress, Endpoint, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
-    KeyState, Lan, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology,
+    KeyState, Lan, Link, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology, Weight,
 };
 use crate::ops::Error;
 use crate::ops::revision::{self, DeviceReport};
@@ -61,6 +61,8 @@ pub struct NodeView {
     pub grants: Vec<GrantView>,
     /// The exit, the group of exits or the server by which its internet traffic leaves.
     pub exit: Option<Name>,
+    /// The server that it belongs to; `None` for servers, and while that one is disabled.
+    pub server: Option<Name>,
     /// Whether that is what the network says, and nothing of its own.
     pub exit_inherited: bool,
     /// Whether nothing of it leaves while its exit can't be used.
@@ -105,6 +107,7 @@ impl NodeView {
             access: node.access,
             allowed_lans: node.lan_selection.iter().copied().collect(),
             grants: node.grants.iter().map(|grant| GrantView::of(grant, topology)).collect(),
+            server: topology.home(node).filter(|home| home.id != node.id).map(|home| home.name.clone()),
             exit: topology.egress_name(topology.egress(node)).cloned(),
             exit_inherited: node.exit.is_none() && topology.egress(node) != Egress::None,
             kill_switch: node.role == Role::Remote && topology.kill_switch(node),
@@ -132,6 +135,8 @@ pub struct TopologyView {
     pub network: NetworkView,
     /// Its nodes, ordered by role and name.
     pub nodes: Vec<NodeView>,
+    /// Links that somebody made beside those that follow from roles.
+    pub links: Vec<OwnLinkView>,
     /// The machines.
     pub hosts: Vec<Host>,
 }
@@ -139,7 +144,12 @@ pub struct TopologyView {
 impl TopologyView {
     /// The view of a network.
     pub fn of(topology: &Topology) -> Self {
-        Self { network: network(topology), nodes: list(topology, None), hosts: topology.hosts.clone() }
+        Self {
+            network: network(topology),
+            nodes: list(topology, None),
+            links: own_links(topology),
+            hosts: topology.hosts.clone(),
+        }
     }
 }
 
@@ -290,6 +300,32 @@ pub struct LinkView {
     pub interface: InterfaceName,
     /// Whether the link has a preshared key.
     pub preshared_key: bool,
+    /// What a step over it costs, if somebody made it beside those that follow from roles.
+    pub weight: Option<Weight>,
+}
+
+/// A link that somebody made beside those that follow from roles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OwnLinkView {
+    /// The nodes at its ends, by name.
+    pub nodes: [Name; 2],
+    /// What a step over it costs; `None` in an adopted network, where it carries what its ends keep.
+    pub weight: Option<Weight>,
+}
+
+/// Returns the links that somebody made beside those that follow from roles, ordered by name.
+fn own_links(topology: &Topology) -> Vec<OwnLinkView> {
+    let owners: BTreeMap<InterfaceId, &Name> =
+        topology.nodes.iter().flat_map(|node| node.interfaces.iter().map(move |own| (own.id, &node.name))).collect();
+    let view = |link: &Link| {
+        let (low, high) = link.id.ends();
+        let mut nodes = [(*owners.get(&low)?).clone(), (*owners.get(&high)?).clone()];
+        nodes.sort();
+        Some(OwnLinkView { nodes, weight: link.weight })
+    };
+    let mut links: Vec<OwnLinkView> = topology.links.iter().filter_map(view).collect();
+    links.sort_by(|a, b| a.nodes.cmp(&b.nodes));
+    links
 }
 
 /// Everything about one node.
@@ -373,6 +409,7 @@ fn peers(node: &Node, topology: &Topology, preshared: &BTreeSet<LinkId>) -> Vec<
                 peer: owners.get(&far)?.name.clone(),
                 interface: own.name.clone(),
                 preshared_key: preshared.contains(&link),
+                weight: topology.links.iter().find(|own| own.id == link).and_then(|own| own.weight),
             })
         })
         .collect();

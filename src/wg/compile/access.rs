@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::model::{Access, Cidr, Destination, Grant, Node, Port, PortRange, Protocol};
-use crate::wg::firewall::{Granted, ServerRules};
+use crate::wg::firewall::{Granted, RouterRules, ServerRules};
 
 use super::egress;
 use super::layout::{Layout, aggregated};
+use super::ways::prefixes;
 
 pub(super) fn is_exit_only(node: &Node) -> bool {
     node.access == Access::ExitOnly
@@ -89,46 +90,58 @@ fn own_dns(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
     node.dns.as_ref().map_or_else(|| layout.inner_dns.clone(), |dns| layout.inner(dns))
 }
 
-/// Returns the addresses and LANs for which a node speaks.
-fn sources(node: &Node) -> impl Iterator<Item = Cidr> + '_ {
-    node.addresses().chain(node.lans.iter().map(|lan| lan.cidr))
-}
-
 /// Returns the rights that the server enforces.
 pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
     let members = layout.members;
-    let judged = || {
-        let remotes = members.remotes.iter().filter(|node| !is_exit_only(node));
-        let servers = members.servers.iter().filter(|other| other.id != server.id);
-        servers.chain(&members.routers).chain(remotes).copied()
-    };
-    // The server's own packets pass no chain that judges; its LANs' do.
-    let mut levels: BTreeMap<Cidr, Access> = server.lans.iter().map(|lan| (lan.cidr, server.access)).collect();
-    levels.extend(judged().flat_map(|node| sources(node).map(|source| (source, node.access))));
-
-    let mut selected = Vec::new();
-    let mut granted = Vec::new();
-    for node in judged().chain([server]) {
-        let own: Vec<Cidr> = if node.id == server.id {
-            server.lans.iter().map(|lan| lan.cidr).collect()
-        } else {
-            sources(node).collect()
-        };
-        if node.access == Access::LanOnly {
-            selected.extend(pairs(&own, &selection(layout, node)));
-        }
-        granted.extend(granted_to(layout, node, &own));
-    }
-    selected.sort_unstable();
-    granted.sort_unstable();
+    let remotes = members.remotes.iter().filter(|node| !is_exit_only(node));
+    let servers = members.servers.iter().filter(|other| other.id != server.id);
+    let others = servers.chain(&members.routers).chain(remotes).copied();
+    let (sources, selected, granted) = rights(layout, server, others);
     let mut uplinks: Vec<_> =
         members.exits.iter().filter_map(|exit| server.uplink_to(exit.id)).map(|i| i.name.clone()).collect();
     uplinks.sort_unstable();
     let mut own: Vec<Cidr> = server.lans.iter().map(|lan| lan.cidr).collect();
     own.sort_unstable();
-    let (exits, leaving, dns) =
-        (egress::paths(layout, server), egress::leaving(layout, server), layout.inner_dns.clone());
-    ServerRules { uplinks, own, nat: server.nat, sources: levels, selected, granted, exits, leaving, dns }
+    let (exits, leaving) = (egress::paths(layout, server), egress::leaving(layout, server));
+    let dns = layout.inner_dns.clone();
+    ServerRules { uplinks, own, nat: server.nat, sources, selected, granted, exits, leaving, dns }
+}
+
+/// Returns the rights that a router enforces: of those with whom it has links of its own, whose packets come by no
+/// server. `None` when there are none.
+pub(super) fn rules_of_router(layout: &Layout<'_>, router: &Node) -> Option<RouterRules> {
+    let neighbours: Vec<&Node> =
+        layout.ways.neighbours(router).filter_map(|id| layout.members.topology.node(id)).collect();
+    if neighbours.is_empty() {
+        return None;
+    }
+    let mut direct: Vec<Cidr> = neighbours.iter().flat_map(|node| prefixes(node)).collect();
+    direct.sort_unstable();
+    let (sources, selected, granted) = rights(layout, router, neighbours.into_iter());
+    Some(RouterRules { direct, sources, selected, granted })
+}
+
+/// Levels by source, LANs that sources may reach, and what they may reach beyond.
+type Rights = (BTreeMap<Cidr, Access>, Vec<(Cidr, Cidr)>, Vec<Granted>);
+
+/// Returns the rights of others, and of the LANs of the node that enforces them: its own packets pass no chain that
+/// judges.
+fn rights<'a>(layout: &Layout<'a>, own: &'a Node, others: impl Iterator<Item = &'a Node>) -> Rights {
+    let mut levels = BTreeMap::new();
+    let mut selected = Vec::new();
+    let mut granted = Vec::new();
+    for node in others.chain([own]) {
+        let speaks_for: Vec<Cidr> =
+            if node.id == own.id { own.lans.iter().map(|lan| lan.cidr).collect() } else { prefixes(node).collect() };
+        levels.extend(speaks_for.iter().map(|source| (*source, node.access)));
+        if node.access == Access::LanOnly {
+            selected.extend(pairs(&speaks_for, &selection(layout, node)));
+        }
+        granted.extend(granted_to(layout, node, &speaks_for));
+    }
+    selected.sort_unstable();
+    granted.sort_unstable();
+    (levels, selected, granted)
 }
 
 /// Returns each source with each destination of its family.

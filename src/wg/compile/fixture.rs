@@ -25,8 +25,20 @@ impl Fixture {
             keepalive: 25,
             psk: PskPolicy::Unique,
             stable_clients: Vec::new(),
+            exit: crate::model::Egress::None,
+            kill_switch: false,
         };
-        Self { topology: Topology { network, nodes: Vec::new(), hosts: Vec::new(), links: Vec::new(), exit_groups: Vec::new() }, next: 0 }
+        Self {
+            topology: Topology {
+                network,
+                nodes: Vec::new(),
+                hosts: Vec::new(),
+                links: Vec::new(),
+                groups: Vec::new(),
+                exit_groups: Vec::new(),
+            },
+            next: 0,
+        }
     }
 
     /// A server with a LAN, two routers, two exits and a remote of every kind.
@@ -104,21 +116,41 @@ impl Fixture {
         self.topology.nodes.last_mut().unwrap()
     }
 
-    /// Adds an exit, and the server's uplink towards it.
+    /// Adds an exit, and the servers' uplinks towards it.
     pub(crate) fn add_exit(&mut self, name: &str) -> NodeId {
         let exit = self.add(name, Role::Exit).id;
-        let server = self.topology.nodes.iter_mut().find(|node| node.role == Role::Server).unwrap();
-        let number = server.interfaces.len();
-        let id = InterfaceId(server.interfaces[0].id.0 + number as i64);
-        server.interfaces.push(Interface {
-            id,
-            name: format!("wgx{number}").parse().unwrap(),
-            kind: InterfaceKind::Uplink(exit),
-            listen_port: Port::new(51900 + number as u16),
-            public_key: private_key(id).public(),
-            kept: None,
-        });
+        self.add_missing_uplinks();
         exit
+    }
+
+    /// Gives every server an uplink to every exit.
+    pub(crate) fn add_missing_uplinks(&mut self) {
+        let exits: Vec<NodeId> = self.topology.with_role(Role::Exit).map(|node| node.id).collect();
+        for server in self.topology.nodes.iter_mut().filter(|node| node.role == Role::Server) {
+            for &exit in &exits {
+                if server.uplink_to(exit).is_none() {
+                    let number = server.interfaces.len();
+                    let id = InterfaceId(server.interfaces[0].id.0 + number as i64);
+                    server.interfaces.push(Interface {
+                        id,
+                        name: format!("wgx{number}").parse().unwrap(),
+                        kind: InterfaceKind::Uplink(exit),
+                        listen_port: Port::new(51900 + number as u16),
+                        public_key: private_key(id).public(),
+                        kept: None,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Links two nodes beside what follows from their roles.
+    pub(crate) fn link(&mut self, a: &str, b: &str, weight: u16) {
+        let main = |name: &str| self.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap().main().id;
+        let link = Link { id: LinkId::between(main(a), main(b)), weight: Some(weight.try_into().unwrap()) };
+        self.topology.links.retain(|other| other.id != link.id);
+        self.topology.links.push(link);
+        self.topology.links.sort_unstable();
     }
 
     pub(crate) fn node(&mut self, name: &str) -> &mut Node {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology,
+    Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology, Weight,
 };
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, key_file};
 
@@ -22,10 +22,10 @@ pub(super) fn add_links(layout: &Layout<'_>, nodes: &mut [NodeConfig]) {
         .enabled()
         .flat_map(|node| node.interfaces.iter().map(move |interface| (interface.id, End { node, interface })))
         .collect();
-    for link in &topology.links {
+    for link in topology.links.iter().filter(|link| link.weight.is_none()) {
         let (low, high) = link.id.ends();
         let (Some(inner), Some(outer)) = (ends.get(&low), ends.get(&high)) else { continue };
-        let link = Link { inner: *inner, outer: *outer };
+        let link = Link { inner: *inner, outer: *outer, weight: Weight::ONE };
         for (near, far) in [(inner, outer), (outer, inner)] {
             let peer = layout.peer(&link, near.node, *far, Vec::new());
             if let Some(config) = interface_of(nodes, near.node, near.interface) {

@@ -1,6 +1,6 @@
 //! What the roles' compilers share: the network's prefixes and LANs, and how peers and interfaces are put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
@@ -9,7 +9,9 @@ use crate::model::{
 use crate::wg::firewall::{Duty, Firewall};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
 
+use super::access::common;
 use super::links::{End, Link, Members};
+use super::ways::Ways;
 
 /// A topology with what every node's config needs of it worked out once.
 pub(super) struct Layout<'a> {
@@ -20,6 +22,10 @@ pub(super) struct Layout<'a> {
     pub(super) lans: Vec<(Cidr, NodeId)>,
     /// The network's DNS servers that lie in the network or in a LAN.
     pub(super) inner_dns: Vec<Cidr>,
+    /// Which peer carries what.
+    pub(super) ways: Ways<'a>,
+    /// Each node's links: its own end, then the other.
+    links: BTreeMap<NodeId, Vec<(Link<'a>, End<'a>, End<'a>)>>,
     /// The exit-only remotes of each exit.
     pub(super) direct: BTreeMap<NodeId, Vec<&'a Node>>,
 }
@@ -36,8 +42,16 @@ impl<'a> Layout<'a> {
                 direct.entry(exit.id).or_default().push(node);
             }
         }
-        let mut layout =
-            Self { members, network: topology.network.prefixes().collect(), lans, inner_dns: Vec::new(), direct };
+        let all = members.links();
+        let mut links: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
+        for link in &all {
+            for (near, far) in [(link.inner, link.outer), (link.outer, link.inner)] {
+                links.entry(near.node.id).or_default().push((*link, near, far));
+            }
+        }
+        let ways = Ways::of(members, &all);
+        let network = topology.network.prefixes().collect();
+        let mut layout = Self { members, network, lans, inner_dns: Vec::new(), ways, links, direct };
         layout.inner_dns = layout.inner(&topology.network.dns);
         layout
     }
@@ -67,6 +81,27 @@ impl<'a> Layout<'a> {
     /// Returns the network's prefixes and every LAN.
     pub(super) fn inside(&self) -> impl Iterator<Item = Cidr> + '_ {
         self.network.iter().copied().chain(self.lans.iter().map(|(lan, _)| *lan))
+    }
+
+    /// Returns a node's links: each with its own end and the other one.
+    pub(super) fn links_of(&self, node: &Node) -> &[(Link<'a>, End<'a>, End<'a>)] {
+        self.links.get(&node.id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the peers of a router or remote: its server, which carries `all` that no other peer does, and those to
+    /// which a cheaper way leads.
+    pub(super) fn peers_of_leaf(&self, node: &Node, all: Vec<Cidr>) -> Vec<PeerConfig> {
+        let Some(home) = self.members.home(node) else { return Vec::new() };
+        let mut carried = self.ways.carried_beside_home(node, home.id);
+        let elsewhere: BTreeSet<Cidr> = carried.values().flatten().copied().collect();
+        let parts = |prefixes: Vec<Cidr>| prefixes.into_iter().flat_map(|prefix| common(prefix, all.iter().copied()));
+        let mut carried: BTreeMap<NodeId, Vec<Cidr>> =
+            carried.iter_mut().map(|(peer, prefixes)| (*peer, parts(std::mem::take(prefixes)).collect())).collect();
+        let rest = all.iter().filter(|prefix| !elsewhere.iter().any(|other| other.covers(prefix))).copied();
+        carried.insert(home.id, rest.collect());
+        let ways = self.links_of(node).iter().filter(|(link, ..)| link.is_way());
+        ways.map(|(link, _, far)| self.peer(link, node, *far, carried.remove(&far.node.id).unwrap_or_default()))
+            .collect()
     }
 
     pub(super) fn mtu(&self, node: &Node) -> Mtu {

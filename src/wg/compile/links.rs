@@ -1,12 +1,13 @@
 //! Who is a peer of whom.
 //!
-//! Each router and each remote links to the server's main interface; each exit links to a server's uplink of its own,
-//! since `0.0.0.0/0` can belong to one peer of an interface only; an exit-only remote links to its exit and to nobody
-//! else. Links that the operator or an adopted network has beside these are in the topology itself.
+//! Each router and each remote links to its server's main interface, and servers to each other; each exit links to an
+//! uplink of its own on every server, since `0.0.0.0/0` can belong to one peer of an interface only; an exit-only remote
+//! links to its exit and to nobody else. Links that the operator or an adopted network has beside these are in the
+//! topology itself: those with a weight are ways like the others, those without carry what their ends keep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology};
+use crate::model::{Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology, Weight};
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug)]
@@ -41,27 +42,26 @@ impl<'a> End<'a> {
 pub(super) struct Link<'a> {
     pub(super) inner: End<'a>,
     pub(super) outer: End<'a>,
+    pub(super) weight: Weight,
 }
 
 impl<'a> Link<'a> {
-    /// A router's or remote's link to the server.
-    pub(super) fn to_server(server: &'a Node, node: &'a Node) -> Self {
-        Self { inner: End::main(server), outer: End::main(node) }
-    }
-
-    /// An exit's link to the server's uplink for it; `None` when the server has none.
-    pub(super) fn to_uplink(server: &'a Node, exit: &'a Node) -> Option<Self> {
-        let interface = server.uplink_to(exit.id)?;
-        Some(Self { inner: End { node: server, interface }, outer: End::main(exit) })
+    fn between(inner: End<'a>, outer: End<'a>) -> Self {
+        Self { inner, outer, weight: Weight::ONE }
     }
 
     /// An exit-only remote's link to its exit.
     pub(super) fn to_exit(exit: &'a Node, remote: &'a Node) -> Self {
-        Self { inner: End::main(exit), outer: End::main(remote) }
+        Self::between(End::main(exit), End::main(remote))
     }
 
     pub(super) fn id(&self) -> LinkId {
         LinkId::between(self.inner.interface.id, self.outer.interface.id)
+    }
+
+    /// Whether ways between nodes may lead over it: exits only carry packets to the internet.
+    pub(super) fn is_way(&self) -> bool {
+        [self.inner, self.outer].iter().all(|end| end.node.role != Role::Exit && end.interface.id == end.node.main().id)
     }
 }
 
@@ -90,34 +90,59 @@ impl<'a> Members<'a> {
         self.exits.binary_search_by_key(&id, |node| node.id).ok().map(|at| self.exits[at])
     }
 
-    /// Returns the exit by which a node's internet traffic leaves. A disabled exit carries nothing: without it the
-    /// node has a split tunnel, and nothing leaves by the server instead.
-    pub(super) fn exit_of(&self, node: &Node) -> Option<&'a Node> {
-        node.exit.and_then(|id| self.exit(id))
-    }
-
-    /// Whether a node's internet traffic leaves at the server itself.
-    pub(super) fn leaves_at_server(&self, node: &Node) -> bool {
-        let at = |server: &&Node| node.exit == Some(server.id);
-        node.access != Access::ExitOnly && self.servers.first().is_some_and(at)
-    }
-
     /// Whether two nodes' main interfaces are linked beside what follows from their roles.
     pub(super) fn has_own_link(&self, a: &Node, b: &Node) -> bool {
         let id = LinkId::between(a.main().id, b.main().id);
         self.topology.links.iter().any(|link| link.id == id)
     }
 
+    /// Returns the server that a node belongs to.
+    pub(super) fn home(&self, node: &Node) -> Option<&'a Node> {
+        self.topology.home(node)
+    }
+
     /// Returns every link that can be made; what is missing for the others is for the checks to say.
     pub(super) fn links(&self) -> Vec<Link<'a>> {
-        let Some(server) = self.servers.first() else { return Vec::new() };
-        let routers = self.routers.iter().map(|node| Link::to_server(server, node));
-        let exits = self.exits.iter().filter_map(|node| Link::to_uplink(server, node));
-        let remotes = self.remotes.iter().filter_map(|node| match node.access {
+        let mut links: Vec<Link<'a>> = Vec::with_capacity(self.topology.nodes.len());
+        let to_server = |node: &&'a Node| Some(Link::between(End::main(self.home(node)?), End::main(node)));
+        links.extend(self.routers.iter().filter_map(to_server));
+        for (at, server) in self.servers.iter().enumerate() {
+            links.extend(self.servers[..at].iter().map(|first| Link::between(End::main(first), End::main(server))));
+            let uplinks = self.exits.iter().filter_map(|exit| {
+                let interface = server.uplink_to(exit.id)?;
+                Some(Link::between(End { node: server, interface }, End::main(exit)))
+            });
+            links.extend(uplinks);
+        }
+        links.extend(self.remotes.iter().filter_map(|node| match node.access {
             Access::ExitOnly => Some(Link::to_exit(self.exit_of(node)?, node)),
-            _ => Some(Link::to_server(server, node)),
-        });
-        routers.chain(exits).chain(remotes).collect()
+            _ => to_server(node),
+        }));
+        self.add_own(&mut links);
+        links
+    }
+
+    /// Adds the links that the operator made, and gives those between servers the weight that he gave them.
+    fn add_own(&self, links: &mut Vec<Link<'a>>) {
+        let own = || self.topology.links.iter().filter_map(|link| Some((link.id, link.weight?)));
+        if own().next().is_none() {
+            return;
+        }
+        let known: BTreeMap<LinkId, usize> = links.iter().enumerate().map(|(at, link)| (link.id(), at)).collect();
+        let mains: BTreeMap<InterfaceId, &'a Node> =
+            self.topology.enabled().map(|node| (node.main().id, node)).collect();
+        for (id, weight) in own() {
+            let (low, high) = id.ends();
+            match (known.get(&id), mains.get(&low), mains.get(&high)) {
+                (Some(&at), Some(low), Some(high)) if low.role == Role::Server && high.role == Role::Server => {
+                    links[at].weight = weight;
+                }
+                (None, Some(low), Some(high)) => {
+                    links.push(Link { inner: End::main(low), outer: End::main(high), weight });
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -129,6 +154,7 @@ pub fn links(topology: &Topology) -> Vec<LinkId> {
     let mut links: Vec<LinkId> = Members::of(topology).links().iter().map(Link::id).collect();
     let present: BTreeSet<InterfaceId> = topology.enabled().flat_map(|n| n.interfaces.iter().map(|i| i.id)).collect();
     let both = |link: &LinkId| present.contains(&link.ends().0) && present.contains(&link.ends().1);
-    links.extend(topology.links.iter().map(|link| link.id).filter(both));
+    let unrouted = topology.links.iter().filter(|link| link.weight.is_none()).map(|link| link.id);
+    links.extend(unrouted.filter(both));
     links
 }

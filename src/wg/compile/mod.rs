@@ -1,11 +1,12 @@
 //! From a topology to what each node's host runs: a pure function, the same for the same input, linear in the number of
 //! nodes and of the prefixes that are written out.
 //!
-//! A node's part is in the file of its role; [`links`] says who is a peer of whom, `access` turns rights into prefixes,
-//! and `check` finds what no configuration could make right.
+//! A node's part is in the file of its role; [`links`] says who is a peer of whom, `ways` which peer carries what,
+//! `access` turns rights into prefixes, and `check` finds what no configuration could make right.
 
 mod access;
 mod check;
+mod egress;
 mod exit;
 mod kept;
 mod layout;
@@ -15,6 +16,7 @@ mod refusal;
 mod remote;
 mod router;
 mod server;
+mod ways;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -29,6 +31,7 @@ use super::NodeConfig;
 
 pub use check::check;
 pub(in crate::wg) use check::is_dns_entry;
+pub use egress::{Way, ways};
 pub use links::links;
 pub use refusal::Refusal;
 
@@ -43,22 +46,35 @@ use links::Members;
 ///
 /// Everything that [`check`] finds, at least one.
 pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
+    // What is looked up by number is found in an order.
+    let in_order;
+    let topology = if topology.nodes.is_sorted_by_key(|node| node.id) {
+        topology
+    } else {
+        in_order = sorted(topology);
+        &in_order
+    };
     let members = Members::of(topology);
     let refusals = check::check_members(&members);
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let Some(server) = members.servers.first() else { return Err(vec![Refusal::NoServer]) };
     let layout = Layout::of(&members);
     let mut nodes = Vec::with_capacity(topology.nodes.len());
-    nodes.push(server::compile(&layout, server));
-    nodes.extend(members.routers.iter().map(|node| router::compile(&layout, server, node)));
-    nodes.extend(members.exits.iter().map(|node| exit::compile(&layout, server, node)));
-    nodes.extend(members.remotes.iter().map(|node| remote::compile(&layout, server, node)));
+    nodes.extend(members.servers.iter().map(|node| server::compile(&layout, node)));
+    nodes.extend(members.routers.iter().map(|node| router::compile(&layout, node)));
+    nodes.extend(members.exits.iter().map(|node| exit::compile(&layout, node)));
+    nodes.extend(members.remotes.iter().map(|node| remote::compile(&layout, node)));
     nodes.sort_by_key(|node| node.node);
     kept::add_links(&layout, &mut nodes);
     kept::keep(topology, &mut nodes);
     names::follow(topology, &mut nodes);
     let loops = check::endpoints_in_tunnels(topology, &nodes);
     if loops.is_empty() { Ok(nodes) } else { Err(loops) }
+}
+
+fn sorted(topology: &Topology) -> Topology {
+    let mut sorted = topology.clone();
+    sorted.nodes.sort_by_key(|node| node.id);
+    sorted
 }

@@ -9,7 +9,7 @@ use proptest::sample::Index;
 
 use super::fixture::{Fixture, lans};
 use super::{compile, links};
-use crate::model::{Access, Cidr, InterfaceId, LinkId, Node, NodeId, Protocol, Role, Topology};
+use crate::model::{Access, Cidr, Egress, Grant, InterfaceId, LinkId, Node, NodeId, Protocol, Role, Topology};
 use crate::wg::firewall::{Duty, Granted, ServerRules};
 use crate::wg::{InterfaceConfig, NodeConfig};
 
@@ -56,6 +56,42 @@ pub(crate) fn topology() -> impl Strategy<Value = Fixture> {
             fixture
         },
     )
+}
+
+/// The same with further servers, each node at one of them, and links of its own between some.
+pub(crate) fn graph() -> impl Strategy<Value = Fixture> {
+    let links = vec((any::<Index>(), any::<Index>(), 1..4u16), 0..8);
+    (topology(), 0..4usize, vec(any::<Index>(), 20), links).prop_map(|(mut fixture, more, homes, links)| {
+        for number in 0..more {
+            let server = fixture.add(&format!("server-{number}"), Role::Server);
+            if number % 2 == 0 {
+                server.lans = lans(&[&format!("192.168.{}.0/24", 100 + number)]);
+            }
+        }
+        fixture.add_missing_uplinks();
+        connect(&mut fixture, &homes, &links);
+        fixture
+    })
+}
+
+/// Gives each node one of the servers, and links those that may be linked.
+pub(crate) fn connect(fixture: &mut Fixture, homes: &[Index], links: &[(Index, Index, u16)]) {
+    let servers: Vec<NodeId> = fixture.topology.with_role(Role::Server).map(|node| node.id).collect();
+    let others = fixture.topology.nodes.iter_mut().filter(|node| node.role != Role::Server);
+    for (node, home) in others.zip(homes.iter().cycle()) {
+        node.server = Some(*home.get(&servers)).filter(|home| *home != servers[0]);
+    }
+    let may = |node: &&Node| node.role != Role::Exit && node.access != Access::ExitOnly;
+    let linked: Vec<Node> = fixture.topology.nodes.iter().filter(may).cloned().collect();
+    for (a, b, weight) in links {
+        let (a, b) = (a.get(&linked), b.get(&linked));
+        let unjudged = [a, b].iter().all(|node| node.role == Role::Remote)
+            && [a, b].iter().any(|node| node.access == Access::Custom);
+        let neither_dials = a.endpoint.is_none() && b.endpoint.is_none();
+        if a.id != b.id && !unjudged && !neither_dials {
+            fixture.link(a.name.as_str(), b.name.as_str(), *weight);
+        }
+    }
 }
 
 fn add_remote(fixture: &mut Fixture, name: &str, exits: &[NodeId], choice: Choice) {
@@ -123,11 +159,15 @@ fn may_reach(topology: &Topology, node: &Node, to: IpAddr) -> bool {
     let mut lans = topology.enabled().flat_map(|other| other.lans.iter().map(|lan| lan.cidr));
     let lan = lans.find(|lan| lan.contains(to));
     let vpn = topology.network.prefixes().any(|prefix| prefix.contains(to));
+    let granted = || {
+        let holds = |grant: &Grant| grant.destination.prefix().is_some_and(|prefix| prefix.contains(to));
+        (vpn || lan.is_some()) && node.grants.iter().any(holds)
+    };
     match node.access {
         Access::Full => vpn || lan.is_some(),
-        Access::VpnOnly => vpn,
-        Access::LanOnly => vpn || lan.is_some_and(|lan| node.lan_selection.contains(&lan)),
-        Access::Custom => (vpn || lan.is_some()) && node.grants.iter().any(|grant| grant.destination.contains(to)),
+        Access::VpnOnly => vpn || granted(),
+        Access::LanOnly => vpn || lan.is_some_and(|lan| node.lan_selection.contains(&lan)) || granted(),
+        Access::Custom => granted(),
         Access::ExitOnly => false,
     }
 }
@@ -177,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn no_prefix_belongs_to_two_peers_of_an_interface(fixture in topology()) {
+    fn no_prefix_belongs_to_two_peers_of_an_interface(fixture in graph()) {
         for interface in compile(&fixture.topology).unwrap().iter().flat_map(|node| &node.interfaces) {
             let mut prefixes: Vec<Cidr> = interface.peers.iter().flat_map(|peer| peer.allowed_ips.clone()).collect();
             let all = prefixes.len();
@@ -219,10 +259,11 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_nodes_does_not_matter(fixture in topology(), seed in any::<Index>()) {
+    fn the_order_of_nodes_and_links_does_not_matter(fixture in graph(), seed in any::<Index>()) {
         let mut turned = fixture.topology.clone();
         let middle = seed.index(turned.nodes.len());
         turned.nodes.rotate_left(middle);
+        turned.links.reverse();
         prop_assert_eq!(compile(&turned).unwrap(), compile(&fixture.topology).unwrap());
     }
 
@@ -250,7 +291,7 @@ proptest! {
                     let wanted = node.grants.iter().any(|grant| {
                         let open = grant.ports.is_empty()
                             || grant.ports.iter().any(|range| fits(range.first().get(), range.last().get()));
-                        grant.protocol == Protocol::Tcp && grant.destination.contains(to) && open
+                        grant.protocol == Protocol::Tcp && grant.destination.prefix().is_some_and(|prefix| prefix.contains(to)) && open
                     });
                     let given = granted.iter().any(|grant| {
                         let open = grant.ports.is_none_or(|range| fits(range.first().get(), range.last().get()));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Cidr, Endpoint, Grant, InterfaceName, Mtu, Name, Port, PublicKey, Role};
+use crate::model::{Access, Cidr, Endpoint, Grant, InterfaceName, Mtu, Name, Port, PublicKey, Role};
 
 /// Something that no configuration could make right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,13 +10,77 @@ pub enum Refusal {
     /// Nobody for the others to link to.
     #[error("the network has no enabled server: add one with `wg-friend add server`, or enable the one it has")]
     NoServer,
-    /// One server per network.
-    #[error("`{first}` and `{second}` are both servers: a network has one, so disable or remove the other")]
-    SeveralServers {
-        /// One of them.
+    /// A node belongs to something that is no server.
+    #[error(
+        "`{node}` belongs to `{other}`, a {role}: nodes belong to a server, so `wg-friend set {node} server=NAME` another"
+    )]
+    NotAServer {
+        /// Which node.
+        node: Name,
+        /// What it belongs to.
+        other: Name,
+        /// What that is.
+        role: Role,
+    },
+    /// A node belongs to a server that is out of use.
+    #[error(
+        "`{node}` belongs to the server `{server}`, which is disabled: `wg-friend set {node} server=NAME` another, or enable it"
+    )]
+    ServerDisabled {
+        /// Which node.
+        node: Name,
+        /// Its server.
+        server: Name,
+    },
+    /// Servers belong to nobody.
+    #[error("`{node}` is a server itself and belongs to none: `wg-friend set {node} server=none`")]
+    ServerOfServer {
+        /// Which server.
+        node: Name,
+    },
+    /// Internet traffic can only leave at the server that a remote belongs to.
+    #[error(
+        "the internet traffic of `{node}` is to leave at `{other}`, but it belongs to `{server}`: `wg-friend set {node} server={other}`, or give it another exit"
+    )]
+    ExitAtOtherServer {
+        /// Which remote.
+        node: Name,
+        /// Where its traffic is to leave.
+        other: Name,
+        /// Where it belongs.
+        server: Name,
+    },
+    /// Exits only carry packets to the internet.
+    #[error(
+        "`{first}` and `{second}` can't be linked: an exit only carries internet traffic. Use `wg-friend set NODE exit=NAME`, with access exit-only for a direct link"
+    )]
+    LinkToExit {
+        /// One end.
         first: Name,
-        /// Another.
+        /// The other.
         second: Name,
+    },
+    /// An exit-only remote has one peer.
+    #[error(
+        "`{node}` has access exit-only, so its exit is its only peer: unlink it from `{other}`, or give it another access level"
+    )]
+    LinkOfExitOnly {
+        /// The remote.
+        node: Name,
+        /// To what it is linked.
+        other: Name,
+    },
+    /// Nobody on the way could enforce an access level.
+    #[error(
+        "`{node}` and `{other}` are both remotes: nobody between them could enforce access {access} of `{node}`. Unlink them, or give it full, vpn-only or lan-only"
+    )]
+    LinkUnjudged {
+        /// The remote with limited access.
+        node: Name,
+        /// The remote at the other end.
+        other: Name,
+        /// Its access.
+        access: Access,
     },
     /// A network without addresses.
     #[error("the network has neither an IPv4 nor an IPv6 prefix: give it one")]
@@ -182,6 +246,38 @@ pub enum Refusal {
         node: Name,
         /// The exit.
         exit: Name,
+    },
+    /// An exit-only remote has one peer, which can't be another from one moment to the next.
+    #[error(
+        "`{node}` has access exit_only and dials its exit itself, so that the group `{group}` can't move it: \
+         assign one exit, such as `wg-friend exit assign {node} EXIT`, or give it another access level"
+    )]
+    ExitOnlyWithGroup {
+        /// Whose.
+        node: Name,
+        /// The group.
+        group: Name,
+    },
+    /// Something in a group of exits that is none.
+    #[error("the exit group `{group}` has `{other}` as a member, which is a {role}: take it out of the group")]
+    GroupMemberNoExit {
+        /// Whose.
+        group: Name,
+        /// The member.
+        other: Name,
+        /// The role it has.
+        role: Role,
+    },
+    /// Two groups whose marks and tables coincide.
+    #[error(
+        "the exit groups `{first}` and `{second}` would share a routing table: remove `{second}` and add it again, \
+         which gives it another number"
+    )]
+    GroupsCollide {
+        /// One.
+        first: Name,
+        /// The other.
+        second: Name,
     },
     /// The exit of a node is something else.
     #[error("`{node}` has `{other}` as its exit, which is a {role}: assign an exit node, or the server itself")]

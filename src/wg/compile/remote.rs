@@ -1,4 +1,4 @@
-//! A remote: one peer, the server or, for an exit-only remote, its exit.
+//! A remote: its server is its peer or, for an exit-only remote, its exit; and what it has a link of its own to.
 
 use std::net::IpAddr;
 
@@ -9,11 +9,14 @@ use super::access::{is_exit_only, reachable};
 use super::layout::{Layout, config};
 use super::links::Link;
 
-pub(super) fn compile(layout: &Layout<'_>, server: &Node, remote: &Node) -> NodeConfig {
+pub(super) fn compile(layout: &Layout<'_>, remote: &Node) -> NodeConfig {
     let exit = layout.members.exit_of(remote).filter(|_| is_exit_only(remote));
-    let link = exit.map_or_else(|| Link::to_server(server, remote), |exit| Link::to_exit(exit, remote));
-    let peer = layout.peer(&link, remote, link.inner, reachable(layout, remote));
-    let mut interface = layout.interface(remote, remote.main(), vec![peer]);
+    let reachable = reachable(layout, remote);
+    let peers = match exit.map(|exit| Link::to_exit(exit, remote)) {
+        Some(link) => vec![layout.peer(&link, remote, link.inner, reachable)],
+        None => layout.peers_of_leaf(remote, reachable),
+    };
+    let mut interface = layout.interface(remote, remote.main(), peers);
     interface.dns = dns(layout, remote);
     config(remote, vec![interface])
 }

@@ -5,33 +5,31 @@ use crate::wg::firewall::Duty;
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Route, Rule, Sysctl, Table, UplinkRoute};
 
 use super::access;
+use super::egress;
 use super::layout::{Layout, config};
-use super::links::Link;
+use super::links::{End, Link};
 
 pub(super) fn compile(layout: &Layout<'_>, server: &Node) -> NodeConfig {
-    let links = layout.members.links();
-    let (main, uplinks): (Vec<&Link<'_>>, Vec<&Link<'_>>) = links
-        .iter()
-        .filter(|link| link.inner.node.id == server.id)
-        .partition(|link| link.inner.interface.id == server.main().id);
-    let mut interfaces = vec![main_interface(layout, server, &main)];
-    interfaces.extend(uplinks.iter().map(|link| uplink(layout, server, link)));
+    let mut interfaces = vec![main_interface(layout, server)];
+    let uplinks = layout.links_of(server).iter().filter(|(link, ..)| !link.is_way());
+    interfaces.extend(uplinks.map(|(link, near, far)| uplink(layout, server, link, [*near, *far])));
     interfaces[1..].sort_by(|a, b| a.name.cmp(&b.name));
     config(server, interfaces)
 }
 
-fn main_interface(layout: &Layout<'_>, server: &Node, links: &[&Link<'_>]) -> InterfaceConfig {
-    let peer = |link: &&Link<'_>| -> PeerConfig {
-        let node = link.outer.node;
-        let own = node.addresses().chain(node.lans.iter().map(|lan| lan.cidr)).collect();
-        layout.peer(link, server, link.outer, own)
+fn main_interface(layout: &Layout<'_>, server: &Node) -> InterfaceConfig {
+    let mut carried = layout.ways.carried_for_server(server);
+    let links = layout.links_of(server).iter().filter(|(link, ..)| link.is_way());
+    let peer = |(link, _, far): &(Link<'_>, End<'_>, End<'_>)| -> PeerConfig {
+        layout.peer(link, server, *far, carried.remove(&far.node.id).unwrap_or_default())
     };
-    let mut interface = layout.interface(server, server.main(), links.iter().map(peer).collect());
+    let mut interface = layout.interface(server, server.main(), links.map(peer).collect());
     interface.addresses = network_addresses(&layout.members.topology.network, server);
     interface.sysctls = layout.forwarding();
     if server.address4.is_some() && !layout.members.exits.is_empty() {
         interface.sysctls.push(loose_source_check(&interface.name));
     }
+    interface.rules = egress::rules(layout, server);
     interface.firewall = layout.firewall(server, Duty::Server(access::rules(layout, server)));
     interface
 }
@@ -46,15 +44,14 @@ fn network_addresses(network: &Network, server: &Node) -> Vec<InterfaceAddr> {
 /// The tunnel to one exit. Its peer has the default routes, so they go into a table of their own, which only packets
 /// with the exit's mark look into. It has the server's own addresses again, so that packets which the server sends
 /// through it have the right source, whatever came up first.
-fn uplink(layout: &Layout<'_>, server: &Node, link: &Link<'_>) -> InterfaceConfig {
-    let numbers = UplinkRoute::of(link.inner.interface.id);
+fn uplink(layout: &Layout<'_>, server: &Node, link: &Link<'_>, [near, far]: [End<'_>; 2]) -> InterfaceConfig {
+    let numbers = UplinkRoute::of(near.interface.id);
     let defaults: Vec<Cidr> = layout.defaults().collect();
-    let peer = layout.peer(link, server, link.outer, defaults.clone());
-    let mut interface = layout.interface(server, link.inner.interface, vec![peer]);
+    let peer = layout.peer(link, server, far, defaults.clone());
+    let mut interface = layout.interface(server, near.interface, vec![peer]);
     interface.table = Table::Off;
-    let to_exit = link.outer.node.addresses().map(|to| Route { to, table: None });
-    let to_internet = defaults.iter().map(|&to| Route { to, table: Some(numbers.table) });
-    interface.routes = to_exit.chain(to_internet).collect();
+    let to_exit = far.node.addresses().map(|to| Route { to, table: None });
+    interface.routes = to_exit.chain(egress::routes(layout, numbers, far.node.id)).collect();
     let rule =
         |to: &Cidr| Rule { ipv4: to.is_ipv4(), priority: numbers.priority, mark: numbers.mark, table: numbers.table };
     interface.rules = defaults.iter().map(rule).collect();

@@ -218,8 +218,8 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     rights.node("bob").dns = Some(vec!["1.1.1.1\nPostUp = reboot".to_owned()]);
     rights.topology.network.dns = vec!["9.9.9".to_owned(), "home.lan".to_owned(), "fd00::1".to_owned()];
     insta::assert_snapshot!(refusals(&rights), @r#"
-    `dave` is granted `172.16.0.1/32 tcp 22`, which lies neither in the network nor in an advertised LAN: correct the destination
     `carol` may reach the LAN 172.16.0.0/24, which no node advertises: select one that exists
+    `dave` is granted `172.16.0.1/32 tcp 22`, which lies neither in the network nor in an advertised LAN: correct the destination
     the network `home` has the DNS entry "9.9.9": expected an address, such as 10.66.0.1, or a search domain
     `bob` has the DNS entry "1.1.1.1\nPostUp = reboot": expected an address, such as 10.66.0.1, or a search domain
     "#);
@@ -368,7 +368,9 @@ fn stable_clients_carry_the_same_whatever_their_rights() {
     assert_eq!(rights(&nodes), rights(&plain), "what is enforced doesn't depend on it");
 
     // A LAN inside of it is in every file already; one outside is named in each.
-    for (lan, expected) in [("192.168.30.0/24", broad.to_owned()), ("203.0.113.0/24", broad.replace(" fc00", " 203.0.113.0/24 fc00"))] {
+    for (lan, expected) in
+        [("192.168.30.0/24", broad.to_owned()), ("203.0.113.0/24", broad.replace(" fc00", " 203.0.113.0/24 fc00"))]
+    {
         let mut more = fixture.topology.clone();
         let office = more.nodes.iter_mut().find(|node| node.name.as_str() == "office").unwrap();
         office.lans.push(Lan { cidr: lan.parse().unwrap(), description: String::new() });
@@ -433,7 +435,22 @@ fn carried(fixture: &Fixture) -> String {
 
 #[test]
 fn servers_carry_for_each_other_what_belongs_to_them() {
-    insta::assert_snapshot!(carried(&two_servers()), @"");
+    insta::assert_snapshot!(carried(&two_servers()), @"
+    hub wg0 → alice: 10.66.0.5/32
+    hub wg0 → office: 10.66.0.3/32 192.168.10.0/24
+    hub wg0 → spare: 10.66.0.2/32 10.66.0.4/32 10.66.0.6/32 192.168.2.0/24 192.168.20.0/24
+    hub wgx1 → berlin: 0.0.0.0/0
+    spare wg0 → bob: 10.66.0.6/32
+    spare wg0 → depot: 10.66.0.4/32 192.168.20.0/24
+    spare wg0 → hub: 10.66.0.1/32 10.66.0.3/32 10.66.0.5/32 192.168.10.0/24
+    spare wgx1 → berlin: 0.0.0.0/0
+    office wg0 → hub: 10.66.0.0/24 192.168.2.0/24 192.168.20.0/24
+    depot wg0 → spare: 10.66.0.0/24 192.168.2.0/24 192.168.10.0/24
+    alice wg0 → hub: 0.0.0.0/0
+    bob wg0 → spare: 10.66.0.0/24 192.168.2.0/24 192.168.10.0/24 192.168.20.0/24
+    berlin wg0 → hub: 10.66.0.1/32 10.66.0.3/32 10.66.0.5/32 192.168.10.0/24
+    berlin wg0 → spare: 10.66.0.0/24 192.168.2.0/24 192.168.20.0/24
+    ");
 }
 
 #[test]
@@ -443,10 +460,21 @@ fn a_direct_link_carries_what_is_behind_it_unless_it_is_a_detour() {
     let of = |fixture: &Fixture, name: &str| -> String {
         carried(fixture).lines().filter(|line| line.starts_with(name)).map(|line| format!("{line}\n")).collect()
     };
-    insta::assert_snapshot!(of(&fixture, "office"), @"");
-    insta::assert_snapshot!(of(&fixture, "hub"), @"");
+    insta::assert_snapshot!(of(&fixture, "office"), @"
+    office wg0 → depot: 10.66.0.4/32 192.168.20.0/24
+    office wg0 → hub: 10.66.0.0/24 192.168.2.0/24
+    ");
+    insta::assert_snapshot!(of(&fixture, "hub"), @"
+    hub wg0 → alice: 10.66.0.5/32
+    hub wg0 → office: 10.66.0.3/32 192.168.10.0/24
+    hub wg0 → spare: 10.66.0.2/32 10.66.0.4/32 10.66.0.6/32 192.168.2.0/24 192.168.20.0/24
+    hub wgx1 → berlin: 0.0.0.0/0
+    ");
     fixture.link("office", "depot", 9);
-    insta::assert_snapshot!(of(&fixture, "office"), @"");
+    insta::assert_snapshot!(of(&fixture, "office"), @"
+    office wg0 → depot: 
+    office wg0 → hub: 10.66.0.0/24 192.168.2.0/24 192.168.20.0/24
+    ");
 }
 
 #[test]
@@ -459,5 +487,11 @@ fn links_that_cannot_be_are_refused() {
     fixture.node("depot").endpoint = None;
     fixture.link("office", "depot", 1);
     fixture.node("bob").exit = Some(fixture.topology.nodes[0].id.into());
-    insta::assert_snapshot!(refusals(&fixture), @"");
+    insta::assert_snapshot!(refusals(&fixture), @"
+    the internet traffic of `bob` is to leave at `hub`, but it belongs to `spare`: `wg-friend set bob server=hub`, or give it another exit
+    `bob` and `alice` are both remotes: nobody between them could enforce access custom of `bob`. Unlink them, or give it full, vpn-only or lan-only
+    `alice` and `berlin` can't be linked: an exit only carries internet traffic. Use `wg-friend set NODE exit=NAME`, with access exit-only for a direct link
+    neither `office` nor `depot` can dial the other, for neither has an endpoint: set one, such as `wg-friend set office endpoint=vpn.example.com`
+    neither `alice` nor `bob` can dial the other, for neither has an endpoint: set one, such as `wg-friend set alice endpoint=vpn.example.com`
+    ");
 }

@@ -11,6 +11,7 @@ mod ruleset;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -47,12 +48,53 @@ pub enum Duty {
         own: Vec<Cidr>,
         /// Whether packets into its LANs get its own address as their source.
         nat: bool,
+        /// The rights of those with whom it has links of its own, whom no server judges; `None` without such links.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judged: Option<RouterRules>,
     },
     /// Carries packets from the tunnel to the internet.
     Exit {
         /// The addresses of remotes that are its direct peers, whom no server has judged; sorted.
         direct: Vec<Cidr>,
     },
+}
+
+/// The rights that a router enforces, between its LANs and those with whom it has links of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterRules {
+    /// The addresses and LANs at the other ends of those links; sorted.
+    pub direct: Vec<Cidr>,
+    /// What each source may reach: those, and the router's own LANs.
+    pub sources: BTreeMap<Cidr, Access>,
+    /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN.
+    pub selected: Vec<(Cidr, Cidr)>,
+    /// What sources may reach beyond their level, as in [`ServerRules`].
+    pub granted: Vec<Granted>,
+}
+
+/// Who may reach what, whoever enforces it.
+#[derive(Clone, Copy)]
+pub(in crate::wg) struct Rights<'a> {
+    pub(in crate::wg) sources: &'a BTreeMap<Cidr, Access>,
+    pub(in crate::wg) selected: &'a [(Cidr, Cidr)],
+    pub(in crate::wg) granted: &'a [Granted],
+}
+
+impl RouterRules {
+    /// Whether an address is at the other end of one of the router's own links.
+    pub(in crate::wg) fn concerns(&self, address: IpAddr) -> bool {
+        self.direct.iter().any(|prefix| prefix.contains(address))
+    }
+
+    pub(in crate::wg) fn rights(&self) -> Rights<'_> {
+        Rights { sources: &self.sources, selected: &self.selected, granted: &self.granted }
+    }
+}
+
+impl ServerRules {
+    pub(in crate::wg) fn rights(&self) -> Rights<'_> {
+        Rights { sources: &self.sources, selected: &self.selected, granted: &self.granted }
+    }
 }
 
 /// The rights that a server enforces.

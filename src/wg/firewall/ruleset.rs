@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::{Cidr, Protocol};
 use crate::render;
 
-use super::{Duty, Firewall, Granted, ServerRules};
+use super::{Duty, Firewall, Granted, Rights, ServerRules};
 
 /// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
 /// loopback, link-local (RFC 3927), multicast and reserved.
@@ -44,6 +44,8 @@ struct Values<'a> {
     outer: &'a str,
     purpose: &'static str,
     nat: bool,
+    /// Whether it tells who may reach what.
+    judged: bool,
     /// When grants end, in seconds since 1970: the names of their chains, and what nft(8) takes as a time.
     ends: Vec<i64>,
     sets: Vec<Set>,
@@ -57,10 +59,16 @@ pub fn ruleset(firewall: &Firewall) -> String {
             let purpose = "It decides who may reach what, judges only packets from and to the tunnels, and leaves all others alone.";
             ("firewall/server.nft", purpose, rules.nat, server_sets(firewall, rules))
         }
-        Duty::Router { own, nat } => {
+        Duty::Router { own, nat, judged } => {
             let purpose =
                 "It lets the tunnel reach the LANs behind this router and nothing else, and the LANs reach the tunnel.";
-            ("firewall/router.nft", purpose, *nat, prefixes("own", own))
+            let mut sets = prefixes("own", own);
+            if let Some(rules) = judged {
+                sets.extend(prefixes("network", &firewall.network));
+                sets.extend(prefixes("direct", &rules.direct));
+                sets.extend(rights(rules.rights()));
+            }
+            ("firewall/router.nft", purpose, *nat, sets)
         }
         Duty::Exit { direct } => {
             let purpose = "It lets the tunnel reach the internet and nothing else.";
@@ -69,16 +77,18 @@ pub fn ruleset(firewall: &Firewall) -> String {
             ("firewall/exit.nft", purpose, true, sets)
         }
     };
-    if !matches!(firewall.duty, Duty::Router { .. }) {
+    if !matches!(firewall.duty, Duty::Router { judged: None, .. }) {
         sets.extend(prefixes("inside", &inside));
     }
     sets.insert(0, ours(firewall));
-    let ends = match &firewall.duty {
-        Duty::Server(rules) => ends(rules).iter().map(DateTime::timestamp).collect(),
-        _ => Vec::new(),
+    let (judged, ends) = match &firewall.duty {
+        Duty::Server(rules) => (true, ends(rules.rights())),
+        Duty::Router { judged: Some(rules), .. } => (true, ends(rules.rights())),
+        _ => (false, BTreeSet::new()),
     };
+    let ends = ends.iter().map(DateTime::timestamp).collect();
     let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
-    render::fill(template, Values { table: firewall.table(), main, outer, purpose, nat, ends, sets })
+    render::fill(template, Values { table: firewall.table(), main, outer, purpose, nat, judged, ends, sets })
 }
 
 /// The interfaces whose packets are judged.
@@ -148,15 +158,18 @@ fn server_sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
     sets.extend(addresses("dns", &rules.dns));
     sets.extend(addresses("leaving", &rules.leaving));
     sets.extend(private());
-    sets.extend(levels(rules));
-    sets.extend(selected(rules));
-    sets.extend(granted(rules));
+    sets.extend(rights(rules.rights()));
     sets.extend(exits(rules));
     sets
 }
 
+/// Who may reach what.
+fn rights(rights: Rights<'_>) -> Vec<Set> {
+    levels(rights).into_iter().chain(selected(rights)).chain(granted(rights)).collect()
+}
+
 /// Single addresses are looked up by hash; LANs need a search tree.
-fn levels(rules: &ServerRules) -> Vec<Set> {
+fn levels(rules: Rights<'_>) -> Vec<Set> {
     let verdicts = ["ipv4_addr : verdict", "ipv6_addr : verdict"];
     let (single, wide): (Vec<_>, Vec<_>) = rules.sources.iter().partition(|(source, _)| is_single(source));
     let element =
@@ -165,15 +178,15 @@ fn levels(rules: &ServerRules) -> Vec<Set> {
     singles.into_iter().chain(pair("map", "lan_levels", verdicts, true, wide, element)).collect()
 }
 
-fn selected(rules: &ServerRules) -> [Set; 2] {
+fn selected(rules: Rights<'_>) -> [Set; 2] {
     let of = ["ipv4_addr . ipv4_addr", "ipv6_addr . ipv6_addr"];
-    pair("set", "selected", of, true, &rules.selected, |(source, lan)| {
+    pair("set", "selected", of, true, rules.selected, |(source, lan)| {
         (*source, format!("{} . {}", plain(source), plain(lan)))
     })
 }
 
 /// What is granted for good, then what ends, by time.
-fn granted(rules: &ServerRules) -> Vec<Set> {
+fn granted(rules: Rights<'_>) -> Vec<Set> {
     let mut sets = granted_until("granted", rules, None);
     for until in ends(rules) {
         sets.extend(granted_until(&format!("until_{}", until.timestamp()), rules, Some(until)));
@@ -182,11 +195,11 @@ fn granted(rules: &ServerRules) -> Vec<Set> {
 }
 
 /// The times at which something that is granted ends.
-fn ends(rules: &ServerRules) -> BTreeSet<DateTime<Utc>> {
+fn ends(rules: Rights<'_>) -> BTreeSet<DateTime<Utc>> {
     rules.granted.iter().filter_map(|grant| grant.until).collect()
 }
 
-fn granted_until(name: &str, rules: &ServerRules, until: Option<DateTime<Utc>>) -> Vec<Set> {
+fn granted_until(name: &str, rules: Rights<'_>, until: Option<DateTime<Utc>>) -> Vec<Set> {
     let with = |wanted: fn(Protocol) -> bool| {
         rules.granted.iter().filter(move |grant| grant.until == until && wanted(grant.protocol))
     };

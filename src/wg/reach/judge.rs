@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 
 use crate::model::{Access, Cidr, InterfaceName, Protocol, Role};
-use crate::wg::firewall::{Duty, Firewall, Granted, ServerRules};
+use crate::wg::firewall::{Duty, Firewall, Granted, Rights, ServerRules};
 
 use super::walk::Packet;
 use super::world::{World, is_public, judges};
@@ -81,6 +81,12 @@ impl Judge<'_, '_> {
         }
         match &self.firewall.duty {
             Duty::Server(rules) => self.through_server(rules, packet, from, to),
+            Duty::Router { judged: Some(rules), own, .. }
+                if (judged(from) && to == Side::Outer && rules.concerns(packet.source) && within(own, packet.to))
+                    || (from == Side::Outer && within(own, packet.source) && rules.concerns(packet.to)) =>
+            {
+                self.level(rules.rights(), None, packet, from, Some(to))
+            }
             Duty::Router { own, .. } if judged(from) => {
                 if to == Side::Outer && within(own, packet.to) {
                     return pass("the tunnel reaches the router's own LANs");
@@ -120,6 +126,9 @@ impl Judge<'_, '_> {
             return Verdict::Pass(None);
         }
         match &self.firewall.duty {
+            Duty::Router { judged: Some(rules), .. } if !packet.reply && rules.concerns(packet.source) => {
+                self.level(rules.rights(), None, packet, from, None)
+            }
             Duty::Router { .. } => Verdict::Pass(None),
             _ if packet.reply => pass("answers come back"),
             Duty::Exit { direct } => {
@@ -148,7 +157,7 @@ impl Judge<'_, '_> {
             return false;
         }
         match &self.firewall.duty {
-            Duty::Router { own, nat } => *nat && within(own, packet.to),
+            Duty::Router { own, nat, .. } => *nat && within(own, packet.to),
             Duty::Exit { .. } => self.inside(packet.source),
             Duty::Server(rules) => {
                 (rules.nat && within(&rules.own, packet.to))
@@ -180,7 +189,7 @@ impl Judge<'_, '_> {
         if name_service(rules, packet) {
             return pass("the network's DNS servers answer everyone");
         }
-        self.level(rules, packet, from, Some(to))
+        self.level(rules.rights(), Some(rules), packet, from, Some(to))
     }
 
     fn to_server(&self, rules: &ServerRules, packet: &Packet, from: Side<'_>) -> Verdict {
@@ -195,11 +204,18 @@ impl Judge<'_, '_> {
         if name_service(rules, packet) {
             return pass("the network's DNS servers answer everyone");
         }
-        self.level(rules, packet, from, None)
+        self.level(rules.rights(), Some(rules), packet, from, None)
     }
 
     /// Judges by the rights of whoever opened the flow.
-    fn level(&self, rules: &ServerRules, packet: &Packet, from: Side<'_>, out: Option<Side<'_>>) -> Verdict {
+    fn level(
+        &self,
+        rules: Rights<'_>,
+        server: Option<&ServerRules>,
+        packet: &Packet,
+        from: Side<'_>,
+        out: Option<Side<'_>>,
+    ) -> Verdict {
         let opener = if packet.reply { packet.to } else { packet.source };
         let asked = if packet.reply { packet.source } else { packet.to };
         let wide = || {
@@ -232,8 +248,8 @@ impl Judge<'_, '_> {
             let until = grant.until.map_or_else(String::new, |until| format!(" until {}", in_words(until)));
             return pass(format!("{name} is granted {} to {asked}{until}", packet.flow));
         }
-        if let Some(out) = out
-            && let Some(verdict) = self.internet(rules, packet, [from, out], opener, asked)
+        if let (Some(out), Some(server)) = (out, server)
+            && let Some(verdict) = self.internet(server, packet, [from, out], opener, asked)
         {
             return verdict;
         }

@@ -118,10 +118,17 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Returns the AllowedIPs of a machine's peer, as its file says or, on a remote whose owner has edited it, everything.
+    /// Returns the AllowedIPs of a machine's peer, as its file says or, on a remote whose owner has edited it, everything
+    /// for the peer that carries what no other one does.
     pub(super) fn allowed<'p>(&self, machine: &Machine<'_>, peer: &'p PeerConfig) -> &'p [Cidr] {
         const ALL: &[Cidr] = &[Cidr::ALL4, Cidr::ALL6];
-        if self.edited && machine.node.role == Role::Remote { ALL } else { &peer.allowed_ips }
+        if !self.edited || machine.node.role != Role::Remote {
+            return &peer.allowed_ips;
+        }
+        let far = self.end(&peer.public_key).map(|(at, _)| self.machines[at].node);
+        let home = self.topology.home(machine.node).map(|server| server.id);
+        let is_main = far.is_none_or(|far| far.role == Role::Exit || Some(far.id) == home);
+        if is_main { ALL } else { &peer.allowed_ips }
     }
 
     /// Returns which peer of an interface gets an address, with the AllowedIP: the longest wins.

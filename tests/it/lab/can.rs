@@ -48,7 +48,7 @@ impl Said {
 const LANS: [&str; 4] = ["192.168.11.0/24", "192.168.12.0/24", "fd0a:11::/64", "fd0a:12::/64"];
 
 /// Gives every node other rights.
-fn change_everything(admin: &Admin<'_>, dice: &mut Dice) {
+pub(super) fn change_everything(admin: &Admin<'_>, dice: &mut Dice) {
     for (remote, _) in REMOTES {
         let access = dice.pick(&["full", "vpn-only", "lan-only", "custom", "exit-only"]);
         let exit = match access {
@@ -74,11 +74,13 @@ fn change_everything(admin: &Admin<'_>, dice: &mut Dice) {
     }
 }
 
+/// The nodes of the office that aren't devices.
+pub(super) const STATIONS: [&str; 5] = ["hub", "router-a", "router-b", "exit-a", "exit-b"];
+
 /// Asks from everybody everything that somebody might reach.
-fn probes(admin: &Admin<'_>) -> Vec<Probe> {
+fn probes(admin: &Admin<'_>, stations: &[&'static str]) -> Vec<Probe> {
     let lab = admin.lab;
-    let names =
-        ["hub", "router-a", "router-b", "exit-a", "exit-b"].into_iter().chain(REMOTES.iter().map(|(name, _)| *name));
+    let names = stations.iter().copied().chain(REMOTES.iter().map(|(name, _)| *name));
     let mut places: BTreeMap<&str, [IpAddr; 2]> = names.map(|name| (name, admin.addresses(name))).collect();
     for pc in ["pc-a", "pc-b"] {
         places.insert(pc, [lab.host(pc).address(), lab.host(pc).address6().unwrap()]);
@@ -111,27 +113,49 @@ fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
     let lab = lab_or_skip!(Spec::office());
     let admin = Admin::new(&lab);
     admin.make_office();
-    for host in ["hub", "router-a", "router-b", "exit-a", "exit-b", "pc-a", "pc-b"] {
-        lab.host(host).listen(PORT)?;
-        lab.host(host).listen(PORT + 1)?;
-    }
+    let mut survey = Survey::begin(&admin, &STATIONS)?;
     let long = std::env::var_os("WGF_LONG").is_some_and(|value| value == "1");
     let networks = if long { 200 } else { 2 };
-    let (mut asked, mut reached, mut disagreements) = (0, 0, Vec::new());
     // A run that was interrupted goes on where it was.
     let first = std::env::var("WGF_FROM").ok().and_then(|number| number.parse().ok()).unwrap_or(0);
     for seed in first..networks {
         change_everything(&admin, &mut Dice(seed));
+        survey.compare(seed)?;
+    }
+    survey.end(networks)
+}
+
+/// Networks one after the other, each asked what the model says of it and what packets do.
+pub(super) struct Survey<'a> {
+    admin: &'a Admin<'a>,
+    stations: &'a [&'static str],
+    asked: usize,
+    reached: usize,
+    disagreements: Vec<String>,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn begin(admin: &'a Admin<'a>, stations: &'a [&'static str]) -> Result<Self> {
+        for host in stations.iter().copied().chain(["pc-a", "pc-b"]) {
+            admin.lab.host(host).listen(PORT)?;
+            admin.lab.host(host).listen(PORT + 1)?;
+        }
+        Ok(Self { admin, stations, asked: 0, reached: 0, disagreements: Vec::new() })
+    }
+
+    /// Deploys the network as it is now, hands out its files, and tries everything.
+    pub(super) fn compare(&mut self, network: u64) -> Result {
+        let (admin, lab) = (self.admin, self.admin.lab);
         admin.deploy();
-        admin.wait_for(&["router-a", "router-b", "exit-a", "exit-b"])?;
+        admin.wait_for(&self.stations[1..])?;
         for (remote, _) in REMOTES {
             admin.hand_out(remote, str::to_owned)?;
             lab.host(remote).listen(PORT)?;
             lab.host(remote).listen(PORT + 1)?;
         }
-        let probes = probes(&admin);
-        let said = Said::new(&admin, false);
-        let answers: Vec<Answer> = probes.iter().map(|probe| said.answer(probe, &lab)).collect();
+        let probes = probes(admin, self.stations);
+        let said = Said::new(admin, false);
+        let answers: Vec<Answer> = probes.iter().map(|probe| said.answer(probe, lab)).collect();
         let mut seen = lab.reach(&probes)?;
         // A busy machine may be late with one of a thousand answers.
         let late: Vec<usize> = (0..seen.len()).filter(|i| answers[*i].reaches && !seen[*i]).collect();
@@ -147,18 +171,25 @@ fn in_networks_at_random_packets_go_where_the_model_says() -> Result {
             .collect();
         if !wrong.is_empty() {
             // One network that disagrees hides no other: all are told in the end.
-            let text = format!("network {seed}: {} of {} are wrong:\n{}", wrong.len(), probes.len(), wrong.join("\n"));
+            let text =
+                format!("network {network}: {} of {} are wrong:\n{}", wrong.len(), probes.len(), wrong.join("\n"));
             eprintln!("{text}");
-            disagreements.push(text);
+            self.disagreements.push(text);
         }
-        asked += seen.len();
-        reached += seen.iter().filter(|seen| **seen).count();
-        eprintln!("network {seed}: {asked} questions so far, {reached} reached");
+        self.asked += seen.len();
+        self.reached += seen.iter().filter(|seen| **seen).count();
+        eprintln!("network {network}: {} questions so far, {} reached", self.asked, self.reached);
+        Ok(())
     }
-    assert!(disagreements.is_empty(), "{} networks disagree:\n{}", disagreements.len(), disagreements.join("\n"));
-    eprintln!("{networks} networks, {asked} questions, {reached} reached: model and packets agree on all");
-    assert!(reached * 10 > asked && reached * 10 < asked * 9, "{reached} of {asked}: both answers are tried");
-    Ok(())
+
+    /// Tells what came out.
+    pub(super) fn end(self, networks: u64) -> Result {
+        let Self { asked, reached, disagreements, .. } = self;
+        assert!(disagreements.is_empty(), "{} networks disagree:\n{}", disagreements.len(), disagreements.join("\n"));
+        eprintln!("{networks} networks, {asked} questions, {reached} reached: model and packets agree on all");
+        assert!(reached * 10 > asked && reached * 10 < asked * 9, "{reached} of {asked}: both answers are tried");
+        Ok(())
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::{Flow, tcp};
-use crate::model::{Access, Node, Role, Topology};
+use crate::model::{Access, Link, Node, PortRange, Protocol, Role, Topology};
 use crate::wg::compile::compile;
-use crate::wg::compile::properties::topology;
+use crate::wg::compile::properties::{graph, topology};
 use crate::wg::reach::{Party, World};
 
 /// An address of each enabled node, and one in each LAN, with the node that has it or is before it.
@@ -26,7 +26,7 @@ fn may(topology: &Topology, (from, source): (&Node, IpAddr), (to, target): (&Nod
     }
     match (from.role, linked(to), linked(from)) {
         // An exit only answers, but its direct peers hear it.
-        (Role::Exit, false, _) => return to.exit == Some(from.id),
+        (Role::Exit, false, _) => return to.exit == Some(from.id.into()),
         (Role::Exit, ..) | (_, false, _) | (_, _, false) => return false,
         (Role::Server, ..) if lan(from, source).is_none() => return true,
         _ => {}
@@ -35,17 +35,20 @@ fn may(topology: &Topology, (from, source): (&Node, IpAddr), (to, target): (&Nod
         return true;
     }
     let in_network = topology.network.prefixes().any(|prefix| prefix.contains(target));
+    let granted = || {
+        from.grants.iter().any(|grant| {
+            let protocol = grant.protocol == Protocol::Any || grant.protocol == flow.protocol;
+            let fits = |range: &PortRange| flow.port.is_some_and(|port| (range.first()..=range.last()).contains(&port));
+            let there = grant.destination.prefix().is_some_and(|to| to.contains(target));
+            there && protocol && (grant.ports.is_empty() || grant.ports.iter().any(fits))
+        })
+    };
+    let selected = || lan(to, target).is_some_and(|lan| from.lan_selection.contains(&lan));
     match from.access {
         Access::Full => true,
-        Access::VpnOnly => in_network,
-        Access::LanOnly => in_network || lan(to, target).is_some_and(|lan| from.lan_selection.contains(&lan)),
-        Access::Custom => from.grants.iter().any(|grant| {
-            let protocol = grant.protocol == crate::model::Protocol::Any || grant.protocol == flow.protocol;
-            let fits = |range: &crate::model::PortRange| {
-                flow.port.is_some_and(|port| (range.first()..=range.last()).contains(&port))
-            };
-            grant.destination.contains(target) && protocol && (grant.ports.is_empty() || grant.ports.iter().any(fits))
-        }),
+        Access::VpnOnly => in_network || granted(),
+        Access::LanOnly => in_network || selected() || granted(),
+        Access::Custom => granted(),
         Access::ExitOnly => false,
     }
 }
@@ -62,6 +65,28 @@ proptest! {
                     let answer = world.reach(&Party { node: from.id, address: Some(source) }, target, flow);
                     let expected = may(&fixture.topology, (from, source), (to, target), flow);
                     prop_assert_eq!(answer.reaches, expected, "{} -> {} {}: {:#?}", source, target, flow, answer);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn several_servers_and_direct_links_enforce_what_the_descriptions_say(fixture in graph(), port in 1..220u16) {
+        let nodes = compile(&fixture.topology).unwrap();
+        let world = World::of(&fixture.topology, &nodes).with_edited_remotes(true);
+        let places = places(&fixture.topology);
+        // Which of several peers its owner tells a remote to send everything to decides what it takes from the others.
+        let chooses = |node: &Node| {
+            let own = |link: &Link| [link.id.ends().0, link.id.ends().1].contains(&node.main().id);
+            node.role == Role::Remote && fixture.topology.links.iter().any(own)
+        };
+        for &(from, source) in &places {
+            for &(to, target) in places.iter().filter(|(_, to)| to.is_ipv4() == source.is_ipv4() && *to != source) {
+                for flow in [Flow::PING, tcp(port)] {
+                    let answer = world.reach(&Party { node: from.id, address: Some(source) }, target, flow);
+                    let expected = may(&fixture.topology, (from, source), (to, target), flow);
+                    let as_said = answer.reaches == expected || (expected && (chooses(from) || chooses(to)));
+                    prop_assert!(as_said, "{source} -> {target} {flow}: {answer:#?}");
                 }
             }
         }
@@ -106,7 +131,7 @@ proptest! {
             for to in ["192.0.2.1", "2001:db8::1"].map(|to| to.parse::<IpAddr>().unwrap()) {
                 let answer = world.reach(&Party::node(node.id), to, Flow::PING);
                 let has_family = node.addresses().any(|own| own.is_ipv4() == to.is_ipv4());
-                let exit = node.exit.filter(|_| has_family).and_then(|id| fixture.topology.node(id));
+                let exit = node.exit.filter(|_| has_family).and_then(|way| fixture.topology.node(way.node()?));
                 prop_assert!(answer.reaches, "{answer:#?}");
                 prop_assert_eq!(answer.through_tunnel, exit.is_some());
                 prop_assert!(exit.is_none_or(|exit| answer.out.last().is_some_and(|hop| hop.node == exit.name && hop.translated)));

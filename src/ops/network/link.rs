@@ -1,0 +1,159 @@
+//! Links that the operator makes beside those that follow from roles: a direct way between two nodes, or between each two
+//! of several.
+
+use std::collections::BTreeSet;
+
+use super::change::{Done, Mode, Outcome, Scope, carry_out};
+use super::find;
+use super::setting::Difference;
+use crate::db::Store;
+use crate::model::{Action, Actor, Event, Link, LinkId, Node, Role, Topology, Weight};
+use crate::ops::Error;
+use crate::ops::clock::Clock;
+
+/// Links each two of some nodes, or gives their links another weight.
+///
+/// # Errors
+/// [`Error::Refused`] when all of them are linked like that already; [`Error::Model`] for links that can't work.
+pub fn link(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    wanted: &[String],
+    weight: Weight,
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    carry_out(store, clock, actor, "linked", mode, |scope| {
+        let mut done = Done::default();
+        for (a, b) in pairs(scope.before, wanted)? {
+            put(scope, (a, b), weight, &mut done)?;
+        }
+        if done.events.is_empty() {
+            let remark = done.remarks.first().cloned();
+            return Err(Error::Refused(remark.unwrap_or_else(|| "they are linked like that already".to_owned())));
+        }
+        Ok(done)
+    })
+}
+
+/// Takes the links between each two of some nodes away.
+///
+/// # Errors
+/// [`Error::RefusedWithRemedy`] for a link that follows from roles, and when there is none.
+pub fn unlink(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    wanted: &[String],
+    mode: Mode,
+) -> Result<Outcome, Error> {
+    carry_out(store, clock, actor, "unlinked", mode, |scope| {
+        let mut done = Done::default();
+        for (a, b) in pairs(scope.before, wanted)? {
+            match found(scope.before, a, b).filter(|link| link.weight.is_some()) {
+                Some(link) => take(scope, (a, b), link, &mut done)?,
+                None => done.remarks.push(not_linked(scope.before, a, b)),
+            }
+        }
+        if done.events.is_empty() {
+            return Err(Error::Refused(done.remarks.join("; ")));
+        }
+        Ok(done)
+    })
+}
+
+/// Returns each two of the nodes that are named.
+fn pairs<'t>(topology: &'t Topology, wanted: &[String]) -> Result<Vec<(&'t Node, &'t Node)>, Error> {
+    let mut nodes: Vec<&Node> = Vec::new();
+    for name in wanted {
+        let node = find::node(topology, name)?;
+        if nodes.iter().any(|other| other.id == node.id) {
+            return Err(Error::value("NAME", format!("names `{}` twice: a link has two ends", node.name)));
+        }
+        nodes.push(node);
+    }
+    let with_later = |(at, a): (usize, &&'t Node)| {
+        let a = *a;
+        nodes[at + 1..].iter().map(move |b| (a, *b)).collect::<Vec<_>>()
+    };
+    Ok(nodes.iter().enumerate().flat_map(with_later).collect())
+}
+
+fn id_of(a: &Node, b: &Node) -> LinkId {
+    LinkId::between(a.main().id, b.main().id)
+}
+
+fn found(topology: &Topology, a: &Node, b: &Node) -> Option<Link> {
+    topology.links.iter().find(|link| link.id == id_of(a, b)).copied()
+}
+
+/// Whether two nodes are linked because of what they are.
+fn follows_from_roles(topology: &Topology, a: &Node, b: &Node) -> bool {
+    let belongs = |node: &Node, server: &Node| {
+        node.role != Role::Server && topology.home(node).is_some_and(|home| home.id == server.id)
+    };
+    belongs(a, b) || belongs(b, a) || (a.role == Role::Server && b.role == Role::Server)
+}
+
+fn put(scope: &Scope<'_>, (a, b): (&Node, &Node), weight: Weight, done: &mut Done) -> Result<(), Error> {
+    let servers = a.role == Role::Server && b.role == Role::Server;
+    if follows_from_roles(scope.before, a, b) && !servers {
+        done.remarks.push(format!("`{}` and `{}` are linked already: one belongs to the other", a.name, b.name));
+        return Ok(());
+    }
+    let before = found(scope.before, a, b);
+    let was = before.map_or(servers.then_some(Weight::ONE), |link| link.weight);
+    if was == Some(weight) {
+        done.remarks.push(format!("`{}` and `{}` are linked with weight {weight} already", a.name, b.name));
+        return Ok(());
+    }
+    scope.tx.put_link(Link { id: id_of(a, b), weight: Some(weight) })?;
+    note((a, b), Action::LinkMade, (was, Some(weight)), done);
+    Ok(())
+}
+
+fn take(scope: &Scope<'_>, (a, b): (&Node, &Node), link: Link, done: &mut Done) -> Result<(), Error> {
+    scope.tx.delete_link(link.id)?;
+    let servers = a.role == Role::Server && b.role == Role::Server;
+    if servers {
+        done.remarks.push(format!("`{}` and `{}` stay linked, as all servers are, with weight 1", a.name, b.name));
+    } else {
+        scope.tx.remove_psk(link.id)?;
+    }
+    note((a, b), Action::LinkRemoved, (link.weight, servers.then_some(Weight::ONE)), done);
+    Ok(())
+}
+
+/// Says why there is nothing to take away.
+fn not_linked(topology: &Topology, a: &Node, b: &Node) -> String {
+    let (first, second) = (&a.name, &b.name);
+    if a.role == Role::Server && b.role == Role::Server {
+        return format!(
+            "`{first}` and `{second}` are servers of one network, which are always linked: `wg-friend link {first} {second} --weight 100` makes other ways cheaper"
+        );
+    }
+    if follows_from_roles(topology, a, b) {
+        let (node, server) = if a.role == Role::Server { (second, first) } else { (first, second) };
+        return format!(
+            "`{node}` belongs to `{server}`: `wg-friend set {node} server=NAME` gives it another one, `wg-friend disable {node}` takes it out"
+        );
+    }
+    format!("`{first}` and `{second}` have no link of their own")
+}
+
+/// Puts down what was done to a link.
+fn note((a, b): (&Node, &Node), action: Action, (was, is): (Option<Weight>, Option<Weight>), done: &mut Done) {
+    let in_words =
+        |weight: Option<Weight>| weight.map_or_else(|| "none".to_owned(), |weight| format!("weight {weight}"));
+    let event = Event::node(action, a).with("peer", b.name.as_str()).with("before", in_words(was));
+    done.events.push(event.with("after", in_words(is)));
+    done.subjects.push(format!("link {} – {}", a.name, b.name));
+    done.differences.push(Difference {
+        node: format!("{} – {}", a.name, b.name),
+        field: "link",
+        before: in_words(was),
+        after: in_words(is),
+    });
+    let known: BTreeSet<_> = done.nodes.iter().copied().collect();
+    done.nodes.extend([a.id, b.id].into_iter().filter(|id| !known.contains(id)));
+}
