@@ -83,7 +83,7 @@ fn groups_and_what_they_are_granted_are_part_of_every_state() {
     let with = Node { grants: vec![Grant::lasting(Destination::Group(id), Protocol::Any, Vec::new())], ..nas.clone() };
     lab.write(|tx| tx.update_node(&with, at(3))).unwrap();
     let (whole, topology) = (newest(&lab), lab.store.topology().unwrap());
-    assert_eq!(topology.groups, [group.clone()]);
+    assert_eq!(topology.groups, std::slice::from_ref(&group));
     assert_same(&lab.store.model_at(whole).unwrap(), &live(&lab.store));
 
     // What goes takes with it what leads to it.

@@ -132,10 +132,14 @@ pub fn revoke(
 ) -> Result<Outcome, Error> {
     carry_out(store, clock, actor, "revoked", mode, |scope| {
         let topology = scope.before;
-        let (own, goes): (Option<Owner>, Box<dyn Fn(&Grant) -> bool>) = match which {
-            Which::Over => (None, Box::new(|_| false)),
-            Which::AllOf(name) => (Some(Owner::of(group::holder(topology, name)?)), Box::new(|_| true)),
-            Which::To { holder, destination: text, flow } => {
+        let own = match which {
+            Which::Over => None,
+            Which::AllOf(name) | Which::To { holder: name, .. } => Some(Owner::of(group::holder(topology, name)?)),
+        };
+        let goes: Box<dyn Fn(&Grant) -> bool> = match which {
+            Which::Over => Box::new(|_| false),
+            Which::AllOf(_) => Box::new(|_| true),
+            Which::To { destination: text, flow, .. } => {
                 let (to, flow) = (destination(topology, text)?, flow.clone());
                 let fits = move |grant: &Grant| {
                     let same = |(protocol, ports): &(Protocol, Option<Vec<PortRange>>)| {
@@ -143,7 +147,7 @@ pub fn revoke(
                     };
                     grant.destination == to && flow.as_ref().is_none_or(same)
                 };
-                (Some(Owner::of(group::holder(topology, holder)?)), Box::new(fits))
+                Box::new(fits)
             }
         };
         let mut found = 0;

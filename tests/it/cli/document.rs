@@ -43,14 +43,18 @@ fn documents_have_the_fields_they_are_known_for() {
     nodes[].enabled
     nodes[].endpoint
     nodes[].exit
+    nodes[].exit_inherited
     nodes[].grants
     nodes[].grants[].destination
+    nodes[].grants[].note
     nodes[].grants[].ports[]
     nodes[].grants[].protocol
+    nodes[].grants[].until
     nodes[].guid
     nodes[].host
     nodes[].interface
     nodes[].keepalive
+    nodes[].kill_switch
     nodes[].lans
     nodes[].lans[].cidr
     nodes[].lans[].description
@@ -64,6 +68,7 @@ fn documents_have_the_fields_they_are_known_for() {
     nodes[].provisional
     nodes[].public_key
     nodes[].role
+    nodes[].server
     ");
     insta::assert_snapshot!(of(&env, &["show", "hub"]), @"
     access
@@ -77,6 +82,7 @@ fn documents_have_the_fields_they_are_known_for() {
     enabled
     endpoint
     exit
+    exit_inherited
     file.given
     file.may
     file.must
@@ -99,10 +105,12 @@ fn documents_have_the_fields_they_are_known_for() {
     keys[].reason
     keys[].retired
     keys[].state
+    kill_switch
     lans
     links[].interface
     links[].peer
     links[].preshared_key
+    links[].weight
     listen_port
     mtu
     name
@@ -116,19 +124,65 @@ fn documents_have_the_fields_they_are_known_for() {
     reaches[].destination
     reaches[].what
     role
+    server
     sources
     ");
     insta::assert_snapshot!(of(&env, &["network", "show"]), @"
     cidr4
     cidr6
     dns
+    exit
     interface
     keepalive
+    kill_switch
     mtu
     name
     port
     psk
+    stable_clients
     ");
+    env.ok(&["exit", "group", "add", "europe", "exit-de"]);
+    env.ok(&["exit", "assign", "alice-laptop", "europe"]);
+    insta::assert_snapshot!(of(&env, &["exit", "status"]), @"
+    exits[].carries[]
+    exits[].enabled
+    exits[].endpoint
+    exits[].groups[]
+    exits[].host
+    exits[].name
+    exits[].remotes
+    groups[].active
+    groups[].members[].active
+    groups[].members[].enabled
+    groups[].members[].exit
+    groups[].members[].priority
+    groups[].members[].usable
+    groups[].name
+    groups[].network
+    groups[].reason
+    groups[].remotes[]
+    groups[].since
+    groups[].told
+    kill_switch
+    network
+    remotes[].assigned
+    remotes[].by
+    remotes[].inherited
+    remotes[].kill_switch
+    remotes[].leaves
+    remotes[].name
+    ");
+    insta::assert_snapshot!(of(&env, &["exit", "history"]), @"
+    switches[].from
+    switches[].group
+    switches[].operator
+    switches[].reason
+    switches[].state
+    switches[].time
+    switches[].to
+    ");
+    env.ok(&["exit", "assign", "alice-laptop", "none"]);
+    env.ok(&["exit", "group", "remove", "europe", "--yes"]);
     insta::assert_snapshot!(of(&env, &["host", "list"]), @"
     hosts[].allow_unsafe
     hosts[].auto_sync
@@ -161,13 +215,17 @@ fn documents_have_the_fields_they_are_known_for() {
     nodes[].enabled
     nodes[].endpoint
     nodes[].exit
+    nodes[].exit_inherited
     nodes[].grants[].destination
+    nodes[].grants[].note
     nodes[].grants[].ports[]
     nodes[].grants[].protocol
+    nodes[].grants[].until
     nodes[].guid
     nodes[].host
     nodes[].interface
     nodes[].keepalive
+    nodes[].kill_switch
     nodes[].lans
     nodes[].listen_port
     nodes[].mtu
@@ -179,6 +237,7 @@ fn documents_have_the_fields_they_are_known_for() {
     nodes[].provisional
     nodes[].public_key
     nodes[].role
+    nodes[].server
     remarks
     saved
     ");
