@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::deploy::{How, execute};
 use crate::cli::outcomes::{exit, table};
-use crate::cli::output::{paint, style};
+use crate::cli::output::{paint, paint_code, style};
 use crate::cli::plan::{Looked, render};
 use crate::cli::progress::Line;
 use crate::cli::{Context, Exit};
@@ -71,7 +71,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         let report = Report { switched: &wanted, change: &preview, plan: report.as_ref(), hosts: &[] };
         context.out.show(&report, |report| shown(report, context))?;
         context.out.note(paint(style::WARN, "dry run: nothing was changed"));
-        return Ok(Exit::Done);
+        let failed = report.plan.is_some_and(|plan| plan.failed > 0);
+        return Ok(if failed { Exit::SomeHosts } else { Exit::Done });
     }
     if let Some(report) = report.as_ref().filter(|report| report.changes + report.failed > 0) {
         if !context.out.is_json() {
@@ -116,5 +117,13 @@ fn done(report: &Report<'_>, context: &Context) -> String {
         let names = waiting(&report.change.new_files);
         text.push_str(&format!("  {} {names}\n", paint(style::DIM, "needs a new file:")));
     }
-    text + &table(report.hosts, context.out.verbosity() > 0)
+    text.push_str(&table(report.hosts, context.out.verbosity() > 0));
+    let left: Vec<_> =
+        report.hosts.iter().filter(|done| !done.outcome.is_good()).map(|done| done.host.clone()).collect();
+    if !left.is_empty() {
+        let again =
+            format!("`wg-friend deploy {}`", left.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "));
+        text.push_str(&paint_code(&format!("the model has the switch; {again} takes it there\n")));
+    }
+    text
 }

@@ -105,10 +105,10 @@ fn target<'a>(group: &ExitGroup, to: Option<&str>, topology: &'a Topology) -> Re
         });
     }
     if group.active.is_some_and(|active| active.exit == node.id) && now.is_some_and(|now| now.id == node.id) {
-        return Err(Error::Refused(format!(
-            "the exit group `{}` goes by `{}` already; nothing was changed",
-            group.name, node.name
-        )));
+        return Err(Error::RefusedWithRemedy {
+            message: format!("the exit group `{}` goes by `{}` already; nothing was changed", group.name, node.name),
+            hint: "`wg-friend deploy` takes it to servers that don't have it yet".into(),
+        });
     }
     Ok(node)
 }

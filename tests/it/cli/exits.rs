@@ -76,6 +76,7 @@ fn what_a_group_cannot_be_is_refused_with_a_remedy() {
     [exit 1]
     --- stderr ---
     error: the exit group `europe` goes by `exit-de` already; nothing was changed
+     hint: `wg-friend deploy` takes it to servers that don't have it yet
     [exit 1]
     --- stderr ---
     error: the name `europe` is taken by the exit group `europe`
@@ -157,4 +158,18 @@ fn an_exit_that_is_removed_leaves_its_group_which_goes_by_the_next() {
     assert_eq!((&group["active"], &group["reason"]), (&"exit-nl".into(), &"member_removed".into()));
     let first = &env.json(&["exit", "history"])["switches"][0];
     assert_eq!((&first["from"], &first["to"]), (&"exit-de".into(), &"exit-nl".into()));
+}
+
+#[test]
+fn a_server_that_does_not_answer_keeps_its_way_and_the_model_says_what_is_left_to_do() {
+    let env = network();
+    env.ok(&["host", "add", "hub", "root@127.0.0.1:1"]);
+    env.ok(&["set", "hub", "host=hub"]);
+    let text = env.run(&["exit", "failover", "europe", "--yes"]);
+    assert!(text.ends_with("the model has the switch; `wg-friend deploy hub` takes it there\n[exit 4]\n"), "{text}");
+    assert_eq!(env.json(&["exit", "group", "show", "europe"])["active"], "exit-nl");
+    // Nobody to ask: nothing is changed.
+    let text = env.refused(&["exit", "failover", "europe"]);
+    assert!(text.contains("give it with --yes"), "{text}");
+    assert_eq!(env.json(&["exit", "group", "show", "europe"])["active"], "exit-nl");
 }
