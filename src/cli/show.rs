@@ -55,6 +55,10 @@ fn render(details: &NodeDetails) -> String {
                 text(node.outer_interface.as_ref().map(ToString::to_string))
             },
         )
+        .add(
+            "routed",
+            node.routed.iter().map(|prefix| format!("{prefix}, with its own addresses")).collect::<Vec<_>>().join("\n"),
+        )
         .add("NAT", if node.nat { "masquerades traffic into its LANs" } else { "" })
         .add(
             "access",

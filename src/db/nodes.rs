@@ -1,5 +1,6 @@
 //! Nodes, with their interfaces, LANs, grants and addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +13,8 @@ use super::row::{Cells, list};
 use super::tx::Tx;
 use super::{Database, documents, exit_groups, hosts, micros};
 use crate::model::{
-    Destination, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey, PublicKey,
+    Cidr, Destination, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey,
+    PublicKey,
 };
 
 /// Which nodes to read.
@@ -46,7 +48,7 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
                       n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
                       n.origin, n.created, n.server_id,
-                      n.exit_group_id, n.exit_none, n.kill_switch
+                      n.exit_group_id, n.exit_none, n.kill_switch, n.routed
                FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
         which.condition("n.id")
     );
@@ -147,6 +149,7 @@ fn read(row: &Row<'_>) -> Result<Node> {
         access: cells.parse(16)?,
         exit: exit_groups::from_columns(cells.get(17)?, cells.get(23)?, cells.get(24)?),
         kill_switch: cells.get(25)?,
+        routed: prefixes(&cells, 26)?,
         host: cells.parse_some(18)?,
         notes: cells.get(19)?,
         origin: cells.parse(20)?,
@@ -157,6 +160,13 @@ fn read(row: &Row<'_>) -> Result<Node> {
         lan_selection: Default::default(),
         grants: Vec::new(),
     })
+}
+
+/// Reads a list of prefixes, or none.
+fn prefixes(cells: &Cells<'_>, at: usize) -> Result<BTreeSet<Cidr>> {
+    let wrong = |_| Error::Value { table: "nodes", column: "routed".into() };
+    let texts = cells.list_some(at)?.unwrap_or_default();
+    texts.iter().map(|text| text.parse().map_err(wrong)).collect()
 }
 
 fn unknown(id: NodeId) -> Error {
@@ -299,7 +309,7 @@ impl Tx<'_> {
         let sql = "UPDATE nodes SET name = ?2, role = ?3, device = ?4, enabled = ?5, custody = ?6, provisional = ?7,
                      address4 = ?8, address6 = ?9, endpoint = ?10, keepalive = ?11, mtu = ?12, dns = ?13,
                      outer_interface = ?14, nat = ?15, access = ?16, exit_id = ?17, host_id = ?18, notes = ?19, origin = ?20,
-                     server_id = ?21, exit_group_id = ?22, exit_none = ?23, kill_switch = ?24
+                     server_id = ?21, exit_group_id = ?22, exit_none = ?23, kill_switch = ?24, routed = ?25
                    WHERE id = ?1";
         self.transaction.prepare_cached(sql)?.execute(params![
             node.id.0,
@@ -326,6 +336,7 @@ impl Tx<'_> {
             group,
             by_none,
             node.kill_switch,
+            (!node.routed.is_empty()).then(|| list(&node.routed.iter().map(Cidr::to_string).collect::<Vec<_>>())),
         ])?;
         for address in [node.address4.map(IpAddr::from), node.address6.map(IpAddr::from)].into_iter().flatten() {
             let sql = "DELETE FROM released_addresses WHERE address = ?1";

@@ -388,6 +388,9 @@ pub struct Node {
     /// Whether nothing of it leaves while its exit can't be used; `None` follows the network.
     #[serde(default)]
     pub kill_switch: Option<bool>,
+    /// Prefixes of the network that the internet routes to this exit: what comes out of them leaves with its own address.
+    #[serde(default)]
+    pub routed: BTreeSet<Cidr>,
     /// The machine it runs on, when wg-friend can reach it.
     pub host: Option<Name>,
     /// The operator's notes; may be empty.

@@ -26,6 +26,8 @@ ALTER TABLE nodes ADD COLUMN exit_group_id INTEGER REFERENCES exit_groups (id);
 ALTER TABLE nodes ADD COLUMN exit_none INTEGER NOT NULL DEFAULT 0 CHECK (exit_none IN (0, 1));
 -- Whether nothing of it leaves while its exit can't be used; none follows the network.
 ALTER TABLE nodes ADD COLUMN kill_switch INTEGER CHECK (kill_switch IN (0, 1));
+-- JSON list of prefixes that the internet routes to an exit; none: none.
+ALTER TABLE nodes ADD COLUMN routed TEXT;
 CREATE INDEX nodes_exit_group ON nodes (exit_group_id) WHERE exit_group_id IS NOT NULL;
 
 -- What holds for nodes that are not told; neither set: by none.

@@ -76,6 +76,7 @@ fn node() -> Node {
         server: None,
         exit: None,
         kill_switch: None,
+        routed: Default::default(),
         host: None,
         notes: String::new(),
         origin: Origin::Manual,

@@ -161,6 +161,7 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
         server: None,
         exit: None,
         kill_switch: None,
+        routed: Default::default(),
         host: None,
         notes: String::new(),
         origin: Origin::Manual,

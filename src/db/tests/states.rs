@@ -426,14 +426,18 @@ fn step(tx: &Tx<'_>, (what, a, b, c): Step, time: i64) -> Result<(), Error> {
         },
         (17, Some(is), ..) => {
             let by_group = pick(&topology.exit_groups, b).map(|group| Egress::Group(group.id));
-            let exit = if c % 3 == 0 { Some(Egress::None) } else { by_group };
+            let exit = if c.is_multiple_of(3) { Some(Egress::None) } else { by_group };
             let kill_switch = [None, Some(true), Some(false)][usize::from(b % 3)];
             tx.update_node(&Node { exit, kill_switch, ..is.clone() }, at(time))
         }
         (18, ..) => {
             let by_group = pick(&topology.exit_groups, b).map(|group| Egress::Group(group.id));
-            let exit = if c % 2 == 0 { by_group } else { is.map(|node| Egress::Node(node.id)) };
-            tx.update_network(&Network { exit: exit.unwrap_or_default(), kill_switch: b % 2 == 0, ..network() })
+            let exit = if c.is_multiple_of(2) { by_group } else { is.map(|node| Egress::Node(node.id)) };
+            tx.update_network(&Network {
+                exit: exit.unwrap_or_default(),
+                kill_switch: b.is_multiple_of(2),
+                ..network()
+            })
         }
         _ => tx.update_network(&Network { keepalive: u16::from(c % 4), ..network() }),
     }
@@ -444,7 +448,7 @@ fn exit_group(topology: &Topology, text: &str, b: u8, c: u8, time: i64) -> ExitG
     let mut group = ExitGroup::new(name(text));
     for number in 0..c % 3 {
         if let Some(node) = pick(&topology.nodes, b.wrapping_add(number)) {
-            group.put(ExitMember { exit: node.id, priority: u16::from(c), enabled: b % 2 == 0 });
+            group.put(ExitMember { exit: node.id, priority: u16::from(c), enabled: b.is_multiple_of(2) });
         }
     }
     let first = group.members.first().map(|member| member.exit);

@@ -195,6 +195,7 @@ fn bare(request: &NewNodes, name: &Name, public: PublicKey, network: &Network, n
         server: None,
         exit: None,
         kill_switch: None,
+        routed: Default::default(),
         host: None,
         notes: String::new(),
         origin: request.origin,

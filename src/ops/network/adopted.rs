@@ -17,6 +17,9 @@ pub(super) fn lapse(setting: &Setting, node: &mut Node) {
         Setting::Access(_)
         | Setting::Exit(_)
         | Setting::KillSwitch(_)
+        | Setting::ClearRouted
+        | Setting::AddRouted(_)
+        | Setting::RemoveRouted(_)
         | Setting::Allow(_)
         | Setting::Disallow(_)
         | Setting::ClearAllowed

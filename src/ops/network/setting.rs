@@ -27,6 +27,7 @@ pub const KEYS: &[(&str, &[&str], &str)] = &[
     ("server", &[], "server that it belongs to, where there are several; `none`: the first one"),
     ("exit", &[], "exit or exit group for its internet traffic, or the server itself; `none`; `network`"),
     ("kill-switch", &[], "yes: nothing leaves while its exit can't be used; no: a split tunnel then; `network`"),
+    ("routed", &[], "prefix that the internet routes to this exit, so that it isn't masqueraded; also +=, -=; `none`"),
     ("nat", &[], "yes or no: masquerade traffic into its LANs"),
     (
         "outer-interface",
@@ -84,6 +85,12 @@ pub enum Setting {
     Server(Option<String>),
     /// Whether nothing of it leaves while its exit can't be used; `None` follows the network.
     KillSwitch(Option<bool>),
+    /// Forget all prefixes that the internet routes to an exit.
+    ClearRouted,
+    /// A further prefix that the internet routes to it.
+    AddRouted(Cidr),
+    /// One such prefix less.
+    RemoveRouted(Cidr),
     /// Whether traffic into its LANs is masqueraded.
     Nat(bool),
     /// Its interface towards LANs or the internet.
@@ -136,7 +143,10 @@ pub fn parse_all<'a>(assignments: impl IntoIterator<Item = &'a str>) -> Result<V
     for assignment in assignments {
         let (key, change, value) = split(assignment)?;
         for setting in parse(key, key, change, value)? {
-            let clears = matches!(setting, Setting::ClearLans | Setting::ClearAllowed | Setting::ClearGrants);
+            let clears = matches!(
+                setting,
+                Setting::ClearLans | Setting::ClearAllowed | Setting::ClearGrants | Setting::ClearRouted
+            );
             if !(clears && settings.contains(&setting)) {
                 settings.push(setting);
             }
@@ -157,7 +167,7 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
             hint: Some(which_key(&key, &known)),
         });
     };
-    let is_list = matches!(*name, "lan" | "allow-lan" | "grant");
+    let is_list = matches!(*name, "lan" | "allow-lan" | "grant" | "routed");
     if change != Change::Set && !is_list {
         return Err(Error::value(label, "has one value: use `=`, not `+=` or `-=`"));
     }
@@ -204,6 +214,12 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
             return list(change, value, Setting::ClearAllowed, |v| match change {
                 Change::Remove => Ok(Setting::Disallow(read(label, v)?)),
                 _ => Ok(Setting::Allow(read(label, v)?)),
+            });
+        }
+        "routed" => {
+            return list(change, value, Setting::ClearRouted, |v| match change {
+                Change::Remove => Ok(Setting::RemoveRouted(read(label, v)?)),
+                _ => Ok(Setting::AddRouted(read(label, v)?)),
             });
         }
         "grant" => {
@@ -374,6 +390,15 @@ impl Setting {
                 only(node, &[Role::Remote], "kill-switch", "remotes")?;
                 node.kill_switch = *wanted;
             }
+            Self::ClearRouted => node.routed.clear(),
+            Self::AddRouted(cidr) => {
+                only(node, &[Role::Exit], "routed", "exits")?;
+                node.routed.insert(*cidr);
+            }
+            Self::RemoveRouted(cidr) => {
+                let had = node.routed.remove(cidr);
+                missing_if(!had, node, "routed", cidr)?;
+            }
             Self::Nat(nat) => node.nat = *nat,
             Self::Outer(name) => {
                 only(node, &[Role::Server, Role::Router, Role::Exit], "outer-interface", "servers, routers and exits")?;
@@ -494,6 +519,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("server", node.server.and_then(|id| topology.node(id)).map_or_else(none, |server| server.name.to_string())),
         ("exit", node.exit.map_or_else(inherited, |way| egress_in_words(way, topology))),
         ("kill-switch", kill_switch),
+        ("routed", joined(node.routed.iter().map(Cidr::to_string).collect())),
         ("nat", if node.nat { "yes" } else { "no" }.into()),
         ("outer-interface", node.outer_interface.as_ref().map_or("default".into(), InterfaceName::to_string)),
         ("device", node.device.map_or_else(none, |d| d.to_string())),

@@ -67,6 +67,9 @@ pub struct NodeView {
     pub exit_inherited: bool,
     /// Whether nothing of it leaves while its exit can't be used.
     pub kill_switch: bool,
+    /// Prefixes of the network that the internet routes to this exit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routed: Vec<Cidr>,
     /// The machine it runs on.
     pub host: Option<Name>,
     /// Its MTU, when it has one of its own.
@@ -111,6 +114,7 @@ impl NodeView {
             exit: topology.egress_name(topology.egress(node)).cloned(),
             exit_inherited: node.exit.is_none() && topology.egress(node) != Egress::None,
             kill_switch: node.role == Role::Remote && topology.kill_switch(node),
+            routed: node.routed.iter().copied().collect(),
             host: node.host.clone(),
             mtu: node.mtu,
             keepalive: node.keepalive,

@@ -108,6 +108,7 @@ impl Fixture {
             server: None,
             exit: None,
             kill_switch: None,
+            routed: Default::default(),
             host: None,
             notes: String::new(),
             origin: Origin::Manual,

@@ -268,6 +268,17 @@ pub enum Refusal {
         /// The role it has.
         role: Role,
     },
+    /// Something routed to an exit that isn't the network's.
+    #[error(
+        "the internet routes {prefix} to `{exit}`, which lies neither in the network nor in an advertised LAN: \
+         correct the prefix"
+    )]
+    RoutedElsewhere {
+        /// The exit.
+        exit: Name,
+        /// The prefix.
+        prefix: Cidr,
+    },
     /// Two groups whose marks and tables coincide.
     #[error(
         "the exit groups `{first}` and `{second}` would share a routing table: remove `{second}` and add it again, \

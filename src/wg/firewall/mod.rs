@@ -56,6 +56,9 @@ pub enum Duty {
     Exit {
         /// The addresses of remotes that are its direct peers, whom no server has judged; sorted.
         direct: Vec<Cidr>,
+        /// Prefixes that the internet routes here: what comes out of them keeps its source; sorted.
+        #[serde(default)]
+        routed: Vec<Cidr>,
     },
 }
 

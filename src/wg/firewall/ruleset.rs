@@ -48,6 +48,8 @@ struct Values<'a> {
     judged: bool,
     /// When grants end, in seconds since 1970: the names of their chains, and what nft(8) takes as a time.
     ends: Vec<i64>,
+    /// Whether some sources leave an exit with their own addresses.
+    routed: bool,
     sets: Vec<Set>,
 }
 
@@ -70,9 +72,12 @@ pub fn ruleset(firewall: &Firewall) -> String {
             }
             ("firewall/router.nft", purpose, *nat, sets)
         }
-        Duty::Exit { direct } => {
+        Duty::Exit { direct, routed } => {
             let purpose = "It lets the tunnel reach the internet and nothing else.";
             let mut sets = addresses("direct", direct);
+            if !routed.is_empty() {
+                sets.extend(prefixes("routed", routed));
+            }
             sets.extend(private());
             ("firewall/exit.nft", purpose, true, sets)
         }
@@ -87,8 +92,10 @@ pub fn ruleset(firewall: &Firewall) -> String {
         _ => (false, BTreeSet::new()),
     };
     let ends = ends.iter().map(DateTime::timestamp).collect();
+    let routed = matches!(&firewall.duty, Duty::Exit { routed, .. } if !routed.is_empty());
     let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
-    render::fill(template, Values { table: firewall.table(), main, outer, purpose, nat, judged, ends, sets })
+    let table = firewall.table();
+    render::fill(template, Values { table, main, outer, purpose, nat, judged, ends, routed, sets })
 }
 
 /// The interfaces whose packets are judged.

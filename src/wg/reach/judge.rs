@@ -106,7 +106,7 @@ impl Judge<'_, '_> {
                 if to == Side::Outer && self.inside(packet.source) && is_public(packet.to) && !self.inside(packet.to) {
                     return pass("the tunnel reaches the internet");
                 }
-                let direct = matches!(&self.firewall.duty, Duty::Exit { direct } if within(direct, packet.source));
+                let direct = matches!(&self.firewall.duty, Duty::Exit { direct, .. } if within(direct, packet.source));
                 let lack = if direct { Lack::Right(packet.source) } else { Lack::Nothing };
                 drop(format!("an exit carries packets to the internet only, not to {}", self.place(packet.to)), lack)
             }
@@ -131,7 +131,7 @@ impl Judge<'_, '_> {
             }
             Duty::Router { .. } => Verdict::Pass(None),
             _ if packet.reply => pass("answers come back"),
-            Duty::Exit { direct } => {
+            Duty::Exit { direct, .. } => {
                 if within(direct, packet.source) {
                     return drop(
                         format!("{} has it as a way to the internet only", self.world.named(packet.source)),
@@ -158,7 +158,7 @@ impl Judge<'_, '_> {
         }
         match &self.firewall.duty {
             Duty::Router { own, nat, .. } => *nat && within(own, packet.to),
-            Duty::Exit { .. } => self.inside(packet.source),
+            Duty::Exit { routed, .. } => self.inside(packet.source) && !within(routed, packet.source),
             Duty::Server(rules) => {
                 (rules.nat && within(&rules.own, packet.to))
                     || (within(&rules.leaving, packet.source) && is_public(packet.to))

@@ -169,10 +169,17 @@ impl<'a> World<'a> {
                 if !arrival.by_tunnel {
                     return Ok(None); // its own connection
                 }
-                if !arrival.translated {
-                    let text =
-                        format!("sends it to the internet with the source {}, to which no answer comes", packet.source);
-                    return Err(stop(Code::NoTranslation, text));
+                let mut routed = machine.node.routed.iter().filter(|prefix| prefix.contains(packet.source));
+                match routed.next() {
+                    _ if arrival.translated => {}
+                    Some(prefix) => {
+                        course.out.provided.push(format!("the internet routes {prefix} to {}", machine.node.name));
+                    }
+                    None => {
+                        let source = packet.source;
+                        let text = format!("sends it to the internet with the source {source}, to which no answer comes");
+                        return Err(stop(Code::NoTranslation, text));
+                    }
                 }
                 if machine.has_own_rules() {
                     let name = &machine.node.name;

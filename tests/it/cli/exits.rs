@@ -173,3 +173,24 @@ fn a_server_that_does_not_answer_keeps_its_way_and_the_model_says_what_is_left_t
     assert!(text.contains("give it with --yes"), "{text}");
     assert_eq!(env.json(&["exit", "group", "show", "europe"])["active"], "exit-nl");
 }
+
+#[test]
+fn what_the_internet_routes_to_an_exit_is_not_masqueraded() {
+    let env = network();
+    env.ok(&["exit", "assign", "alice-phone", "exit-de"]);
+    env.ok(&["set", "exit-de", "routed=fd00:66::/64"]);
+    assert_eq!(env.json(&["show", "exit-de"])["routed"], serde_json::json!(["fd00:66::/64"]));
+    let said = env.run(&["can", "alice-phone", "internet"]);
+    assert!(said.contains("if       the internet routes fd00:66::/64 to exit-de"), "{said}");
+    assert_eq!(
+        said.matches("as the node's own address (NAT)").count(),
+        1,
+        "of two families one is masqueraded: {said}"
+    );
+    let text = env.refused(&["set", "exit-de", "routed+=2001:db8::/64"]);
+    assert!(text.contains("lies neither in the network nor in an advertised LAN"), "{text}");
+    let text = env.refused(&["set", "branch", "routed=fd00:66::/64"]);
+    assert!(text.contains("is for exits, and `branch` is of role router"), "{text}");
+    env.ok(&["set", "exit-de", "routed-=fd00:66::/64"]);
+    assert!(env.json(&["show", "exit-de"]).get("routed").is_none());
+}

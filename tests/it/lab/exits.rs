@@ -161,3 +161,28 @@ fn with_the_kill_switch_nothing_leaves_while_no_exit_can_be_used() -> Result {
     admin.hand_out("alice", str::to_owned)?;
     leaves_by(&lab, "alice", "alice")
 }
+
+#[test]
+fn what_the_internet_routes_to_an_exit_is_seen_with_its_own_address() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = Admin::new(&lab);
+    make(&admin);
+    admin.ok(&["set", "exit-a", "routed=fd66::/64"]);
+    admin.deploy();
+    admin.wait_for(&["exit-a", "exit-b"])?;
+    admin.hand_out("alice", str::to_owned)?;
+    let own = admin.addresses("alice")[1];
+    // Whether the answers find their way back is for the provider to see to: here counts what leaves.
+    let count = "nft add table inet seen; nft 'add chain inet seen out { type filter hook postrouting priority 300; }'; \
+                 nft \"add rule inet seen out oifname eth0 ip6 saddr SOURCE counter\"";
+    lab.host("exit-a").sh(&count.replace("SOURCE", &own.to_string()))?;
+    let (www, until) = (lab.host("www").address6().unwrap(), Instant::now() + Duration::from_secs(30));
+    let seen = || lab.host("exit-a").sh("nft list table inet seen").map(|text| !text.contains("counter packets 0 "));
+    while !seen()? {
+        assert!(Instant::now() < until, "nothing leaves with the device's own address");
+        let _unanswered = lab.host("alice").run(&format!("ping -6 -n -c 1 -W 1 {www}"))?;
+    }
+    // What isn't routed there is masqueraded as before.
+    assert_eq!(lab.seen_address("alice")?, Some(lab.host("exit-a").address()));
+    Ok(())
+}

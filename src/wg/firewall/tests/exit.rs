@@ -138,3 +138,26 @@ fn an_exit_carries_the_internet_and_nothing_else() {
     }
     "#);
 }
+
+#[test]
+fn what_the_internet_routes_to_an_exit_leaves_with_its_own_address() {
+    let mut fixture = Fixture::everything();
+    fixture.node("berlin").routed.insert("fd00:66::/64".parse().unwrap());
+    let firewalls = firewalls(&fixture);
+    let is_routed = |firewall: &&Firewall| matches!(&firewall.duty, Duty::Exit { routed, .. } if !routed.is_empty());
+    let text = ruleset(firewalls.iter().find(is_routed).unwrap());
+    let chain: Vec<&str> = text.lines().skip_while(|line| !line.contains("The internet sees")).collect();
+    insta::assert_snapshot!(chain[..8].join("\n"), @r#"
+    # The internet sees the exit's own address, but for what it routes here.
+    chain nat {
+        type nat hook postrouting priority srcnat; policy accept;
+        iifname "wg0" oifname "eth0" ip saddr @routed4 accept
+        iifname "wg0" oifname "eth0" ip6 saddr @routed6 accept
+        iifname "wg0" oifname "eth0" ip saddr @inside4 masquerade
+        iifname "wg0" oifname "eth0" ip6 saddr @inside6 masquerade
+    }
+    "#);
+    assert!(text.contains("set routed6 {\n        type ipv6_addr\n        flags interval\n"), "{text}");
+    // The other exit's table says nothing of it.
+    assert_eq!(firewalls.iter().filter(is_routed).count(), 1);
+}

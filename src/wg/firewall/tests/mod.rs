@@ -34,7 +34,9 @@ fn nft_takes_every_ruleset_also_twice() {
     bare.add("office", crate::model::Role::Router);
     let mut timed = Fixture::everything();
     let mut grants = Vec::new();
-    for (text, until) in [("192.168.20.7 tcp 22", 4_000_000_000), ("192.168.0.0/16 icmp", 4_000_000_000), ("fd00:10::5", 1)] {
+    for (text, until) in
+        [("192.168.20.7 tcp 22", 4_000_000_000), ("192.168.0.0/16 icmp", 4_000_000_000), ("fd00:10::5", 1)]
+    {
         let mut grant: crate::model::Grant = text.parse().unwrap();
         grant.until = chrono::DateTime::from_timestamp(until, 0);
         grants.push(grant);
