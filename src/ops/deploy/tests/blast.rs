@@ -190,6 +190,6 @@ fn devices_are_named_whatever_the_hosts_say_and_the_report_counts_what_goes_down
         let plan = Plan { hosts: vec![host], devices: vec![device.clone()], secrets: Secrets::default() };
         let report = PlanReport::from(&plan);
         assert_eq!((report.restarts, report.failed, report.hosts[0].hint.is_some()), (restarts, failed, hint));
-        assert_eq!(report.blast.devices, [device.clone()]);
+        assert_eq!(report.blast.devices, std::slice::from_ref(&device));
     }
 }
