@@ -2,6 +2,9 @@
 //!
 //! Both come from here, so that a device asks for exactly what the server lets through.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
