@@ -1,11 +1,12 @@
 //! `status`: who is connected, and how the last deploys ended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::output::{Cell, Table, paint, paint_code, style};
 use super::{Context, Exit, watch};
 use crate::fleet::RealFleet;
-use crate::model::DeploymentState;
+use crate::model::{DeploymentState, Name};
 use crate::ops::Error;
 use crate::ops::clock::Clock as _;
 use crate::ops::deploy::status::{HostStatus, LinkState, LinkStatus, Status, live, recorded};
@@ -111,11 +112,13 @@ fn hosts(hosts: &[HostStatus], now: chrono::DateTime<chrono::Utc>) -> String {
 }
 
 fn links(links: &[LinkStatus]) -> String {
-    let mut table = Table::new(&["NODE", "ROLE", "ADDRESS", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "ENDPOINT"]);
+    let several = to_several(links.iter());
+    let mut table =
+        Table::new(&["NODE", "ROLE", "ADDRESS", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "ENDPOINT"]);
     for link in links {
         let dash = || "-".to_owned();
         table.row([
-            Cell::new(&link.node, style::STRONG),
+            ends(link, several),
             Cell::new(link.role, style::DIM),
             Cell::new(link.address.clone().unwrap_or_else(dash), style::PLAIN),
             link_state(link.state),
@@ -126,6 +129,18 @@ fn links(links: &[LinkStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+/// Whether links lead to more than one node: to one, it goes without saying.
+pub(super) fn to_several<'a>(links: impl Iterator<Item = &'a LinkStatus>) -> bool {
+    let near: BTreeSet<&Name> = links.filter_map(|link| link.near.as_ref()).collect();
+    near.len() > 1
+}
+
+/// A link by its far end and, where links lead to several nodes, its near one.
+pub(super) fn ends(link: &LinkStatus, several: bool) -> Cell {
+    let near = link.near.as_ref().filter(|_| several);
+    Cell::new(near.map_or_else(|| link.node.to_string(), |near| format!("{} → {near}", link.node)), style::STRONG)
 }
 
 pub(super) fn link_state(state: LinkState) -> Cell {

@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::output::{Cell, Table, paint, paint_code, style};
 use super::screen::Screen;
-use super::status::{bytes, duration, link_state};
+use super::status::{bytes, duration, ends, link_state, to_several};
 use super::{Context, interrupt, width};
 use crate::fleet::RealFleet;
 use crate::model::Name;
@@ -138,10 +138,11 @@ fn hosts(hosts: &[HostLine], now: DateTime<Utc>) -> String {
 fn links(links: &[LinkLine]) -> String {
     let mut table = Table::new(&["NODE", "ROLE", "STATE", "HANDSHAKE", "IN", "OUT", "ENDPOINT"]);
     let dash = || "-".to_owned();
+    let several = to_several(links.iter().map(|line| &line.link));
     let rate = |rate: Option<u64>| rate.map_or_else(dash, |rate| format!("{}/s", bytes(rate)));
     for LinkLine { link, rx_rate, tx_rate } in links {
         table.row([
-            Cell::new(&link.node, style::STRONG),
+            ends(link, several),
             Cell::new(link.role, style::DIM),
             link_state(link.state),
             Cell::new(link.handshake_age.map_or_else(dash, |s| format!("{} ago", duration(s))), style::PLAIN),
@@ -182,6 +183,7 @@ mod tests {
     #[test]
     fn the_screen_says_who_answers_what_flows_and_what_has_changed() {
         let link = LinkStatus {
+            near: Some("hub".parse().unwrap()),
             node: "office".parse().unwrap(),
             role: Role::Router,
             address: None,

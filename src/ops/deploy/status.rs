@@ -1,6 +1,6 @@
 //! Who is connected: the links of the model, as the hosts see them right now or as the last deploys left them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -55,6 +55,8 @@ pub struct LinkStatus {
     pub role: Role,
     /// Its address in the network.
     pub address: Option<String>,
+    /// The node at the near end; `None` when nobody was asked.
+    pub near: Option<Name>,
     /// The host that tells.
     pub seen_by: Option<Name>,
     /// The interface there.
@@ -270,6 +272,7 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
                 node: far.name.clone(),
                 role: far.role,
                 address: far.address4.map(|a| a.to_string()).or_else(|| far.address6.map(|a| a.to_string())),
+                near: Some(node.name.clone()),
                 seen_by: Some(host.name.clone()),
                 interface: Some(interface.name.to_string()),
                 state: match (seen, age) {
@@ -289,32 +292,37 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
     found
 }
 
-/// Keeps one line a node: the server's, which sees all of them; another end's where the server didn't answer.
+/// Keeps one line a link: the server's, which sees all that belong to it; the better one of two servers' or two others'.
 fn one_end_each(topology: &Topology, links: Vec<LinkStatus>) -> Vec<LinkStatus> {
-    let mut best: BTreeMap<Name, LinkStatus> = BTreeMap::new();
-    for link in links.into_iter().filter(|link| link.role != Role::Server) {
-        match best.get(&link.node) {
+    let servers: BTreeSet<&Name> = topology.with_role(Role::Server).map(|node| &node.name).collect();
+    let seen_from_server = |link: &LinkStatus| link.near.as_ref().is_some_and(|near| servers.contains(near));
+    let mut best: BTreeMap<(Name, Name), LinkStatus> = BTreeMap::new();
+    for link in links.into_iter().filter(|link| link.role != Role::Server || seen_from_server(link)) {
+        let Some(near) = link.near.clone() else { continue };
+        let ends = if near <= link.node { (near, link.node.clone()) } else { (link.node.clone(), near) };
+        match best.get(&ends) {
             Some(known) if known.state <= link.state => {}
             _ => {
-                best.insert(link.node.clone(), link);
+                best.insert(ends, link);
             }
         }
     }
-    for node in topology.enabled().filter(|n| n.role != Role::Server) {
-        best.entry(node.name.clone()).or_insert_with(|| LinkStatus {
-            node: node.name.clone(),
-            role: node.role,
-            address: node.address4.map(|a| a.to_string()).or_else(|| node.address6.map(|a| a.to_string())),
-            seen_by: None,
-            interface: None,
-            state: LinkState::Unknown,
-            handshake_age: None,
-            endpoint: None,
-            rx: 0,
-            tx: 0,
-        });
-    }
+    let told: BTreeSet<Name> = best.values().map(|link| link.node.clone()).collect();
     let mut lines: Vec<LinkStatus> = best.into_values().collect();
-    lines.sort_by(|a, b| (a.role, &a.node).cmp(&(b.role, &b.node)));
+    let untold = topology.enabled().filter(|node| node.role != Role::Server && !told.contains(&node.name));
+    lines.extend(untold.map(|node| LinkStatus {
+        node: node.name.clone(),
+        role: node.role,
+        address: node.address4.map(|a| a.to_string()).or_else(|| node.address6.map(|a| a.to_string())),
+        near: None,
+        seen_by: None,
+        interface: None,
+        state: LinkState::Unknown,
+        handshake_age: None,
+        endpoint: None,
+        rx: 0,
+        tx: 0,
+    }));
+    lines.sort_by(|a, b| (a.role, &a.node, &a.near).cmp(&(b.role, &b.node, &b.near)));
     lines
 }

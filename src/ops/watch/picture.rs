@@ -215,9 +215,10 @@ impl Board {
     /// Works the links out anew. Returns those whose state is another.
     fn relink(&mut self, now: Moment) -> Vec<Event> {
         let links = self.network.links(&self.answers());
-        let before: BTreeMap<&Name, LinkState> = self.links.iter().map(|link| (&link.node, link.state)).collect();
+        let ends = |link: &LinkStatus| (link.node.clone(), link.near.clone());
+        let before: BTreeMap<_, LinkState> = self.links.iter().map(|link| (ends(link), link.state)).collect();
         let changed = links.iter().filter_map(|link| {
-            let before = before.get(&link.node).copied().unwrap_or(LinkState::Unknown);
+            let before = before.get(&ends(link)).copied().unwrap_or(LinkState::Unknown);
             (before != link.state).then(|| link_event(link, before, now))
         });
         let events = changed.collect();

