@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use chrono::DateTime;
 use wg_friend::model::{
-    Access, Actor, Cidr, Custody, Grant, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, LinkId, Mtu, Name,
-    Network, Node, NodeId, Origin, Port, PresharedKey, PrivateKey, PskPolicy, PublicKey, Role, Secrets, Source,
-    Topology,
+    Access, Actor, Cidr, Custody, Egress, Grant, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, LinkId,
+    Mtu, Name, Network, Node, NodeId, Origin, Port, PresharedKey, PrivateKey, PskPolicy, PublicKey, Role, Secrets,
+    Source, Topology,
 };
 use wg_friend::wg::compile::links;
 
@@ -99,7 +99,10 @@ fn node(number: usize, size: usize) -> Node {
         access: access(role, number),
         lan_selection: [lan(1).cidr].into(),
         grants: if role == Role::Remote { vec![grant()] } else { Vec::new() },
-        exit: (role == Role::Remote && number % 10 == 9).then_some(NodeId(2)),
+        server: None,
+        exit: (role == Role::Remote && number % 10 == 9).then_some(Egress::Node(NodeId(2))),
+        kill_switch: None,
+        routed: Default::default(),
         host: None,
         notes: String::new(),
         origin: Origin::Manual,

@@ -61,7 +61,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         return Err(Error::MissingAnswer { what: "who asks and who is asked", flag: "FROM TO" });
     };
-    let question = Question { from, from_address: args.from_address, to, protocol: args.protocol, edited: args.edited, at: now };
+    let question =
+        Question { from, from_address: args.from_address, to, protocol: args.protocol, edited: args.edited, at: now };
     if args.live {
         let report = live::prove(&topology, &RealFleet::new()?, &question, context.settings.parallel)?;
         context.out.show(&report, |report| format!("{}{}", render(&report.model), render_live(report)))?;

@@ -113,8 +113,7 @@ fn hosts(hosts: &[HostStatus], now: chrono::DateTime<chrono::Utc>) -> String {
 
 fn links(links: &[LinkStatus]) -> String {
     let several = to_several(links.iter());
-    let mut table =
-        Table::new(&["NODE", "ROLE", "ADDRESS", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "ENDPOINT"]);
+    let mut table = Table::new(&["NODE", "ROLE", "ADDRESS", "STATE", "HANDSHAKE", "RECEIVED", "SENT", "ENDPOINT"]);
     for link in links {
         let dash = || "-".to_owned();
         table.row([

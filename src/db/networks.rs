@@ -9,7 +9,8 @@ use super::{Database, exit_groups, groups, hosts, links, nodes};
 use crate::model::{Cidr, Network, Topology};
 
 /// A network's columns, in the order of [`cells`].
-const COLUMNS: &str = "name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk, exit_id, exit_group_id, kill_switch,
+const COLUMNS: &str =
+    "name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk, exit_id, exit_group_id, kill_switch,
                        stable_clients";
 /// As many places for their values.
 const PLACES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13";

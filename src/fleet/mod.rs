@@ -29,8 +29,8 @@ pub use leave::{Leaving, Remains, leave, look_before_leaving, read_remains};
 pub use login::{LetIn, let_in, remember_key};
 pub(crate) use observe::in_order;
 pub use observe::{
-    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, ObservedKey, PendingDeploy, System, Way, read_observation,
-    tables_of,
+    Init, LastDeploy, Observed, ObservedFile, ObservedInterface, ObservedKey, PendingDeploy, System, Way,
+    read_observation, tables_of,
 };
 pub use prepare::{Lack, PackageCommand, PackageTrouble, Packages, Wanted, install, read_packages};
 pub(crate) use question::sysctl_path;

@@ -24,8 +24,8 @@ pub use drift::{DriftKind, ScanOutcome};
 pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
-pub use group::{Destination, Group, GroupId};
 pub use exit_group::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, SwitchReason};
+pub use group::{Destination, Group, GroupId};
 pub use hook::{Hook, Phase};
 pub use host::{AllowUnsafe, AutoSync, Become, Host, HostAddress, InvalidDestination};
 pub use kept::{ByHooks, Kept, KeptEndpoint, KeptPeer, Route, Run, Table};

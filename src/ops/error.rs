@@ -91,7 +91,7 @@ pub enum Error {
     #[error("`{0}` can't be the name of a node: commands use this word for something else")]
     ReservedName(Name),
     /// A node of another role was needed.
-    #[error("`{name}` is a {role}, not {wanted}")]
+    #[error("`{name}` is {} {role}, not {wanted}", article(role))]
     WrongRole {
         /// Whose role.
         name: Name,
@@ -326,6 +326,11 @@ fn edits(a: &str, b: &str) -> usize {
         before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
+}
+
+/// Returns the indefinite article of a role.
+fn article(role: &str) -> &'static str {
+    if role.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ByHooks, Cidr, Endpoint, ExitGroupId, Hook, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId, Port,
-    PublicKey, Route, Run, Table,
+    ByHooks, Cidr, Endpoint, ExitGroupId, Hook, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId,
+    Port, PublicKey, Route, Run, Table,
 };
 
 use super::firewall::Firewall;

@@ -29,7 +29,9 @@ use super::error::{Error, Result};
 use super::row::Cells;
 use super::vault::{DOCUMENT, ORIGINAL, STATE_DOCUMENT, STATE_ORIGINAL};
 use super::{Database, exit_groups, groups, hosts, links, micros, networks, nodes};
-use crate::model::{Access, Actor, Event, ExitGroup, ExitGroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology};
+use crate::model::{
+    Access, Actor, Event, ExitGroup, ExitGroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology,
+};
 
 /// What kind of entity a value belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -367,7 +369,12 @@ impl Model {
         let network = network.ok_or_else(|| Error::Damaged { what: "a state of the history has no network".into() })?;
         let mut by_name: Vec<Host> = hosts.values().cloned().collect();
         by_name.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { topology: Topology { network, nodes, hosts: by_name, links, groups, exit_groups }, hosts, preshared, adopted })
+        Ok(Self {
+            topology: Topology { network, nodes, hosts: by_name, links, groups, exit_groups },
+            hosts,
+            preshared,
+            adopted,
+        })
     }
 }
 

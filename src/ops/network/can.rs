@@ -350,9 +350,9 @@ const ANY_PORT: u16 = 61_003;
 fn flows(topology: &Topology, node: &Node, place: Cidr) -> Vec<(Flow, Option<IpAddr>)> {
     let mut flows = vec![(Flow::PING, None)];
     flows.extend(Port::new(ANY_PORT).map(|port| (Flow::tcp(port), None)));
-    let granted = topology.grants_of(node).flat_map(|grant| {
-        topology.prefixes_of(grant.destination).into_iter().map(move |prefix| (grant, prefix))
-    });
+    let granted = topology
+        .grants_of(node)
+        .flat_map(|grant| topology.prefixes_of(grant.destination).into_iter().map(move |prefix| (grant, prefix)));
     for (grant, prefix) in granted.filter(|(_, prefix)| prefix.overlaps(&place)) {
         let narrow = if place.covers(&prefix) { prefix } else { place };
         let address = narrow.net().hosts().nth(4).or_else(|| narrow.net().hosts().next());

@@ -1,8 +1,6 @@
 //! Links that the operator makes beside those that follow from roles: a direct way between two nodes, or between each two
 //! of several.
 
-use std::collections::BTreeSet;
-
 use super::change::{Done, Mode, Outcome, Scope, carry_out};
 use super::find;
 use super::setting::Difference;
@@ -147,13 +145,11 @@ fn note((a, b): (&Node, &Node), action: Action, (was, is): (Option<Weight>, Opti
         |weight: Option<Weight>| weight.map_or_else(|| "none".to_owned(), |weight| format!("weight {weight}"));
     let event = Event::node(action, a).with("peer", b.name.as_str()).with("before", in_words(was));
     done.events.push(event.with("after", in_words(is)));
-    done.subjects.push(format!("link {} – {}", a.name, b.name));
+    done.subjects.push(format!("{} – {}", a.name, b.name));
     done.differences.push(Difference {
         node: format!("{} – {}", a.name, b.name),
         field: "link",
         before: in_words(was),
         after: in_words(is),
     });
-    let known: BTreeSet<_> = done.nodes.iter().copied().collect();
-    done.nodes.extend([a.id, b.id].into_iter().filter(|id| !known.contains(id)));
 }

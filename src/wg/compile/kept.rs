@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology, Weight,
+    Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology,
+    Weight,
 };
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, key_file};
 

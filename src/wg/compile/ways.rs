@@ -98,7 +98,7 @@ impl<'a> Ways<'a> {
     }
 
     /// Returns the way from a server to a node that is none.
-    fn from_server(&self, server: usize, to: NodeId) -> Option<Way> {
+    fn way_from_server(&self, server: usize, to: NodeId) -> Option<Way> {
         let mut best = None;
         for &(last, step) in self.servers_of.get(&to).into_iter().flatten() {
             if last == server {
@@ -120,7 +120,7 @@ impl<'a> Ways<'a> {
             }
         }
         for node in self.members.routers.iter().chain(&self.members.remotes) {
-            if let Some(way) = self.from_server(own, node.id) {
+            if let Some(way) = self.way_from_server(own, node.id) {
                 carried.entry(way.first).or_default().extend(prefixes(node));
             }
         }
@@ -151,7 +151,7 @@ impl<'a> Ways<'a> {
                 let rest = match place {
                     Some(place) if place == server => Some(0),
                     Some(place) => self.between[server][place].map(|way| way.cost),
-                    None => self.from_server(server, other.id).map(|way| way.cost),
+                    None => self.way_from_server(server, other.id).map(|way| way.cost),
                 };
                 if let Some(rest) = rest {
                     improve(&mut best, Way { cost: step + rest, first });

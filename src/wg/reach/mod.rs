@@ -177,7 +177,8 @@ impl<'a> World<'a> {
                     }
                     None => {
                         let source = packet.source;
-                        let text = format!("sends it to the internet with the source {source}, to which no answer comes");
+                        let text =
+                            format!("sends it to the internet with the source {source}, to which no answer comes");
                         return Err(stop(Code::NoTranslation, text));
                     }
                 }

@@ -13,6 +13,7 @@ mod hooks;
 mod hosts;
 mod import;
 mod interface;
+mod links;
 mod model;
 mod other_tools;
 mod plain;

@@ -163,6 +163,7 @@ fn nodes_of_every_role_are_added_listed_and_drawn() {
     address      10.66.0.32
                  fd00:66::20
     access       lan-only
+    server       hub
     private key  never seen: the device keeps it
     file         never handed out
     added        [TIME] (manual)

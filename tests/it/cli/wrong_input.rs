@@ -136,14 +136,15 @@ fn what_contradicts_the_network_names_both_sides() {
      hint: choose another name
     [exit 1]
     ");
-    assert_snapshot!(env.refused(&["add", "server", "second", "--endpoint", "h"]), @"
+    assert_snapshot!(env.refused(&["set", "branch", "server=exit-de"]), @"
     --- stderr ---
-    error: `hub` and `second` are both servers: a network has one, so disable or remove the other
+    error: `exit-de` is an exit, not a server
+     hint: `wg-friend list` shows the role of each node
     [exit 1]
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--exit", "branch"]), @"
     --- stderr ---
-    error: `branch` is a router, not an exit or the server
+    error: `branch` is a router, not an exit, an exit group or the server
      hint: `wg-friend list` shows the role of each node
     [exit 1]
     ");

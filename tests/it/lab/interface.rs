@@ -399,7 +399,7 @@ fn other_dns_servers_and_another_routing_table_are_deployed_and_confirmed() -> R
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "remote", "desk", "--ssh", "b"]);
     let b = lab.host("b");
-    b.write("/usr/local/bin/resolvconf", RESOLVCONF.to_owned())?;
+    b.write("/usr/local/bin/resolvconf", RESOLVCONF)?;
     b.sh("chmod 755 /usr/local/bin/resolvconf")?;
     admin.deploy();
     let told = || -> Result<String> { Ok(b.sh("cat /run/told/wg0 2>/dev/null || echo nothing")?.trim().to_owned()) };

@@ -26,6 +26,8 @@ const SILENT: &[&[&str]] = &[
     &["group", "show", "movers"],
     &["revoke", "movers", "hub"],
     &["group", "remove", "movers", "--yes"],
+    &["link", "branch", "alice-phone", "--weight", "3"],
+    &["unlink", "branch", "alice-phone"],
     &["list"],
     &["list", "--role", "remote"],
     &["show", "hub"],
