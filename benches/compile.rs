@@ -5,12 +5,20 @@ use wg_friend::wg::compile::{check, compile};
 use wg_friend::wg::{NodeConfig, config, firewall};
 
 use crate::SIZES;
-use crate::network::{secrets, topology};
+use crate::network::{self, secrets, topology};
 
 /// Every node's configuration.
 #[divan::bench(args = SIZES)]
 fn whole_network(bencher: Bencher<'_, '_>, size: usize) {
     let topology = topology(size);
+    bencher.bench_local(|| compile(black_box(&topology)));
+}
+
+/// The same with three servers.
+#[divan::bench(args = SIZES)]
+fn three_servers(bencher: Bencher<'_, '_>, size: usize) {
+    let topology = network::three_servers(size);
+    assert!(compile(&topology).is_ok(), "the network is in order");
     bencher.bench_local(|| compile(black_box(&topology)));
 }
 

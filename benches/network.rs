@@ -34,6 +34,27 @@ pub(crate) fn topology(size: usize) -> Topology {
     Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), groups: Vec::new(), exit_groups: Vec::new() }
 }
 
+/// The same network with three servers, to each of which a third of the others belong.
+pub(crate) fn three_servers(size: usize) -> Topology {
+    let mut topology = topology(size);
+    let servers = [NodeId(1), NodeId(5), NodeId(6)];
+    for node in &mut topology.nodes {
+        if servers[1..].contains(&node.id) {
+            (node.role, node.access, node.exit) = (Role::Server, Access::Full, None);
+            node.endpoint = Some(format!("server-{}.example.com:51820", node.id.0).parse().expect("an endpoint"));
+            for exit in [2, 3] {
+                let (id, name) = (UPLINKS + node.id.0 * 10 + exit, format!("wgx{exit}"));
+                let port = u16::try_from(51_820 + exit).ok().and_then(Port::new);
+                node.interfaces.push(interface(id, &name, InterfaceKind::Uplink(NodeId(exit)), port));
+            }
+        } else if !servers.contains(&node.id) {
+            let at = usize::try_from(node.id.0 % 3).expect("less than three");
+            node.server = Some(servers[at]).filter(|server| *server != servers[0]);
+        }
+    }
+    topology
+}
+
 /// A private key for every interface and a preshared key for every link.
 pub(crate) fn secrets(topology: &Topology) -> Secrets {
     let ids = topology.nodes.iter().flat_map(|node| node.interfaces.iter().map(|interface| interface.id));

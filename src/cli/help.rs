@@ -14,6 +14,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "remove",
             "enable",
             "disable",
+            "link",
+            "unlink",
             "rotate",
             "network",
             "exit",

@@ -32,7 +32,12 @@ fn choice() -> impl Strategy<Value = Choice> {
 
 /// A network with some routers, exits and remotes, all of which can be compiled.
 pub(crate) fn topology() -> impl Strategy<Value = Fixture> {
-    (vec((0..3usize, any::<bool>()), 0..4), 0..3usize, vec(choice(), 0..8), any::<bool>()).prop_map(
+    sized(4, 8)
+}
+
+/// The same with fewer routers and remotes than these.
+fn sized(routers: usize, remotes: usize) -> impl Strategy<Value = Fixture> {
+    (vec((0..3usize, any::<bool>()), 0..routers), 0..3usize, vec(choice(), 0..remotes), any::<bool>()).prop_map(
         |(routers, exits, remotes, home)| {
             let mut fixture = Fixture::new();
             if home {
@@ -60,8 +65,17 @@ pub(crate) fn topology() -> impl Strategy<Value = Fixture> {
 
 /// The same with further servers, each node at one of them, and links of its own between some.
 pub(crate) fn graph() -> impl Strategy<Value = Fixture> {
-    let links = vec((any::<Index>(), any::<Index>(), 1..4u16), 0..8);
-    (topology(), 0..4usize, vec(any::<Index>(), 20), links).prop_map(|(mut fixture, more, homes, links)| {
+    sized_graph(topology(), 8)
+}
+
+/// The same with up to 200 nodes.
+pub(crate) fn large_graph() -> impl Strategy<Value = Fixture> {
+    sized_graph(sized(40, 153), 80)
+}
+
+fn sized_graph(topology: impl Strategy<Value = Fixture>, links: usize) -> impl Strategy<Value = Fixture> {
+    let links = vec((any::<Index>(), any::<Index>(), 1..4u16), 0..links);
+    (topology, 0..4usize, vec(any::<Index>(), 20), links).prop_map(|(mut fixture, more, homes, links)| {
         for number in 0..more {
             let server = fixture.add(&format!("server-{number}"), Role::Server);
             if number % 2 == 0 {

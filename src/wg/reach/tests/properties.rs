@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Flow, tcp};
 use crate::model::{Access, Link, Node, PortRange, Protocol, Role, Topology};
 use crate::wg::compile::compile;
-use crate::wg::compile::properties::{graph, topology};
+use crate::wg::compile::properties::{graph, large_graph, topology};
 use crate::wg::reach::{Party, World};
 
 /// An address of each enabled node, and one in each LAN, with the node that has it or is before it.
@@ -72,24 +72,7 @@ proptest! {
 
     #[test]
     fn several_servers_and_direct_links_enforce_what_the_descriptions_say(fixture in graph(), port in 1..220u16) {
-        let nodes = compile(&fixture.topology).unwrap();
-        let world = World::of(&fixture.topology, &nodes).with_edited_remotes(true);
-        let places = places(&fixture.topology);
-        // Which of several peers its owner tells a remote to send everything to decides what it takes from the others.
-        let chooses = |node: &Node| {
-            let own = |link: &Link| [link.id.ends().0, link.id.ends().1].contains(&node.main().id);
-            node.role == Role::Remote && fixture.topology.links.iter().any(own)
-        };
-        for &(from, source) in &places {
-            for &(to, target) in places.iter().filter(|(_, to)| to.is_ipv4() == source.is_ipv4() && *to != source) {
-                for flow in [Flow::PING, tcp(port)] {
-                    let answer = world.reach(&Party { node: from.id, address: Some(source) }, target, flow);
-                    let expected = may(&fixture.topology, (from, source), (to, target), flow);
-                    let as_said = answer.reaches == expected || (expected && (chooses(from) || chooses(to)));
-                    prop_assert!(as_said, "{source} -> {target} {flow}: {answer:#?}");
-                }
-            }
-        }
+        judged_as_described(&fixture.topology, port, 1)?;
     }
 
     #[test]
@@ -138,4 +121,37 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn so_do_large_networks(fixture in large_graph(), port in 1..220u16) {
+        judged_as_described(&fixture.topology, port, 97)?;
+    }
+}
+
+/// Asks from every place to every so many others, and compares the answers with what the descriptions say.
+fn judged_as_described(topology: &Topology, port: u16, every: usize) -> Result<(), TestCaseError> {
+    let nodes = compile(topology).unwrap();
+    let world = World::of(topology, &nodes).with_edited_remotes(true);
+    let places = places(topology);
+    // Which of several peers its owner tells a remote to send everything to decides what it takes from the others.
+    let chooses = |node: &Node| {
+        let own = |link: &Link| [link.id.ends().0, link.id.ends().1].contains(&node.main().id);
+        node.role == Role::Remote && topology.links.iter().any(own)
+    };
+    for (at, &(from, source)) in places.iter().enumerate() {
+        let others = places.iter().skip(at % every).step_by(every);
+        for &(to, target) in others.filter(|(_, to)| to.is_ipv4() == source.is_ipv4() && *to != source) {
+            for flow in [Flow::PING, tcp(port)] {
+                let answer = world.reach(&Party { node: from.id, address: Some(source) }, target, flow);
+                let expected = may(topology, (from, source), (to, target), flow);
+                let as_said = answer.reaches == expected || (expected && (chooses(from) || chooses(to)));
+                prop_assert!(as_said, "{source} -> {target} {flow}: {answer:#?}");
+            }
+        }
+    }
+    Ok(())
 }
