@@ -4,35 +4,18 @@ use rusqlite::{Connection, params};
 
 use super::error::{Error, Result};
 use super::networks::NETWORK;
-use super::row::Cells;
+use super::row::{Cells, merge};
+use super::states::{Kind, Which};
 use super::tx::Tx;
 use super::{Database, micros};
 use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, NodeId};
-
-/// Which groups to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    /// All of them.
-    All,
-    /// Those that the transaction under way has touched.
-    Touched,
-}
-
-impl Which {
-    fn condition(self, column: &str) -> String {
-        match self {
-            Self::All => String::new(),
-            Self::Touched => format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = 'exit_group')"),
-        }
-    }
-}
 
 /// Reads groups, ordered by id.
 pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<ExitGroup>> {
     let mut groups: Vec<ExitGroup> = Vec::new();
     let sql = format!(
         "SELECT id, name, active_id, active_since, active_reason FROM exit_groups {} ORDER BY id",
-        which.condition("id")
+        which.condition(Kind::ExitGroup, "id")
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
@@ -46,21 +29,13 @@ pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<ExitGroup>> {
     }
     let sql = format!(
         "SELECT group_id, exit_id, priority, enabled FROM exit_members {} ORDER BY group_id, priority, exit_id",
-        which.condition("group_id")
+        which.condition(Kind::ExitGroup, "group_id")
     );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let cells = Cells { table: "exit_members", row };
-        let id = ExitGroupId(cells.get(0)?);
-        let at = groups.binary_search_by_key(&id, |group| group.id);
-        let at = at.map_err(|_| Error::Damaged { what: "exit_members of a group that doesn't exist".into() })?;
-        groups[at].members.push(ExitMember {
-            exit: NodeId(cells.get(1)?),
-            priority: cells.get(2)?,
-            enabled: cells.get(3)?,
-        });
-    }
+    merge(conn, (&mut groups, |group: &ExitGroup| group.id.0), "exit_members", &sql, |group, cells| {
+        let (exit, priority, enabled) = (NodeId(cells.get(1)?), cells.get(2)?, cells.get(3)?);
+        group.members.push(ExitMember { exit, priority, enabled });
+        Ok(())
+    })?;
     Ok(groups)
 }
 

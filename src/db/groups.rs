@@ -4,28 +4,11 @@ use rusqlite::{Connection, params};
 
 use super::error::{Error, Result};
 use super::networks::NETWORK;
-use super::row::Cells;
+use super::row::{Cells, merge};
+use super::states::{Kind, Which};
 use super::tx::Tx;
 use super::{Database, micros};
 use crate::model::{Destination, Grant, Group, GroupId, NodeId};
-
-/// Which groups to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    /// All of them.
-    All,
-    /// Those that the transaction under way has touched.
-    Touched,
-}
-
-impl Which {
-    fn condition(self, column: &str) -> String {
-        match self {
-            Self::All => String::new(),
-            Self::Touched => format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = 'group')"),
-        }
-    }
-}
 
 /// The columns of a grant, in the order in which [`read_grant`] takes them.
 pub(super) const GRANT: &str = "destination, protocol, ports, until, note";
@@ -47,7 +30,7 @@ pub(super) fn read_grant(cells: &Cells<'_>, at: usize) -> Result<Grant> {
 /// Reads groups, ordered by id.
 pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
-    let sql = format!("SELECT id, name, note FROM node_groups {} ORDER BY id", which.condition("id"));
+    let sql = format!("SELECT id, name, note FROM node_groups {} ORDER BY id", which.condition(Kind::Group, "id"));
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -60,38 +43,19 @@ pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<Group>> {
             grants: Vec::new(),
         });
     }
-    let condition = which.condition("group_id");
-    let sql = format!("SELECT group_id, node_id FROM node_group_members {condition}");
-    each(conn, &mut groups, "node_group_members", &sql, |group, cells| {
+    let of = |group: &Group| group.id.0;
+    let condition = which.condition(Kind::Group, "group_id");
+    let sql = format!("SELECT group_id, node_id FROM node_group_members {condition} ORDER BY group_id, node_id");
+    merge(conn, (&mut groups, of), "node_group_members", &sql, |group, cells| {
         group.members.insert(NodeId(cells.get(1)?));
         Ok(())
     })?;
     let sql = format!("SELECT group_id, {GRANT} FROM node_group_grants {condition} ORDER BY group_id, position");
-    each(conn, &mut groups, "node_group_grants", &sql, |group, cells| {
+    merge(conn, (&mut groups, of), "node_group_grants", &sql, |group, cells| {
         group.grants.push(read_grant(cells, 1)?);
         Ok(())
     })?;
     Ok(groups)
-}
-
-/// Hands each row of a query to the group in its first column.
-fn each(
-    conn: &Connection,
-    groups: &mut [Group],
-    table: &'static str,
-    sql: &str,
-    mut take: impl FnMut(&mut Group, &Cells<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let cells = Cells { table, row };
-        let id = GroupId(cells.get(0)?);
-        let at = groups.binary_search_by_key(&id, |group| group.id);
-        let at = at.map_err(|_| Error::Damaged { what: format!("{table} of a group that doesn't exist") })?;
-        take(&mut groups[at], &cells)?;
-    }
-    Ok(())
 }
 
 fn unknown(id: GroupId) -> Error {

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::error::{Error, Result};
 use super::row::{Cells, list};
+use super::states::Which;
 use super::tx::Tx;
 use super::{Database, exit_groups, groups, hosts, links, nodes};
 use crate::model::{Cidr, Network, Topology};
@@ -87,7 +88,7 @@ impl Database {
             nodes: nodes::load(&self.conn)?,
             hosts: hosts::load(&self.conn)?,
             links: links::load(&self.conn)?,
-            groups: groups::load(&self.conn, groups::Which::All)?,
+            groups: groups::load(&self.conn, Which::All)?,
             exit_groups: self.exit_groups()?,
         })
     }

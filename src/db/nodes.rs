@@ -9,32 +9,14 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::error::{Error, Result};
 use super::groups::{GRANT, read_grant};
 use super::networks::NETWORK;
-use super::row::{Cells, list};
+use super::row::{Cells, list, merge};
+use super::states::{Kind, Which};
 use super::tx::Tx;
 use super::{Database, documents, exit_groups, hosts, micros};
 use crate::model::{
     Cidr, Destination, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey,
     PublicKey,
 };
-
-/// Which nodes to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    /// All of them.
-    All,
-    /// Those that the transaction under way has touched.
-    Touched,
-}
-
-impl Which {
-    /// Returns the condition in SQL, for the column with a node's id.
-    fn condition(self, column: &str) -> String {
-        match self {
-            Self::All => String::new(),
-            Self::Touched => format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = 'node')"),
-        }
-    }
-}
 
 /// Reads all nodes, ordered by id.
 pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
@@ -50,7 +32,7 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
                       n.origin, n.created, n.server_id,
                       n.exit_group_id, n.exit_none, n.kill_switch, n.routed
                FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
-        which.condition("n.id")
+        which.condition(Kind::Node, "n.id")
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
@@ -58,13 +40,14 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         nodes.push(read(row)?);
     }
 
+    let of = |node: &Node| node.id.0;
     let sql = format!(
         "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key, i.kept
          FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active' {}
          ORDER BY i.node_id, i.id",
-        which.condition("i.node_id")
+        which.condition(Kind::Node, "i.node_id")
     );
-    merge(conn, &mut nodes, "interfaces", &sql, |node, cells| {
+    merge(conn, (&mut nodes, of), "interfaces", &sql, |node, cells| {
         let kind = cells.get::<Option<i64>>(3)?.map_or(InterfaceKind::Main, |exit| InterfaceKind::Uplink(NodeId(exit)));
         node.interfaces.push(Interface {
             id: InterfaceId(cells.get(1)?),
@@ -76,19 +59,19 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         });
         Ok(())
     })?;
-    let condition = which.condition("node_id");
+    let condition = which.condition(Kind::Node, "node_id");
     let sql = format!("SELECT node_id, cidr, description FROM lans {condition} ORDER BY node_id, position");
-    merge(conn, &mut nodes, "lans", &sql, |node, cells| {
+    merge(conn, (&mut nodes, of), "lans", &sql, |node, cells| {
         node.lans.push(Lan { cidr: cells.parse(1)?, description: cells.get(2)? });
         Ok(())
     })?;
     let sql = format!("SELECT node_id, cidr FROM lan_selection {condition} ORDER BY node_id");
-    merge(conn, &mut nodes, "lan_selection", &sql, |node, cells| {
+    merge(conn, (&mut nodes, of), "lan_selection", &sql, |node, cells| {
         node.lan_selection.insert(cells.parse(1)?);
         Ok(())
     })?;
     let sql = format!("SELECT node_id, {GRANT} FROM grants {condition} ORDER BY node_id, position");
-    merge(conn, &mut nodes, "grants", &sql, |node, cells| {
+    merge(conn, (&mut nodes, of), "grants", &sql, |node, cells| {
         node.grants.push(read_grant(cells, 1)?);
         Ok(())
     })?;
@@ -100,31 +83,6 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         }
     }
     Ok(nodes)
-}
-
-/// Hands each row of a query that is ordered by node to the node in its first column.
-fn merge(
-    conn: &Connection,
-    nodes: &mut [Node],
-    table: &'static str,
-    sql: &str,
-    mut take: impl FnMut(&mut Node, &Cells<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
-    let mut at = 0;
-    while let Some(row) = rows.next()? {
-        let cells = Cells { table, row };
-        let owner = NodeId(cells.get(0)?);
-        while nodes.get(at).is_some_and(|node| node.id < owner) {
-            at += 1;
-        }
-        match nodes.get_mut(at) {
-            Some(node) if node.id == owner => take(node, &cells)?,
-            _ => return Err(Error::Damaged { what: format!("{table} of a node that doesn't exist") }),
-        }
-    }
-    Ok(())
 }
 
 fn read(row: &Row<'_>) -> Result<Node> {

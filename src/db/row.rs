@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Row;
 use rusqlite::types::FromSql;
+use rusqlite::{Connection, Row};
 
 use super::error::{Error, Result};
 
@@ -70,4 +70,30 @@ impl Cells<'_> {
 /// Writes a list of strings as the JSON that [`Cells::list_some`] reads.
 pub(super) fn list(strings: &[String]) -> String {
     serde_json::Value::from(strings).to_string()
+}
+
+/// Hands each row of a query that is ordered by its first column to the item with that number. The items are ordered by
+/// their numbers, which `number` tells, so time grows with rows and items alone.
+pub(super) fn merge<T>(
+    conn: &Connection,
+    (items, number): (&mut [T], impl Fn(&T) -> i64),
+    table: &'static str,
+    sql: &str,
+    mut take: impl FnMut(&mut T, &Cells<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut at = 0;
+    while let Some(row) = rows.next()? {
+        let cells = Cells { table, row };
+        let owner: i64 = cells.get(0)?;
+        while items.get(at).is_some_and(|item| number(item) < owner) {
+            at += 1;
+        }
+        match items.get_mut(at) {
+            Some(item) if number(item) == owner => take(item, &cells)?,
+            _ => return Err(Error::Damaged { what: format!("{table}: a row of something that doesn't exist") }),
+        }
+    }
+    Ok(())
 }

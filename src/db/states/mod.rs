@@ -24,6 +24,7 @@ use serde_json::Value;
 use wg_friend_crypt::DataKey;
 
 pub use restore::Returned;
+pub(super) use touched::Which;
 
 use super::error::{Error, Result};
 use super::row::Cells;
@@ -35,7 +36,7 @@ use crate::model::{
 
 /// What kind of entity a value belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     Network,
     Node,
     Host,
@@ -473,15 +474,15 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
     }
     if touches(Kind::Node) {
         let records = record::Nodes::new();
-        let nodes = nodes::load_some(conn, nodes::Which::Touched)?;
+        let nodes = nodes::load_some(conn, Which::Touched)?;
         found.extend(nodes.iter().map(|node| (row(Kind::Node, node.id.0), records.of(node))));
     }
     if touches(Kind::ExitGroup) {
-        let groups = exit_groups::load(conn, exit_groups::Which::Touched)?;
+        let groups = exit_groups::load(conn, Which::Touched)?;
         found.extend(groups.iter().map(|group| (row(Kind::ExitGroup, group.id.0), record::of_exit_group(group))));
     }
     if touches(Kind::Group) {
-        let groups = groups::load(conn, groups::Which::Touched)?;
+        let groups = groups::load(conn, Which::Touched)?;
         found.extend(groups.iter().map(|group| (row(Kind::Group, group.id.0), record::of_group(group))));
     }
     if touches(Kind::Link) {

@@ -8,6 +8,27 @@ use rusqlite::Connection;
 use super::Kind;
 use crate::db::error::Result;
 
+/// Which entities of a kind to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::db) enum Which {
+    /// All of them.
+    All,
+    /// Those that the transaction under way has touched.
+    Touched,
+}
+
+impl Which {
+    /// Returns the condition in SQL, for the column with an entity's number.
+    pub(in crate::db) fn condition(self, kind: Kind, column: &str) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Touched => {
+                format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = '{}')", kind.as_str())
+            }
+        }
+    }
+}
+
 /// A table of the model: the entity that a row belongs to, as SQL over the row `$`.
 struct Watched {
     table: &'static str,
