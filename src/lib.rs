@@ -5,6 +5,9 @@
 //! ([`db`]), the hosts ([`fleet`]), the WireGuard language ([`wg`]) and the templates ([`render`]); all of them speak in
 //! the nouns of [`model`]. `tests/it/architecture.rs` fails on an arrow in another direction.
 
+// A panic is nothing that a user should meet: what can't fail says why, with `expect`.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod cli;
 pub mod db;
 pub mod fleet;

@@ -1,5 +1,8 @@
 //! The `wg-friend` program: hands the command line over and turns the outcome into an exit code.
 
+// A panic is nothing that a user should meet: what can't fail says why, with `expect`.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 use std::ffi::{CStr, c_char};
 use std::process::ExitCode;
 
