@@ -119,6 +119,12 @@ impl Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
+        // Stopped, it starts nothing more; so what it started is found here even when that hasn't bound its own life to it
+        // yet, as setpriv does only after the fork.
+        if let Some(entered) = Process::running(self.0.id().cast_signed()) {
+            entered.signal(Signal::STOP);
+            entered.children().into_iter().for_each(Process::kill);
+        }
         let _ended_by_itself = self.0.kill();
         let _status = self.0.wait();
     }

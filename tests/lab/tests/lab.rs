@@ -260,14 +260,19 @@ fn what_the_controller_runs_keeps_its_environment_and_directory_and_dies_when_ki
         .output();
     let output = String::from_utf8(output.unwrap().stdout).unwrap();
     assert_eq!(output, format!("{}\nhello\n", std::env::current_dir().unwrap().display()));
-    let sleeper = Spawned::start(&mut lab.command("ctl", "sleep", &["1000"]))?;
-    let mut program = None;
-    assert!(wait_until(Duration::from_secs(5), || {
-        program = sleeper.process();
-        program.is_some()
-    }));
-    drop(sleeper);
-    assert!(program.unwrap().wait(Duration::from_secs(5)));
+    // Killed at the first sight of it: the program may not even be the one that was asked for yet.
+    for _ in 0..20 {
+        let sleeper = Spawned::start(&mut lab.command("ctl", "sleep", &["1000"]))?;
+        let begun = Instant::now();
+        let program = loop {
+            if let Some(program) = sleeper.process() {
+                break program;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5));
+        };
+        drop(sleeper);
+        assert!(program.wait(Duration::from_secs(5)));
+    }
     std::fs::remove_dir(here).unwrap();
     Ok(())
 }
