@@ -10,7 +10,7 @@ use super::output::Output;
 use super::prompt;
 use crate::db::{Database, Passphrase, Store};
 use crate::fleet::RealFleet;
-use crate::model::{Actor, Source};
+use crate::model::{Actor, Name, Source};
 use crate::ops::Error;
 use crate::ops::clock::System;
 use crate::ops::network::change::Mode;
@@ -28,6 +28,8 @@ pub struct Context {
     pub clock: System,
     /// Where the database is.
     pub database: PathBuf,
+    /// Which of its networks is meant; the only one need not be named.
+    pub network: Option<Name>,
     /// Whether every question is answered with yes.
     pub yes: bool,
     /// Whether to show what would happen and change nothing.
@@ -76,6 +78,7 @@ impl Context {
             settings,
             clock: System,
             database,
+            network: global.network,
             yes: global.yes,
             dry_run: global.dry_run,
             passphrase_file: global.passphrase_file,
@@ -105,18 +108,28 @@ impl Context {
 
     /// Opens the database, locked: enough for everything that isn't secret.
     pub fn open(&self) -> Result<Database, Error> {
-        unlock::open(&self.database)
+        let database = unlock::open(&self.database)?;
+        self.choose(&database)?;
+        Ok(database)
+    }
+
+    /// Chooses the network that is meant.
+    fn choose(&self, database: &Database) -> Result<(), Error> {
+        Ok(database.choose(self.network.as_ref().map(Name::as_str))?)
     }
 
     /// Opens and unlocks the database: with the key in the kernel's keyring, or with a passphrase from a file, the
     /// environment, systemd's credentials or a terminal.
     pub fn store(&self) -> Result<Store, Error> {
-        self.with_sources(|sources| unlock::unlock(&self.database, sources, &self.actor(), &self.clock))
+        let store =
+            self.with_sources(|sources| unlock::unlock(&self.database, sources, &self.actor(), &self.clock))?;
+        self.choose(&store)?;
+        Ok(store)
     }
 
     /// The same, but nobody at a terminal is asked.
     pub fn store_unasked(&self) -> Result<Store, Error> {
-        self.with_sources(|sources| {
+        let store = self.with_sources(|sources| {
             let sources = Sources {
                 file: sources.file.clone(),
                 environment: sources.environment.clone(),
@@ -124,7 +137,9 @@ impl Context {
                 ask: None,
             };
             unlock::unlock(&self.database, &sources, &self.actor(), &self.clock)
-        })
+        })?;
+        self.choose(&store)?;
+        Ok(store)
     }
 
     /// Opens and unlocks the database with a passphrase, whatever the keyring holds.

@@ -59,6 +59,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub use context::{Context, Environment};
 use output::{Output, paint, paint_code, say, style};
 
+use crate::model::Name;
 use crate::ops::{Error, Kind};
 
 /// How a command that did what it was asked ends.
@@ -109,9 +110,19 @@ pub struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The database of the network [default: wg-friend/default.db in the XDG data directory]
+    /// The database [default: wg-friend/default.db in the XDG data directory]
     #[arg(long, global = true, env = "WG_FRIEND_DB", value_name = "PATH", hide_env_values = true)]
     db: Option<PathBuf>,
+    /// The network, in a database that has several
+    #[arg(
+        long = "network",
+        id = "chosen_network",
+        global = true,
+        env = "WG_FRIEND_NETWORK",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    network: Option<Name>,
     /// The settings file [default: wg-friend/wg-friend.toml in the XDG configuration directory]
     #[arg(
         long,

@@ -6,6 +6,7 @@ use rusqlite::params;
 use zeroize::Zeroizing;
 
 use super::error::{Error, Result};
+use super::networks::INTERFACES;
 use super::row::Cells;
 use super::tx::Tx;
 use super::vault::{DOCUMENT, ORIGINAL, Sealed};
@@ -71,7 +72,7 @@ impl Store {
     }
 
     fn open_documents(&self, column: &Sealed) -> Result<BTreeMap<InterfaceId, Zeroizing<String>>> {
-        let sql = format!("SELECT interface_id, {} FROM documents", column.column);
+        let sql = format!("SELECT interface_id, {} FROM documents WHERE interface_id IN {INTERFACES}", column.column);
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let mut documents = BTreeMap::new();

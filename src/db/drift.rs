@@ -132,12 +132,13 @@ impl Database {
         Ok(found)
     }
 
-    /// Lists the scans since a time, of one host or all, the newest first.
+    /// Lists the scans since a time, of one host or all, the newest first: of what the network has there.
     pub fn drift_scans(&self, host: Option<&Name>, since: DateTime<Utc>) -> Result<Vec<Scan>> {
+        let network = self.chosen()?.0;
         let sql = "SELECT coalesce(h.name, s.host), s.time, s.duration, s.outcome, s.items, s.acknowledged, s.note
                    FROM drift_scans s LEFT JOIN hosts h ON h.id = s.host_id
-                   WHERE s.time >= ?1 AND (?2 IS NULL OR coalesce(h.name, s.host) = ?2) ORDER BY s.id DESC";
-        self.rows(sql, &[&micros(since), &host.map(Name::as_str)], |row| {
+                   WHERE s.time >= ?1 AND (?2 IS NULL OR coalesce(h.name, s.host) = ?2) AND s.network_id = ?3 ORDER BY s.id DESC";
+        self.rows(sql, &[&micros(since), &host.map(Name::as_str), &network], |row| {
             let cells = Cells { table: "drift_scans", row };
             Ok(Scan {
                 host: cells.parse(0)?,
@@ -153,14 +154,16 @@ impl Database {
 
     /// Lists the differences seen since a time, of one host or all, those seen last first.
     pub fn drift_items(&self, host: Option<&Name>, since: DateTime<Utc>) -> Result<Vec<SeenItem>> {
+        let network = self.chosen()?.0;
         let sql = format!(
             "SELECT coalesce(h.name, i.host), i.first_seen, i.last_seen, i.scans, i.host_id IS NOT NULL AND i.last_scan =
-               (SELECT max(s.id) FROM drift_scans s WHERE s.host_id = i.host_id AND s.outcome != 'unknown'), {ITEM}
+               (SELECT max(s.id) FROM drift_scans s
+                WHERE s.host_id = i.host_id AND s.network_id = i.network_id AND s.outcome != 'unknown'), {ITEM}
              FROM drift_items i LEFT JOIN hosts h ON h.id = i.host_id
-             WHERE i.last_seen >= ?1 AND (?2 IS NULL OR coalesce(h.name, i.host) = ?2)
+             WHERE i.last_seen >= ?1 AND (?2 IS NULL OR coalesce(h.name, i.host) = ?2) AND i.network_id = ?3
              ORDER BY i.last_seen DESC, i.id"
         );
-        self.rows(&sql, &[&micros(since), &host.map(Name::as_str)], |row| {
+        self.rows(&sql, &[&micros(since), &host.map(Name::as_str), &network], |row| {
             let cells = Cells { table: "drift_items", row };
             Ok(SeenItem {
                 host: cells.parse(0)?,
@@ -176,8 +179,9 @@ impl Database {
     /// Returns what the latest scan of a host that was answered found; `None` when there was no such scan.
     pub fn latest_drift(&self, host: &Name) -> Result<Option<Vec<SeenItem>>> {
         let id = hosts::known_row_id(&self.conn, host)?;
-        let sql = "SELECT 1 FROM drift_scans WHERE host_id = ?1 AND outcome != 'unknown' LIMIT 1";
-        if self.rows(sql, &[&id], |_| Ok(()))?.is_empty() {
+        let network = self.chosen()?.0;
+        let sql = "SELECT 1 FROM drift_scans WHERE host_id = ?1 AND network_id = ?2 AND outcome != 'unknown' LIMIT 1";
+        if self.rows(sql, &[&id, &network], |_| Ok(()))?.is_empty() {
             return Ok(None);
         }
         let ever = DateTime::<Utc>::UNIX_EPOCH;
@@ -186,11 +190,12 @@ impl Database {
 
     /// Lists what is acknowledged, on one host or all, also what has expired.
     pub fn drift_acks(&self, host: Option<&Name>) -> Result<Vec<Acknowledgement>> {
+        let network = self.chosen()?.0;
         let sql = format!(
             "SELECT h.name, reason, operator, time, until, {ITEM} FROM drift_acks a JOIN hosts h ON h.id = a.host_id
-             WHERE ?1 IS NULL OR h.name = ?1 ORDER BY h.name, time, item"
+             WHERE (?1 IS NULL OR h.name = ?1) AND a.network_id = ?2 ORDER BY h.name, time, item"
         );
-        self.rows(&sql, &[&host.map(Name::as_str)], |row| {
+        self.rows(&sql, &[&host.map(Name::as_str), &network], |row| {
             let cells = Cells { table: "drift_acks", row };
             Ok(Acknowledgement {
                 host: cells.parse(0)?,
@@ -222,11 +227,12 @@ impl Tx<'_> {
     fn record_scan(&self, scan: &Scan, items: &[DriftItem]) -> Result<()> {
         let (conn, time) = (&self.transaction, micros(scan.time));
         let host = hosts::known_row_id(conn, &scan.host)?;
-        let before: i64 = conn
-            .prepare_cached("SELECT coalesce(max(id), 0) FROM drift_scans WHERE host_id = ?1 AND outcome != 'unknown'")?
-            .query_row([host], |row| row.get(0))?;
-        let sql = "INSERT INTO drift_scans (host_id, host, time, duration, outcome, items, acknowledged, note)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let network = self.chosen()?.0;
+        let sql = "SELECT coalesce(max(id), 0) FROM drift_scans
+                   WHERE host_id = ?1 AND network_id = ?2 AND outcome != 'unknown'";
+        let before: i64 = conn.prepare_cached(sql)?.query_row([host, network], |row| row.get(0))?;
+        let sql = "INSERT INTO drift_scans (host_id, host, time, duration, outcome, items, acknowledged, note, network_id)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         conn.prepare_cached(sql)?.execute(params![
             host,
             scan.host.as_str(),
@@ -236,6 +242,7 @@ impl Tx<'_> {
             number(scan.items),
             number(scan.acknowledged),
             scan.note,
+            network,
         ])?;
         let id = conn.last_insert_rowid();
         if scan.outcome == ScanOutcome::Unknown {
@@ -248,8 +255,8 @@ impl Tx<'_> {
                 continue;
             }
             let sql = "INSERT INTO drift_items (host_id, host, item, interface, kind, subject, found, wanted, severity,
-                         scans, first_seen, last_seen, last_scan)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?10, ?11)";
+                         scans, first_seen, last_seen, last_scan, network_id)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?10, ?11, ?12)";
             conn.prepare_cached(sql)?.execute(params![
                 host,
                 scan.host.as_str(),
@@ -262,11 +269,12 @@ impl Tx<'_> {
                 item.severity.as_str(),
                 time,
                 id,
+                network,
             ])?;
         }
-        let sql = "DELETE FROM drift_acks WHERE host_id = ?1
+        let sql = "DELETE FROM drift_acks WHERE host_id = ?1 AND network_id = ?3
                    AND item NOT IN (SELECT item FROM drift_items WHERE host_id = ?1 AND last_scan = ?2)";
-        conn.prepare_cached(sql)?.execute(params![host, id])?;
+        conn.prepare_cached(sql)?.execute(params![host, id, network])?;
         Ok(())
     }
 
@@ -274,8 +282,8 @@ impl Tx<'_> {
     pub fn acknowledge_drift(&self, ack: &Acknowledgement) -> Result<()> {
         let host = hosts::known_row_id(&self.transaction, &ack.host)?;
         let sql = "INSERT OR REPLACE INTO drift_acks (host_id, item, interface, kind, subject, found, wanted, severity,
-                     reason, operator, time, until)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                     reason, operator, time, until, network_id)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         self.transaction.prepare_cached(sql)?.execute(params![
             host,
             ack.item.id,
@@ -289,6 +297,7 @@ impl Tx<'_> {
             ack.operator,
             micros(ack.time),
             ack.until.map(micros),
+            self.chosen()?.0,
         ])?;
         Ok(())
     }

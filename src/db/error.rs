@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use wg_friend_crypt as crypt;
 
+use crate::model::Name;
+
 /// Short for a result of the store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -135,6 +137,28 @@ pub enum Error {
         /// How it was named.
         name: String,
     },
+    /// There are several networks, and the one that is meant wasn't named.
+    #[error("the database has several networks, and none is named: {}", listed(.known))]
+    NoNetworkChosen {
+        /// Those that there are.
+        known: Vec<Name>,
+    },
+    /// No network has this name.
+    #[error("there is no network `{name}`: the database has {}", listed(.known))]
+    UnknownNetwork {
+        /// As given.
+        name: String,
+        /// Those that there are.
+        known: Vec<Name>,
+    },
+    /// The network is younger than that.
+    #[error("the network `{network}` wasn't there at state {state}")]
+    NotThen {
+        /// Which network.
+        network: Name,
+        /// Which state of the history.
+        state: i64,
+    },
     /// Something else has this name, address or key.
     #[error("there is already {what}")]
     Duplicate {
@@ -190,7 +214,7 @@ impl Error {
     /// Returns who has to act.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Missing { .. } | Self::NotFound { .. } => Kind::Missing,
+            Self::Missing { .. } | Self::NotFound { .. } | Self::NotThen { .. } => Kind::Missing,
             Self::Exists { .. } | Self::Duplicate { .. } | Self::InUse | Self::Unencrypted | Self::Encrypted => {
                 Kind::Conflict
             }
@@ -203,7 +227,10 @@ impl Error {
             | Self::Tampered { .. } => Kind::Corrupt,
             Self::Newer { .. } => Kind::Newer,
             Self::Permissions { .. } => Kind::Permissions,
-            Self::PassphraseTooShort { .. } | Self::KeyMismatch { .. } => Kind::Usage,
+            Self::PassphraseTooShort { .. }
+            | Self::KeyMismatch { .. }
+            | Self::NoNetworkChosen { .. }
+            | Self::UnknownNetwork { .. } => Kind::Usage,
             Self::ReadOnly
             | Self::DiskFull
             | Self::Failing { .. }
@@ -236,6 +263,13 @@ impl Error {
             Self::Encrypted => {
                 "`wg-friend vault passphrase` replaces its passphrase, `wg-friend vault rekey` its key".into()
             }
+            Self::NoNetworkChosen { .. } => {
+                "say which with `--network NAME`, or once for all commands with WG_FRIEND_NETWORK".into()
+            }
+            Self::UnknownNetwork { .. } => {
+                "`wg-friend network list` tells more of them, `wg-friend network add NAME` makes another one".into()
+            }
+            Self::NotThen { .. } => "`wg-friend history` says since when".into(),
             Self::Keyring(_) => "give the passphrase with each command instead".into(),
             Self::ReadOnly => "see that the file belongs to you and that its file system is mounted writable".into(),
             Self::DiskFull => "free some space and try again".into(),
@@ -250,6 +284,10 @@ impl Error {
         };
         Some(text)
     }
+}
+
+fn listed(names: &[Name]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl From<rusqlite::Error> for Error {

@@ -8,7 +8,7 @@ use super::row::{Cells, merge};
 use super::states::{Kind, Which};
 use super::tx::Tx;
 use super::{Database, micros};
-use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, NodeId};
+use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, ExitRule, NodeId};
 
 /// Reads groups, ordered by id.
 pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<ExitGroup>> {
@@ -50,6 +50,19 @@ pub(super) fn from_columns(exit: Option<i64>, group: Option<i64>, none: bool) ->
     let exit = exit.map(|id| Egress::Node(NodeId(id)));
     let group = group.map(|id| Egress::Group(ExitGroupId(id)));
     exit.or(group).or(none.then_some(Egress::None))
+}
+
+/// Reads a list of rules, or none.
+pub(super) fn rules(cells: &Cells<'_>, at: usize) -> Result<Vec<ExitRule>> {
+    let wrong = |_| Error::Value { table: cells.table, column: "exit_rules".into() };
+    let text: Option<String> = cells.get(at)?;
+    text.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text).map_err(wrong))
+}
+
+/// Writes rules as [`rules`] reads them.
+pub(super) fn rules_text(rules: &[ExitRule]) -> Option<String> {
+    let text = || serde_json::to_string(rules).expect("rules are numbers, words and lists");
+    (!rules.is_empty()).then(text)
 }
 
 fn unknown(id: ExitGroupId) -> Error {
@@ -111,11 +124,12 @@ impl Tx<'_> {
     /// Lets go of every exit, so that nodes can be removed and come back in any order: groups are empty then, and the
     /// network has none.
     pub(super) fn clear_exits(&self) -> Result<()> {
-        Ok(self.transaction.execute_batch(
-            "UPDATE networks SET exit_id = NULL, exit_group_id = NULL;
-             UPDATE exit_groups SET name = ' ' || id, active_id = NULL, active_since = NULL, active_reason = NULL;
-             DELETE FROM exit_members;",
-        )?)
+        Ok(self.transaction.execute_batch(&format!(
+            "UPDATE networks SET exit_id = NULL, exit_group_id = NULL WHERE id = {NETWORK};
+             UPDATE exit_groups SET name = ' ' || id, active_id = NULL, active_since = NULL, active_reason = NULL
+               WHERE network_id = {NETWORK};
+             DELETE FROM exit_members WHERE group_id IN (SELECT id FROM exit_groups WHERE network_id = {NETWORK});"
+        ))?)
     }
 
     /// Makes the groups what they were, once every node is there. Nobody leaves by those that weren't there.
@@ -133,8 +147,7 @@ impl Tx<'_> {
     }
 
     fn exit_groups_by_number(&self) -> Result<Vec<ExitGroupId>> {
-        let mut statement = self.transaction.prepare_cached("SELECT id FROM exit_groups")?;
-        let ids = statement.query_map([], |row| Ok(ExitGroupId(row.get(0)?)))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+        let ids = self.numbers(&format!("SELECT id FROM exit_groups WHERE network_id = {NETWORK}"))?;
+        Ok(ids.into_iter().map(ExitGroupId).collect())
     }
 }

@@ -7,7 +7,7 @@ use super::networks::NETWORK;
 use super::row::{Cells, merge};
 use super::states::{Kind, Which};
 use super::tx::Tx;
-use super::{Database, micros};
+use super::{Database, exit_groups, micros};
 use crate::model::{Destination, Grant, Group, GroupId, NodeId};
 
 /// The columns of a grant, in the order in which [`read_grant`] takes them.
@@ -30,7 +30,7 @@ pub(super) fn read_grant(cells: &Cells<'_>, at: usize) -> Result<Grant> {
 /// Reads groups, ordered by id.
 pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
-    let sql = format!("SELECT id, name, note FROM node_groups {} ORDER BY id", which.condition(Kind::Group, "id"));
+    let sql = format!("SELECT id, name, note, exit_rules FROM node_groups {} ORDER BY id", which.condition(Kind::Group, "id"));
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -41,6 +41,7 @@ pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<Group>> {
             note: cells.get(2)?,
             members: Default::default(),
             grants: Vec::new(),
+            exit_rules: exit_groups::rules(&cells, 3)?,
         });
     }
     let of = |group: &Group| group.id.0;
@@ -91,8 +92,9 @@ impl Tx<'_> {
     pub fn update_group(&self, group: &Group) -> Result<()> {
         let tx = &self.transaction;
         let id = group.id.0;
-        let sql = "UPDATE node_groups SET name = ?2, note = ?3 WHERE id = ?1";
-        if tx.prepare_cached(sql)?.execute(params![id, group.name.as_str(), group.note])? != 1 {
+        let sql = "UPDATE node_groups SET name = ?2, note = ?3, exit_rules = ?4 WHERE id = ?1";
+        let rules = exit_groups::rules_text(&group.exit_rules);
+        if tx.prepare_cached(sql)?.execute(params![id, group.name.as_str(), group.note, rules])? != 1 {
             return Err(unknown(group.id));
         }
         for table in ["node_group_members", "node_group_grants"] {
@@ -140,18 +142,18 @@ impl Tx<'_> {
 
     /// Takes the groups' names away, so that they can be given out anew in any order, and their members and grants.
     pub(super) fn clear_groups(&self) -> Result<()> {
-        Ok(self.transaction.execute_batch(
-            "UPDATE node_groups SET name = ' ' || id;
-             DELETE FROM node_group_members;
-             DELETE FROM node_group_grants;",
-        )?)
+        let own = format!("(SELECT id FROM node_groups WHERE network_id = {NETWORK})");
+        Ok(self.transaction.execute_batch(&format!(
+            "UPDATE node_groups SET name = ' ' || id WHERE network_id = {NETWORK};
+             DELETE FROM node_group_members WHERE group_id IN {own};
+             DELETE FROM node_group_grants WHERE group_id IN {own};"
+        ))?)
     }
 
     /// Makes the groups what they were, once every node is there.
     pub(super) fn return_groups(&self, wanted: &[Group]) -> Result<()> {
-        let mut statement = self.transaction.prepare_cached("SELECT id FROM node_groups")?;
-        let present = statement.query_map([], |row| Ok(GroupId(row.get(0)?)))?.collect::<Result<Vec<_>, _>>()?;
-        for id in present.into_iter().filter(|id| wanted.iter().all(|group| group.id != *id)) {
+        let present = self.numbers(&format!("SELECT id FROM node_groups WHERE network_id = {NETWORK}"))?;
+        for id in present.into_iter().map(GroupId).filter(|id| wanted.iter().all(|group| group.id != *id)) {
             self.transaction.prepare_cached("DELETE FROM node_groups WHERE id = ?1")?.execute([id.0])?;
         }
         for group in wanted {

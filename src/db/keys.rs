@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
 
 use super::error::{Error, Result};
+use super::networks::INTERFACES;
 use super::row::Cells;
 use super::tx::Tx;
 use super::vault::{PRESHARED_KEY, PRIVATE_KEY};
@@ -86,9 +87,10 @@ impl Database {
         Ok(keys)
     }
 
-    /// Lists the links that have a preshared key, without the keys.
+    /// Lists the links of the network that have a preshared key, without the keys.
     pub fn preshared_links(&self) -> Result<Vec<LinkId>> {
-        let mut statement = self.conn.prepare_cached("SELECT low_id, high_id FROM preshared_keys ORDER BY 1, 2")?;
+        let sql = format!("SELECT low_id, high_id FROM preshared_keys WHERE low_id IN {INTERFACES} ORDER BY 1, 2");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let links =
             statement.query_map([], |row| Ok(LinkId::between(InterfaceId(row.get(0)?), InterfaceId(row.get(1)?))))?;
         Ok(links.collect::<Result<_, _>>()?)
@@ -96,13 +98,15 @@ impl Database {
 }
 
 impl Store {
-    /// Opens every private key in use, every preshared key, and what adopted interfaces' files are made from.
+    /// Opens every private key that the network uses, every preshared key, and what adopted interfaces' files are made from.
     pub fn secrets(&self) -> Result<Secrets> {
         let _snapshot = self.snapshot()?;
         let mut secrets = Secrets::default();
-        let sql = "SELECT interface_id, public_key, sealed_private FROM keys
-                   WHERE state = 'active' AND sealed_private IS NOT NULL";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT interface_id, public_key, sealed_private FROM keys
+             WHERE state = 'active' AND sealed_private IS NOT NULL AND interface_id IN {INTERFACES}"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let cells = Cells { table: "keys", row };
@@ -110,7 +114,8 @@ impl Store {
             let private = PRIVATE_KEY.open_as(&self.key, &public, &sealed)?;
             secrets.private.insert(InterfaceId(cells.get(0)?), private);
         }
-        let mut statement = self.conn.prepare_cached("SELECT low_id, high_id, sealed_key FROM preshared_keys")?;
+        let sql = format!("SELECT low_id, high_id, sealed_key FROM preshared_keys WHERE low_id IN {INTERFACES}");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let cells = Cells { table: "preshared_keys", row };

@@ -20,6 +20,9 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0009_links.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0010_exit_groups.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0011_access.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0012_exit_rules.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0013_networks.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0014_fallback.sql")).foreign_key_check(),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.

@@ -1,4 +1,4 @@
-//! The store: one SQLite file that holds the model of a network, its vault, its audit log and what was done to its hosts.
+//! The store: one SQLite file that holds the model of networks, its vault, its audit log and what was done to its hosts.
 //!
 //! [`Database`] is the file opened: it answers everything that isn't secret. [`Database::unlock`] turns it into a
 //! [`Store`], which also opens sealed values and is the only one that can write: [`Store::write`] takes an audit event along
@@ -88,9 +88,11 @@ impl Deref for Store {
 }
 
 impl Store {
-    /// Opens a second connection to the same database, for another thread.
+    /// Opens a second connection to the same database, for another thread. The same network is chosen in it.
     pub fn another(&self) -> Result<Self> {
-        Ok(Self { database: Database::open(&self.path)?, key: self.key.duplicate() })
+        let database = Database::open(&self.path)?;
+        database.choose_as(&self.database)?;
+        Ok(Self { database, key: self.key.duplicate() })
     }
 
     /// Returns the key that opens everything sealed.

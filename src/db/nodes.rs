@@ -30,7 +30,7 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
                       n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
                       n.origin, n.created, n.server_id,
-                      n.exit_group_id, n.exit_none, n.kill_switch, n.routed
+                      n.exit_group_id, n.exit_none, n.kill_switch, n.routed, n.exit_rules
                FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
         which.condition(Kind::Node, "n.id")
     );
@@ -108,6 +108,7 @@ fn read(row: &Row<'_>) -> Result<Node> {
         exit: exit_groups::from_columns(cells.get(17)?, cells.get(23)?, cells.get(24)?),
         kill_switch: cells.get(25)?,
         routed: prefixes(&cells, 26)?,
+        exit_rules: exit_groups::rules(&cells, 27)?,
         host: cells.parse_some(18)?,
         notes: cells.get(19)?,
         origin: cells.parse(20)?,
@@ -132,11 +133,13 @@ fn unknown(id: NodeId) -> Error {
 }
 
 impl Database {
-    /// Returns the addresses that have been freed since a time and aren't taken again: not to be given to another node
-    /// while somebody may still use them.
+    /// Returns the addresses of the network that have been freed since a time and aren't taken again: not to be given to
+    /// another node while somebody may still use them.
     pub fn released_since(&self, since: DateTime<Utc>) -> Result<Vec<IpAddr>> {
-        let sql = "SELECT address FROM released_addresses WHERE released >= ?1 ORDER BY address";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT address FROM released_addresses WHERE network_id = {NETWORK} AND released >= ?1 ORDER BY address"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([micros(since)])?;
         let mut addresses = Vec::new();
         while let Some(row) = rows.next()? {
@@ -267,7 +270,8 @@ impl Tx<'_> {
         let sql = "UPDATE nodes SET name = ?2, role = ?3, device = ?4, enabled = ?5, custody = ?6, provisional = ?7,
                      address4 = ?8, address6 = ?9, endpoint = ?10, keepalive = ?11, mtu = ?12, dns = ?13,
                      outer_interface = ?14, nat = ?15, access = ?16, exit_id = ?17, host_id = ?18, notes = ?19, origin = ?20,
-                     server_id = ?21, exit_group_id = ?22, exit_none = ?23, kill_switch = ?24, routed = ?25
+                     server_id = ?21, exit_group_id = ?22, exit_none = ?23, kill_switch = ?24, routed = ?25,
+                     exit_rules = ?26
                    WHERE id = ?1";
         self.transaction.prepare_cached(sql)?.execute(params![
             node.id.0,
@@ -295,10 +299,11 @@ impl Tx<'_> {
             by_none,
             node.kill_switch,
             (!node.routed.is_empty()).then(|| list(&node.routed.iter().map(Cidr::to_string).collect::<Vec<_>>())),
+            exit_groups::rules_text(&node.exit_rules),
         ])?;
         for address in [node.address4.map(IpAddr::from), node.address6.map(IpAddr::from)].into_iter().flatten() {
-            let sql = "DELETE FROM released_addresses WHERE address = ?1";
-            self.transaction.prepare_cached(sql)?.execute([address.to_string()])?;
+            let sql = format!("DELETE FROM released_addresses WHERE network_id = {NETWORK} AND address = ?1");
+            self.transaction.prepare_cached(&sql)?.execute([address.to_string()])?;
         }
         Ok(())
     }
@@ -330,8 +335,10 @@ impl Tx<'_> {
     }
 
     pub(super) fn release(&self, address: IpAddr, now: DateTime<Utc>) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO released_addresses (address, released) VALUES (?1, ?2)";
-        self.transaction.prepare_cached(sql)?.execute(params![address.to_string(), micros(now)])?;
+        let sql = format!(
+            "INSERT OR REPLACE INTO released_addresses (network_id, address, released) VALUES ({NETWORK}, ?1, ?2)"
+        );
+        self.transaction.prepare_cached(&sql)?.execute(params![address.to_string(), micros(now)])?;
         Ok(())
     }
 }

@@ -117,6 +117,7 @@ impl Database {
         let id = conn
             .query_row("SELECT database_id FROM vault", [], |row| row.get(0))
             .map_err(|e| vault::no_row(e, "the vault is gone"))?;
+        networks::prepare(&conn)?;
         Ok(Self { conn, path: path.to_owned(), id })
     }
 

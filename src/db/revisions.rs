@@ -8,6 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::error::Result;
+use super::networks::INTERFACES;
 use super::row::{Cells, list};
 use super::tx::Tx;
 use super::vault::REVISION;
@@ -102,10 +103,11 @@ impl Database {
         Ok(revisions)
     }
 
-    /// Returns since when each link has had the preshared key that it has: it tells one key from another without opening
+    /// Returns since when each link of the network has had the preshared key that it has: it tells one key from another without opening
     /// either.
     pub fn preshared_since(&self) -> Result<BTreeMap<LinkId, DateTime<Utc>>> {
-        let mut statement = self.conn.prepare_cached("SELECT low_id, high_id, created FROM preshared_keys")?;
+        let sql = format!("SELECT low_id, high_id, created FROM preshared_keys WHERE low_id IN {INTERFACES}");
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         let mut times = BTreeMap::new();
         while let Some(row) = rows.next()? {

@@ -90,6 +90,10 @@ words! {
         Rekeyed = "rekeyed",
         /// A secret was shown to the operator.
         SecretRevealed = "secret_revealed",
+        /// A network was added to the database.
+        NetworkAdded = "network_added",
+        /// A network was removed from the database.
+        NetworkRemoved = "network_removed",
         /// The network's prefixes or defaults changed.
         NetworkUpdated = "network_updated",
         /// A network that was there before was adopted, or more of it.
@@ -110,6 +114,8 @@ words! {
         GroupUpdated = "group_updated",
         /// A group of nodes was removed.
         GroupRemoved = "group_removed",
+        /// Rules by which internet traffic takes other ways changed.
+        ExitRulesChanged = "exit_rules_changed",
         /// A group of exits was added.
         ExitGroupAdded = "exit_group_added",
         /// A group of exits changed.
@@ -180,8 +186,10 @@ impl Action {
             | A::KeyRotation
             | A::PrivateKeyForgotten
             | A::PresharedKeyChanged => Category::Security,
-            A::AccessChanged | A::NodeAssigned | A::GroupAdded | A::GroupUpdated | A::GroupRemoved => Category::Access,
-            A::NetworkUpdated
+            A::AccessChanged | A::NodeAssigned | A::ExitRulesChanged | A::GroupAdded | A::GroupUpdated | A::GroupRemoved => Category::Access,
+            A::NetworkAdded
+            | A::NetworkRemoved
+            | A::NetworkUpdated
             | A::LinkMade
             | A::LinkRemoved
             | A::ExitGroupAdded
@@ -221,6 +229,7 @@ impl Action {
             | A::RecoveryKeyChanged
             | A::Rekeyed
             | A::SecretRevealed
+            | A::NetworkRemoved
             | A::PeerRemoved
             | A::HostRemoved
             | A::ExitGroupRemoved

@@ -6,6 +6,7 @@
 mod drift;
 mod event;
 mod exit_group;
+mod exit_rule;
 mod group;
 mod hook;
 mod host;
@@ -25,15 +26,16 @@ pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
 pub use exit_group::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, SwitchReason};
+pub use exit_rule::{ExitRule, RuleAction, RuleHolder};
 pub use group::{Destination, Group, GroupId};
 pub use hook::{Hook, Phase};
 pub use host::{AllowUnsafe, AutoSync, Become, Host, HostAddress, InvalidDestination};
 pub use kept::{ByHooks, Kept, KeptEndpoint, KeptPeer, Route, Run, Table};
 pub use key::{InvalidKey, PresharedKey, PrivateKey, PublicKey};
-pub use link::{InvalidWeight, Link, LinkId, Weight};
+pub use link::{InvalidWeight, Link, LinkId, Weight, WhenDown};
 pub use name::{InterfaceName, InvalidName, Name};
 pub use net::{Cidr, Endpoint, EndpointHost, InterfaceAddr, InvalidNet, Mtu, Port};
-pub use network::{Network, PskPolicy, STABLE_CLIENTS};
+pub use network::{Network, NetworkId, PskPolicy, STABLE_CLIENTS};
 pub use node::{
     Access, Custody, Device, Grant, Interface, InterfaceId, InterfaceKind, InvalidWord, Lan, Node, NodeId, Origin,
     PortRange, Protocol, Role,

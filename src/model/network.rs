@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::node::{InvalidWord, words};
-use super::{Cidr, Egress, InterfaceName, Mtu, Name, Port};
+use super::{Cidr, Egress, ExitRule, InterfaceName, Mtu, Name, Port};
 
 words! {
     /// Which links carry a preshared key.
@@ -18,6 +18,11 @@ words! {
         None = "none",
     }
 }
+
+/// Names a network within one database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NetworkId(pub i64);
 
 /// A network: its prefixes and what its nodes inherit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +55,10 @@ pub struct Network {
     /// Whether nothing of a remote that isn't told leaves while its exit can't be used; else its tunnel is a split one then.
     #[serde(default)]
     pub kill_switch: bool,
+    /// By which other ways the internet traffic of every remote leaves, according to where it leads, where no rule of its
+    /// own or of its groups fits.
+    #[serde(default)]
+    pub exit_rules: Vec<ExitRule>,
 }
 
 /// The private networks of RFC 1918 and the unique local addresses of RFC 4193: what stable clients carry unless told

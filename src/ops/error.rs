@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::model::{InvalidDestination, InvalidKey, InvalidName, InvalidNet, InvalidWord, Name};
+use crate::ops::network::shared_host::Conflict;
 use crate::settings;
 use crate::wg::compile::Refusal;
 use crate::{db, fleet};
@@ -181,6 +182,9 @@ pub enum Error {
     /// The model contradicts itself.
     #[error("{}", joined(.0))]
     Model(Vec<Refusal>),
+    /// Two networks would clash on a host that they share.
+    #[error("{}", joined(.0))]
+    SharedHost(Vec<Conflict>),
     /// Hosts can't be reached at all from here.
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
@@ -265,7 +269,7 @@ from_value! {
 /// So many reasons are told before the rest is counted: the first ones mostly explain the others.
 const REFUSALS_SHOWN: usize = 3;
 
-fn joined(refusals: &[Refusal]) -> String {
+fn joined<T: ToString>(refusals: &[T]) -> String {
     let more = refusals.len().saturating_sub(REFUSALS_SHOWN);
     let shown = refusals.iter().take(REFUSALS_SHOWN).map(ToString::to_string);
     let rest = (more > 0).then(|| format!("and {more} more reasons"));

@@ -16,7 +16,7 @@ pub use uninstall::{Adopted, Departure, Removal, Request as UninstallRequest, Un
 
 use serde::Serialize;
 
-use crate::db::Store;
+use crate::db::{self, Database, Store};
 use crate::model::{Action, Actor, Event, Host, HostAddress, Name, Node, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -30,16 +30,34 @@ pub struct HostView {
     /// The machine.
     #[serde(flatten)]
     pub host: Host,
-    /// The nodes on it.
+    /// The nodes of the network on it.
     pub nodes: Vec<Name>,
+    /// The nodes of other networks on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Resident>,
+}
+
+/// A node of another network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resident {
+    /// Its network.
+    pub network: Name,
+    /// The node.
+    pub node: Name,
 }
 
 impl HostView {
-    fn of(host: &Host, topology: &Topology) -> Self {
+    /// A machine as one network sees it: `others` are the nodes of other networks, each with its host.
+    fn of(host: &Host, topology: &Topology, others: &[(Name, Name, Name)]) -> Self {
         let on_it = |node: &&Node| node.host.as_ref() == Some(&host.name);
         let nodes = topology.nodes.iter().filter(on_it).map(|node| node.name.clone()).collect();
-        Self { host: host.clone(), nodes }
+        Self { host: host.clone(), nodes, others: others_on(&host.name, others) }
     }
+}
+
+fn others_on(host: &Name, others: &[(Name, Name, Name)]) -> Vec<Resident> {
+    let on_it = others.iter().filter(|(on, ..)| on == host);
+    on_it.map(|(_, network, node)| Resident { network: network.clone(), node: node.clone() }).collect()
 }
 
 /// What a change of a machine came to.
@@ -79,9 +97,20 @@ fn differences(before: &Host, after: &Host) -> Vec<Difference> {
     differing.map(difference).collect()
 }
 
-/// Lists the machines, ordered by name.
-pub fn list(topology: &Topology) -> Vec<HostView> {
-    topology.hosts.iter().map(|host| HostView::of(host, topology)).collect()
+/// Lists the machines, ordered by name. While no network is chosen, the nodes of all count as those of others.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn list(database: &Database) -> Result<Vec<HostView>, Error> {
+    let others = database.residents_of_others()?;
+    match database.topology() {
+        Ok(topology) => Ok(topology.hosts.iter().map(|host| HostView::of(host, &topology, &others)).collect()),
+        Err(db::Error::NoNetworkChosen { .. }) => {
+            let view = |host: Host| HostView { nodes: Vec::new(), others: others_on(&host.name, &others), host };
+            Ok(database.hosts()?.into_iter().map(view).collect())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads jump hosts as `ssh -J` takes them: destinations separated by commas.
@@ -105,21 +134,26 @@ pub fn identity(label: &str, text: &str) -> Result<String, Error> {
 
 /// Adds a machine.
 pub fn add(store: &mut Store, clock: &dyn Clock, actor: &Actor, host: Host, mode: Mode) -> Result<Outcome, Error> {
-    let topology = store.topology()?;
-    refuse_taken(&topology, &host.name, None)?;
+    refuse_taken(&store.hosts()?, &host.name, None)?;
     save(store, clock, actor, mode, |tx| {
         tx.insert_host(&host)?;
         let event = Event::host(Action::HostAdded, &host.name).with("address", host.address.to_string());
-        let outcome =
-            Outcome { action: "added", saved: false, host: HostView::of(&host, &topology), changes: Vec::new() };
-        Ok((outcome, event))
+        let view = HostView { host: host.clone(), nodes: Vec::new(), others: Vec::new() };
+        Ok((Outcome { action: "added", saved: false, host: view, changes: Vec::new() }, event))
     })
 }
 
 /// Removes a machine that no node lives on. What it runs goes on running there.
 pub fn remove(store: &mut Store, clock: &dyn Clock, actor: &Actor, wanted: &str, mode: Mode) -> Result<Outcome, Error> {
     let topology = store.topology()?;
-    let host = HostView::of(find::host(&topology, wanted)?, &topology);
+    let host = HostView::of(find::host(&topology, wanted)?, &topology, &store.residents_of_others()?);
+    if let Some(Resident { network, .. }) = host.others.first() {
+        let names: Vec<String> = host.others.iter().map(|other| format!("`{}` of `{}`", other.node, other.network)).collect();
+        return Err(Error::RefusedWithRemedy {
+            message: format!("the host `{}` is still used by other networks: {}", host.host.name, names.join(", ")),
+            hint: format!("`wg-friend list --network {network}` shows the nodes of one"),
+        });
+    }
     if let Some(first) = host.nodes.first() {
         let names: Vec<&str> = host.nodes.iter().map(Name::as_str).collect();
         return Err(Error::RefusedWithRemedy {
@@ -149,9 +183,9 @@ fn save(
     Ok(outcome)
 }
 
-fn refuse_taken(topology: &Topology, name: &Name, except: Option<&Host>) -> Result<(), Error> {
+fn refuse_taken(hosts: &[Host], name: &Name, except: Option<&Host>) -> Result<(), Error> {
     let same = |host: &&Host| host.name.as_str().eq_ignore_ascii_case(name.as_str());
-    match topology.hosts.iter().find(|host| same(host) && except.is_none_or(|e| e.name != host.name)) {
+    match hosts.iter().find(|host| same(host) && except.is_none_or(|e| e.name != host.name)) {
         Some(host) => Err(Error::NameTaken { name: name.clone(), by: format!("the host at {}", host.address) }),
         None => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::output::{Cell, Table, style};
 use crate::cli::{Context, Exit};
-use crate::model::{HostAddress, Name};
+use crate::model::HostAddress;
 use crate::ops::Error;
 use crate::ops::host::{self as ops, HostView};
 
@@ -11,7 +11,7 @@ use crate::ops::host::{self as ops, HostView};
 pub(super) struct Args {}
 
 pub(super) fn run(Args {}: &Args, context: &Context) -> Result<Exit, Error> {
-    let hosts = ops::list(&context.open()?.topology()?);
+    let hosts = ops::list(&context.open()?)?;
     context.out.show(&serde_json::json!({ "hosts": hosts }), |_| {
         let mut table = Table::new(&["NAME", "ADDRESS", "BECOME", "JUMP", "IDENTITY", "NODES"]);
         for view in &hosts {
@@ -43,5 +43,7 @@ fn ways(address: &HostAddress) -> (String, String) {
 }
 
 fn nodes(view: &HostView) -> String {
-    view.nodes.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+    let own = view.nodes.iter().map(ToString::to_string);
+    let others = view.others.iter().map(|other| format!("{}/{}", other.network, other.node));
+    own.chain(others).collect::<Vec<_>>().join(", ")
 }

@@ -5,6 +5,9 @@
 //! transaction touches is noted by triggers ([`touched`]); at its end their values are compared with the history and the
 //! differing ones recorded, in the same transaction.
 //!
+//! The states are those of the whole database, whatever networks it has; what is read of one is the chosen network's part. A
+//! record says to which network its entity belongs, unless it is the first.
+//!
 //! Secrets aren't part of it: of a preshared key only the time at which it was made is recorded, of a private key the public
 //! half. What the configurations of adopted interfaces say is recorded sealed; so are the keys of what is removed
 //! ([`removed`]), that it may come back.
@@ -27,6 +30,7 @@ pub use restore::Returned;
 pub(super) use touched::Which;
 
 use super::error::{Error, Result};
+use super::networks::{FIRST, NETWORK};
 use super::row::Cells;
 use super::vault::{DOCUMENT, ORIGINAL, STATE_DOCUMENT, STATE_ORIGINAL};
 use super::{Database, exit_groups, groups, hosts, links, micros, networks, nodes};
@@ -69,6 +73,16 @@ impl Kind {
             Self::Link => "link",
             Self::PresharedKey => "preshared_key",
             Self::Document => "document",
+        }
+    }
+
+    /// Returns the table whose rows of this kind belong to a network each.
+    const fn table(self) -> Option<&'static str> {
+        match self {
+            Self::Node => Some("nodes"),
+            Self::ExitGroup => Some("exit_groups"),
+            Self::Group => Some("node_groups"),
+            Self::Network | Self::Host | Self::Link | Self::PresharedKey | Self::Document => None,
         }
     }
 
@@ -131,12 +145,12 @@ pub struct About {
     pub hosts: BTreeSet<i64>,
 }
 
-/// The whole model at one state, without secrets.
+/// A network at one state, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// The network.
     pub topology: Topology,
-    /// The hosts again, by their rows: a renamed host is still the same.
+    /// The hosts again, by their rows: a renamed host is still the same. They are those of all networks.
     pub hosts: BTreeMap<i64, Host>,
     /// The links that have a preshared key, and when it was made.
     pub preshared: BTreeMap<LinkId, DateTime<Utc>>,
@@ -205,22 +219,30 @@ impl Database {
         Ok(self.conn.prepare_cached(sql)?.query_row([micros(time)], |row| row.get(0))?)
     }
 
-    /// Rebuilds the model as it was at a state.
+    /// Rebuilds the network as it was at a state.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a state that there isn't.
+    /// [`Error::NotFound`] for a state that there isn't, [`Error::NotThen`] for one that is older than the network.
     pub fn model_at(&self, number: i64) -> Result<Model> {
         let _snapshot = self.snapshot()?;
         self.state(number)?;
-        Model::read(values_at(&self.conn, number)?, self.inert_grants_until()?)
+        let network = self.chosen()?.0;
+        let found = Model::read(values_at(&self.conn, number)?, network, self.inert_grants_until()?)?;
+        match found {
+            Some(model) => Ok(model),
+            None => Err(Error::NotThen { network: self.network()?.name, state: number }),
+        }
     }
 
-    /// Returns the nodes and hosts that have or ever had a name, upper and lower case being the same.
+    /// Returns the nodes of the network and the hosts that have or ever had a name, upper and lower case being the same.
     pub fn ever_named(&self, name: &str) -> Result<About> {
         let mut about = About::default();
-        let sql = "SELECT DISTINCT kind, entity FROM state_values
-                   WHERE kind IN ('node', 'host') AND lower(coalesce(value ->> 'name', 'x')) = lower(?1)";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT DISTINCT kind, entity FROM state_values
+             WHERE kind IN ('node', 'host') AND lower(coalesce(value ->> 'name', 'x')) = lower(?1)
+               AND (kind = 'host' OR coalesce(value ->> 'network', {FIRST}) = {NETWORK})"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([name])?;
         while let Some(row) = rows.next()? {
             let cells = Cells { table: "state_values", row };
@@ -335,18 +357,31 @@ fn values_at(conn: &Connection, number: i64) -> Result<Values> {
 }
 
 impl Model {
-    /// `inert_grants_until`: up to this state a grant beside another level than `custom` permitted nothing.
-    fn read(values: Values, inert_grants_until: i64) -> Result<Self> {
+    /// Reads one network; `None` when it wasn't there. `inert_grants_until`: up to this state a grant beside another level
+    /// than `custom` permitted nothing.
+    fn read(values: Values, of: i64, inert_grants_until: i64) -> Result<Option<Self>> {
         let mut network = None;
+        let mut interfaces = BTreeSet::new();
         let (mut nodes, mut links, mut exit_groups) = (Vec::new(), Vec::new(), Vec::new());
         let mut groups = Vec::new();
         let (mut hosts, mut preshared, mut adopted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (entity, (since, value)) in values {
+            // What stands at interfaces comes after the nodes, which know whose these are.
+            let is_own = match entity.kind {
+                Kind::Network => entity.id == of,
+                Kind::Host => true,
+                Kind::Link | Kind::PresharedKey | Kind::Document => interfaces.contains(&entity.id),
+                Kind::Node | Kind::ExitGroup | Kind::Group => record::network_of(&value) == of,
+            };
+            if !is_own {
+                continue;
+            }
             match entity.kind {
                 Kind::Network => network = Some(record::to_network(value)?),
                 // Ordered by id, as the entities are.
                 Kind::Node => {
                     let mut node = record::to_node(value)?;
+                    interfaces.extend(node.interfaces.iter().map(|interface| interface.id.0));
                     if since <= inert_grants_until && node.access != Access::Custom {
                         node.grants.clear();
                     }
@@ -367,15 +402,15 @@ impl Model {
                 }
             }
         }
-        let network = network.ok_or_else(|| Error::Damaged { what: "a state of the history has no network".into() })?;
+        let Some(network) = network else { return Ok(None) };
         let mut by_name: Vec<Host> = hosts.values().cloned().collect();
         by_name.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self {
+        Ok(Some(Self {
             topology: Topology { network, nodes, hosts: by_name, links, groups, exit_groups },
             hosts,
             preshared,
             adopted,
-        })
+        }))
     }
 }
 
@@ -463,10 +498,9 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
     let mut found: Vec<(Entity, Value)> = Vec::new();
     let row = |kind: Kind, id: i64| Entity { kind, id, other: 0 };
     let pair = |kind: Kind, link: LinkId| Entity { kind, id: link.ends().0.0, other: link.ends().1.0 };
-    if touches(Kind::Network)
-        && let Some((id, network)) = networks::load(conn)?
-    {
-        found.push((row(Kind::Network, id), record::of_network(&network)));
+    if touches(Kind::Network) {
+        let networks = networks::load_all(conn)?;
+        found.extend(networks.iter().map(|(id, network)| (row(Kind::Network, *id), record::of_network(network))));
     }
     if touches(Kind::Host) {
         let hosts = hosts::load_with_rows(conn)?;
@@ -486,7 +520,7 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
         found.extend(groups.iter().map(|group| (row(Kind::Group, group.id.0), record::of_group(group))));
     }
     if touches(Kind::Link) {
-        found.extend(links::load(conn)?.into_iter().map(|link| (pair(Kind::Link, link.id), record::of_link(link))));
+        found.extend(links::load_all(conn)?.into_iter().map(|link| (pair(Kind::Link, link.id), record::of_link(link))));
     }
     if touches(Kind::PresharedKey) {
         let sql = "SELECT p.low_id, p.high_id, p.created FROM preshared_keys p JOIN temp.touched t
@@ -504,12 +538,34 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
         let ids = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
         found.extend(ids.into_iter().map(|id| (row(Kind::Document, id), record::present())));
     }
-    for (entity, value) in found {
+    let homes = networks_of_touched(conn)?;
+    for (entity, mut value) in found {
         if let Some(place) = values.get_mut(&entity) {
+            homes.get(&entity).into_iter().for_each(|network| record::put_into(&mut value, *network));
             *place = Some(value.to_string());
         }
     }
     Ok(values)
+}
+
+/// Returns to which network belongs what was touched, where it isn't the first.
+fn networks_of_touched(conn: &Connection) -> Result<BTreeMap<Entity, i64>> {
+    let mut homes = BTreeMap::new();
+    for kind in Kind::ALL {
+        let Some(table) = kind.table() else { continue };
+        let sql = format!(
+            "SELECT id, network_id FROM {table} WHERE network_id <> {FIRST}
+               AND id IN (SELECT entity FROM temp.touched WHERE kind = '{}')",
+            kind.as_str()
+        );
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table, row };
+            homes.insert(Entity { kind, id: cells.get(0)?, other: 0 }, cells.get(1)?);
+        }
+    }
+    Ok(homes)
 }
 
 /// Whether an entity isn't what the history says last.

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::db::error::{Error, Result};
+use crate::db::networks::FIRST;
 use crate::model::{
     Access, Become, Custody, Egress, ExitGroup, Group, Host, HostAddress, Interface, InterfaceId, InterfaceKind,
     InterfaceName, Link, LinkId, Mtu, Name, Network, Node, NodeId, Origin, Port, PskPolicy, PublicKey, Role, Weight,
+    WhenDown,
 };
 
 fn name() -> Name {
@@ -36,6 +38,7 @@ fn network() -> Network {
         stable_clients: Vec::new(),
         exit: Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     }
 }
 
@@ -76,6 +79,7 @@ fn node() -> Node {
         server: None,
         exit: None,
         kill_switch: None,
+        exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
         notes: String::new(),
@@ -150,6 +154,21 @@ impl Nodes {
     }
 }
 
+/// The member of a record that says to which network its entity belongs; without it, it is the first.
+const NETWORK: &str = "network";
+
+/// Says in a record to which network its entity belongs.
+pub(super) fn put_into(record: &mut Value, network: i64) {
+    if let Value::Object(members) = record {
+        members.insert(NETWORK.to_owned(), network.into());
+    }
+}
+
+/// Returns to which network the entity of a record belongs.
+pub(super) fn network_of(record: &Value) -> i64 {
+    record.get(NETWORK).and_then(Value::as_i64).unwrap_or(FIRST)
+}
+
 pub(super) fn of_preshared(created: i64) -> Value {
     json!(Preshared { created })
 }
@@ -164,15 +183,22 @@ pub(super) fn present() -> Value {
 struct Linked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<Weight>,
+    #[serde(default, skip_serializing_if = "stays")]
+    when_down: WhenDown,
+}
+
+/// What needs no word: so it was before there was a choice.
+fn stays(when_down: &WhenDown) -> bool {
+    *when_down == WhenDown::Stay
 }
 
 pub(super) fn of_link(link: Link) -> Value {
-    json!(Linked { weight: link.weight })
+    json!(Linked { weight: link.weight, when_down: link.when_down })
 }
 
 pub(super) fn to_link(id: LinkId, value: Value) -> Result<Link> {
-    let Linked { weight } = read(value)?;
-    Ok(Link { id, weight })
+    let Linked { weight, when_down } = read(value)?;
+    Ok(Link { id, weight, when_down })
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T> {

@@ -32,8 +32,11 @@ impl Tx<'_> {
         to.seal(self.data_key(), row, &from.open(self.data_key(), row, sealed)?)
     }
 
-    /// Keeps what would be lost with an interface: its keys and its links' preshared keys.
+    /// Keeps what would be lost with an interface: whose it was, its keys and its links' preshared keys.
     pub(in crate::db) fn keep_of_interface(&self, interface: InterfaceId) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO removed_interfaces (interface_id, network_id)
+                   SELECT i.id, n.network_id FROM interfaces i JOIN nodes n ON n.id = i.node_id WHERE i.id = ?1";
+        self.transaction.prepare_cached(sql)?.execute([interface.0])?;
         // A key that was retired elsewhere stays retired, whoever has it since.
         let sql = "INSERT INTO removed_keys (public_key, interface_id, state, created, retired, reason, sealed_private)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)

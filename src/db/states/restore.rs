@@ -12,11 +12,12 @@ use wg_friend_crypt as crypt;
 
 use super::{Model, document_at, document_now};
 use crate::db::error::{Error, Result};
+use crate::db::networks::{INTERFACES, NETWORK};
 use crate::db::tx::Tx;
 use crate::db::vault::{DOCUMENT, ORIGINAL};
 use crate::db::{links, micros};
 use crate::model::{
-    Custody, Interface, InterfaceId, InterfaceKind, Link, LinkId, Node, NodeId, Port, PrivateKey, Topology,
+    Custody, Host, Interface, InterfaceId, InterfaceKind, Link, LinkId, Node, NodeId, Port, PrivateKey, Topology,
 };
 
 /// What bringing the model back left to say, and to do.
@@ -37,13 +38,14 @@ pub struct Returned {
 }
 
 impl Tx<'_> {
-    /// Brings the model back to a state. What is the same already isn't written. Returns what is left to say and do, and the
-    /// model as it is now.
+    /// Brings the network back to a state. What is the same already isn't written; hosts on which other networks have nodes
+    /// stay as they are. Returns what is left to say and do, and the network as it is now.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a state that there isn't.
+    /// [`Error::NotFound`] for a state that there isn't, [`Error::NotThen`] for one that is older than the network.
     pub fn return_to(&self, number: i64, now: DateTime<Utc>) -> Result<(Returned, Model)> {
-        let (then, current) = (self.model_at(number)?, self.topology()?);
+        let (mut then, current) = (self.model_at(number)?, self.topology()?);
+        self.leave_hosts_of_others(&mut then)?;
         let mut returned = Returned::default();
         let goal = self.goal(&then, &current, &mut returned)?;
 
@@ -100,6 +102,32 @@ impl Tx<'_> {
             goal.insert(node.id, node);
         }
         Ok(goal)
+    }
+
+    /// Puts hosts as they are now in the place of what they were, where that isn't for this network to say: those on which
+    /// other networks have nodes, and those that are gone and that it has no use for.
+    fn leave_hosts_of_others(&self, then: &mut Model) -> Result<()> {
+        if self.networks()?.len() < 2 {
+            return Ok(());
+        }
+        let sql = format!("SELECT DISTINCT host_id FROM nodes WHERE host_id IS NOT NULL AND network_id <> {NETWORK}");
+        let of_others: BTreeSet<i64> = self.numbers(&sql)?.into_iter().collect();
+        let now: BTreeMap<_, _> = crate::db::hosts::load_with_rows(&self.transaction)?.into_iter().collect();
+        let used = |host: &Host| then.topology.nodes.iter().any(|node| node.host.as_ref() == Some(&host.name));
+        let mut hosts = then.hosts.clone();
+        hosts.retain(|row, host| now.contains_key(row) || used(host));
+        let mut renamed = BTreeMap::new();
+        for (row, host) in now.into_iter().filter(|(row, _)| of_others.contains(row)) {
+            if let Some(was) = hosts.insert(row, host.clone()) {
+                renamed.insert(was.name, host.name);
+            }
+        }
+        for node in &mut then.topology.nodes {
+            let name = node.host.as_ref().and_then(|name| renamed.get(name)).cloned();
+            node.host = name.or(node.host.take());
+        }
+        then.hosts = hosts;
+        Ok(())
     }
 
     /// Makes the hosts what they were; those that weren't there stay until no node refers to them.
@@ -161,8 +189,7 @@ impl Tx<'_> {
             let sql = format!(
                 "INSERT INTO nodes (id, network_id, guid, created, name, role, enabled, custody, provisional, nat, access,
                    notes, origin)
-                 VALUES (?1, {}, ?2, ?3, ' ' || ?1, '', 1, '', 0, 0, '', '', '')",
-                crate::db::networks::NETWORK
+                 VALUES (?1, {NETWORK}, ?2, ?3, ' ' || ?1, '', 1, '', 0, 0, '', '', '')"
             );
             let values = params![node.id.0, node.guid.to_string(), micros(node.created)];
             self.transaction.prepare_cached(&sql)?.execute(values)?;
@@ -246,8 +273,8 @@ impl Tx<'_> {
     }
 
     fn return_documents(&self, then: &Model) -> Result<()> {
-        let mut statement = self.transaction.prepare_cached("SELECT interface_id FROM documents")?;
-        let present = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+        let sql = format!("SELECT interface_id FROM documents WHERE interface_id IN {INTERFACES}");
+        let present = self.numbers(&sql)?;
         for id in present.into_iter().filter(|id| !then.adopted.contains_key(&InterfaceId(*id))) {
             self.transaction.execute("DELETE FROM documents WHERE interface_id = ?1", [id])?;
         }

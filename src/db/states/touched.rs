@@ -7,13 +7,14 @@ use rusqlite::Connection;
 
 use super::Kind;
 use crate::db::error::Result;
+use crate::db::networks::NETWORK;
 
 /// Which entities of a kind to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::db) enum Which {
-    /// All of them.
+    /// All of the chosen network.
     All,
-    /// Those that the transaction under way has touched.
+    /// Those that the transaction under way has touched, of whatever network.
     Touched,
 }
 
@@ -21,7 +22,12 @@ impl Which {
     /// Returns the condition in SQL, for the column with an entity's number.
     pub(in crate::db) fn condition(self, kind: Kind, column: &str) -> String {
         match self {
-            Self::All => String::new(),
+            Self::All => match kind.table() {
+                Some(table) => {
+                    format!("WHERE {column} IN (SELECT id FROM {table} WHERE network_id = {NETWORK})")
+                }
+                None => String::new(),
+            },
             Self::Touched => {
                 format!("WHERE {column} IN (SELECT entity FROM temp.touched WHERE kind = '{}')", kind.as_str())
             }

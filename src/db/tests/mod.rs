@@ -104,6 +104,7 @@ fn network() -> Network {
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     }
 }
 
@@ -161,6 +162,7 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
         server: None,
         exit: None,
         kill_switch: None,
+        exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
         notes: String::new(),

@@ -77,6 +77,7 @@ fn groups_and_what_they_are_granted_are_part_of_every_state() {
         note: "they come and go".into(),
         members: [phone.id].into(),
         grants: vec![to_nas.clone(), "10.66.0.0/24 icmp".parse().unwrap()],
+        exit_rules: Vec::new(),
     };
     let id = lab.write(|tx| tx.insert_group(&group)).unwrap();
     let group = Group { id, ..group };

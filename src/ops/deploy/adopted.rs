@@ -11,6 +11,7 @@ use crate::wg::compile::compile;
 use super::change::Change;
 use super::desired::{Deployed, Desired, Version};
 use super::diff::diff;
+use super::{journal, shared};
 
 /// Notes that a host has what its files say, as the first version that is known of it. Returns where what runs there
 /// differs from them.
@@ -27,18 +28,28 @@ pub fn record(
     let topology = store.topology()?;
     let compiled = compile(&topology).map_err(Error::Model)?;
     let secrets = store.secrets()?;
-    let desired = Desired::of(host, &topology, &compiled, &secrets);
+    let mut desired = Desired::of(host, &topology, &compiled, &secrets);
     if desired.interfaces.is_empty() {
         return Ok(Vec::new());
     }
-    let version = Version { interfaces: desired.interfaces.clone(), files: desired.files.clone(), only: None };
-    let deployed = Deployed { version, ..Deployed::default() };
+    let before = journal::deployed(store, host)?;
+    if let Some(own) = shared::own(store, &desired, before.as_ref())? {
+        desired = desired.restricted_to(own, before.as_ref());
+    }
+    let only = desired.only.clone();
+    let version = Version { interfaces: desired.interfaces.clone(), files: desired.files.clone(), only };
+    // What other networks have there was noted when it was deployed.
+    let tables = before.filter(|_| desired.only.is_some()).map(|before| before.tables).unwrap_or_default();
+    let deployed = Deployed { version, tables };
     let changes = diff(&desired, &secrets, Some(&deployed), observed);
     let token = super::run::token()?;
     let event = Event::host(Action::ConfigDeployed, host).with("state", "confirmed").with("note", AS_FOUND);
     store.write(now, actor, |tx| {
         let id = tx.begin_deployment(host, &token, &actor.operator, now, &desired.version_json())?;
         tx.finish_deployment(id, DeploymentState::Confirmed, now, Some(AS_FOUND), None)?;
+        if !deployed.tables.is_empty() {
+            tx.save_observed(id, &journal::noting(&deployed.tables))?;
+        }
         Ok::<_, Error>(((), event))
     })?;
     Ok(changes)

@@ -162,6 +162,12 @@ fn summary(answer: &Answer) -> String {
     "answered".to_owned()
 }
 
+/// Returns what is noted of a host whose tables are listed so.
+pub(in crate::ops) fn noting(tables: &BTreeMap<String, String>) -> String {
+    let confirmation = Confirmation { tables: tables.clone(), intention: None };
+    serde_json::to_string(&confirmation).expect("text is representable")
+}
+
 /// Returns how a host lists its tables once a deploy is confirmed.
 fn tables_of(
     store: &Store,

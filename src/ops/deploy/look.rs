@@ -21,6 +21,7 @@ use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
 use super::reconcile::{ON_ITS_WAY, may_still_arrive, reconcile};
 use super::running;
+use super::shared;
 
 /// Observes `only` these hosts (all when empty), at most `parallel` at once, and compares them with the model.
 ///
@@ -84,9 +85,15 @@ pub(super) fn job(
 ) -> Result<Option<Job>, Error> {
     let mut desired = Desired::of(&host.name, topology, compiled, secrets);
     let deployed = super::journal::deployed(store, &host.name)?;
-    if desired.interfaces.is_empty() && deployed.as_ref().is_none_or(|d| d.version.interfaces.is_empty()) {
+    let own = shared::own(store, &desired, deployed.as_ref())?;
+    let nothing = match &own {
+        Some(own) => own.is_empty(),
+        None => desired.interfaces.is_empty() && deployed.as_ref().is_none_or(|d| d.version.interfaces.is_empty()),
+    };
+    if nothing {
         return Ok(None);
     }
+    let only = only.or(own.as_ref());
     // An adopted interface may get its key from a hook: then its own file says so.
     let keyless = |i: &&InterfaceConfig| {
         let has_key = secrets.private.contains_key(&i.id) || secrets.documents.contains_key(&i.id);

@@ -34,6 +34,7 @@ mod route_moves;
 pub(in crate::ops) mod run;
 mod running;
 pub mod saved;
+pub(in crate::ops) mod shared;
 pub mod status;
 pub mod steps;
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod tests;
 mod turns;
 
 pub use change::{Cause, Change, Disruption, Kind};
+pub(in crate::ops) use diff::as_it_should_run;
 pub use diff::{SESSION_SECONDS, diff};
 pub use error::HostError;
 pub use logged::TAKEN_BACK;

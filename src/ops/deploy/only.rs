@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::InterfaceName;
-use crate::wg::{firewall, resolve};
+use crate::wg::{fallback, firewall, resolve};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
@@ -16,11 +16,12 @@ pub fn is_file_of(path: &str, interface: &InterfaceName) -> bool {
     path == format!("{interface}.conf")
         || path == firewall::file_name(interface)
         || path == resolve::file_name(interface)
+        || path == fallback::file_name(interface)
 }
 
 impl Desired {
     /// Restricts it to some interfaces; of all others, what was deployed stays.
-    pub(super) fn restricted_to(self, only: BTreeSet<InterfaceName>, deployed: Option<&Deployed>) -> Self {
+    pub(in crate::ops) fn restricted_to(self, only: BTreeSet<InterfaceName>, deployed: Option<&Deployed>) -> Self {
         let own = |path: &String| only.iter().any(|name| is_file_of(path, name));
         let deployed = deployed.map(|deployed| &deployed.version);
         let mut before: BTreeMap<&InterfaceName, _> = deployed

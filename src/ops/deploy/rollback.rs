@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::db::{Database, Deployment, Retired, Store};
 use crate::fleet::Fleet;
@@ -17,6 +18,7 @@ use super::journal;
 use super::look::{Job, look};
 use super::plan::Plan;
 use super::progress::Progress;
+use super::shared;
 
 /// A version to go back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +47,7 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
     let refused = |message| Err(Error::RefusedWithRemedy { message, hint });
     let found = match version {
         Some(number) => versions.iter().find(|d| d.version == number),
-        None => confirmed().find(|d| confirmed().next().is_some_and(|current| current.sha256 != d.sha256)),
+        None => earlier(store, host, confirmed().collect())?,
     };
     let Some(found) = found else {
         return refused(match version {
@@ -57,6 +59,8 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
         return refused(format!("version {} of the host `{host}` was never confirmed", found.version));
     }
     let content = version_of(store, found)?;
+    let others = shared::of_others(store, &content)?;
+    let content = content.without(&others);
     let target = Target {
         host: host.clone(),
         version: found.version,
@@ -64,6 +68,33 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
         retired: retired(store, &content)?,
     };
     Ok((target, found.clone()))
+}
+
+/// Returns the newest confirmed version that isn't like the present one, in what it brought of the chosen network.
+fn earlier<'a>(store: &Store, host: &Name, confirmed: Vec<&'a Deployment>) -> Result<Option<&'a Deployment>, Error> {
+    let Some((current, before)) = confirmed.split_first() else { return Ok(None) };
+    let shared = match journal::deployed(store, host)? {
+        Some(deployed) => !shared::of_others(store, &deployed.version)?.is_empty(),
+        None => false,
+    };
+    if !shared {
+        return Ok(before.iter().find(|version| version.sha256 != current.sha256).copied());
+    }
+    let present = own_part(store, current)?;
+    for version in before {
+        if own_part(store, version)? != present {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns what a deployment brought of the chosen network.
+fn own_part(store: &Store, deployment: &Deployment) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let version = version_of(store, deployment)?;
+    let others = shared::of_others(store, &version)?;
+    let part = Version { only: None, ..version.without(&others) };
+    Ok(Zeroizing::new(serde_json::to_vec(&part).expect("names and texts are representable")))
 }
 
 /// Lists the keys in a version that were retired since, the interfaces' own and those of their peers.
@@ -128,10 +159,13 @@ pub fn plan_back(
     let host = find::host(&topology, deployment.host.as_str())?.clone();
     let version = version_of(store, deployment)?;
     let only = version.only.clone().filter(|_| deployment.state == DeploymentState::Found);
-    let (mut desired, secrets) = desired_of(&host.name, Version { only: None, ..version })?;
+    let others = shared::of_others(store, &version)?;
+    let (mut desired, secrets) = desired_of(&host.name, Version { only: None, ..version.without(&others) })?;
     let deployed = journal::deployed(store, &host.name)?;
-    if let Some(only) = only {
-        desired = desired.restricted_to(only, deployed.as_ref()); // a copy of one interface says nothing of the others
+    // A copy of one interface says nothing of the others, and a version of this network nothing of other networks.
+    let own = shared::own(store, &desired, deployed.as_ref())?;
+    if let Some(only) = only.or(own) {
+        desired = desired.restricted_to(only, deployed.as_ref());
     }
     let job = Job { host, desired, deployed, keyless: None, before: None };
     look(store, fleet, clock, actor, vec![job], secrets, 1, progress)

@@ -11,7 +11,7 @@ use crate::model::{
     NodeId, Role, Run, Topology,
 };
 use crate::ops::deploy::desired::Desired;
-use crate::ops::deploy::{Change, HostPlan, Kind, diff};
+use crate::ops::deploy::{Change, HostPlan, Kind, as_it_should_run, diff, shared};
 use crate::ops::error::Error;
 use crate::wg::compile::compile;
 use crate::wg::dump::LivePeer;
@@ -70,9 +70,13 @@ impl<'a> Taking<'a> {
         let after = self.tx.topology()?;
         let compiled = compile(&after).map_err(Error::Model)?;
         let secrets = self.tx.secrets()?;
-        let desired = Desired::of(&self.host.host.name, &after, &compiled, &secrets);
+        let deployed = self.host.deployed.as_ref();
+        let mut desired = Desired::of(&self.host.host.name, &after, &compiled, &secrets);
+        if let Some(own) = shared::own(self.tx, &desired, deployed)? {
+            desired = desired.restricted_to(own, deployed);
+        }
         let remaining = match &self.host.seen {
-            Ok(seen) => diff(&desired, &secrets, self.host.deployed.as_ref(), &seen.observed),
+            Ok(seen) => diff(&desired, &secrets, deployed, &seen.observed),
             Err(_) => Vec::new(),
         };
         let same = |a: &Change, b: &Change| {
@@ -142,7 +146,8 @@ impl<'a> Taking<'a> {
         };
         let id = node.id;
         let taken = match live {
-            Some(live) => of_running(node, config, live, change),
+            // What has moved because a link is down isn't the model's business.
+            Some(live) => of_running(node, &as_it_should_run(config, &seen.observed), live, change),
             None => of_absent(node, config, change),
         };
         match taken {

@@ -20,7 +20,7 @@ use crate::model::{
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::deploy::desired::{Desired, question};
-use crate::ops::deploy::{journal, run};
+use crate::ops::deploy::{journal, run, shared};
 use crate::ops::network::change::Mode;
 use crate::ops::network::{find, private_file};
 use crate::wg::compile::compile;
@@ -124,9 +124,12 @@ pub fn join(
         let after = tx.topology()?;
         let compiled = compile(&after).map_err(Error::Model)?;
         let secrets = tx.secrets()?;
-        let desired = Desired::of(&host.name, &after, &compiled, &secrets);
+        let mut desired = Desired::of(&host.name, &after, &compiled, &secrets);
         if let Some(interface) = desired.keys_elsewhere.first() {
             return Err(keyless(&node, interface));
+        }
+        if let Some(own) = shared::own(tx, &desired, deployed.as_ref())? {
+            desired = desired.restricted_to(own, deployed.as_ref());
         }
         let script = script(
             &desired,
@@ -141,7 +144,7 @@ pub fn join(
         let to = request.output.as_ref().map_or("standard output".to_owned(), |path| path.display().to_string());
         let event = Event::host(Action::DeployStarted, &host.name).with("token", token.as_str());
         events.push(event.with("note", "a script to join with").with("to", to));
-        Ok((Made { script, host: HostView::of(&host, &after) }, events))
+        Ok((Made { script, host: HostView::of(&host, &after, &tx.residents_of_others()?) }, events))
     };
     let made = match mode {
         Mode::Save => store.write_all(now, actor, work)?,
@@ -221,7 +224,7 @@ fn host_of(
         };
     }
     let name = request.host.clone().unwrap_or_else(|| node.name.clone());
-    super::refuse_taken(topology, &name, None)?;
+    super::refuse_taken(&topology.hosts, &name, None)?;
     let address = node.address4.map(IpAddr::from).or(node.address6.map(IpAddr::from));
     let Some(address) = address else {
         return Err(Error::Refused(format!("`{}` has no address in the network to be reached by", node.name)));
@@ -315,11 +318,7 @@ fn next(node: &Node, host: &Host, topology: &Topology) -> Vec<String> {
     let servers = topology.nodes.iter().filter(|other| other.role == Role::Server && other.id != node.id);
     let hosts: BTreeSet<&Name> = servers.filter_map(|server| server.host.as_ref()).collect();
     let mut next: Vec<String> = hosts.iter().map(|host| format!("wg-friend deploy {host}")).collect();
-    if let HostAddress::Ssh { jump, identity, .. } = &host.address {
-        let jump = jump.as_ref().map_or(String::new(), |jump| format!(" -J {jump}"));
-        let identity = identity.as_ref().map_or(String::new(), |file| format!(" -i {file}"));
-        next.push(format!("ssh{jump}{identity} {} true", host.address));
-    }
+    next.extend(host.address.ssh_line().map(|line| format!("{line} true")));
     next.push(format!("wg-friend host check {}", host.name));
     next.push(format!("wg-friend plan {}", host.name));
     next

@@ -91,7 +91,8 @@ pub fn add_with_key(
     let HostAddress::Ssh { identity, .. } = &host.address else {
         return Err(Error::value("--install-key", "is for hosts over SSH"));
     };
-    super::refuse_taken(&store.topology()?, &host.name, None)?;
+    let topology = store.topology()?;
+    super::refuse_taken(&topology.hosts, &host.name, None)?;
     let (file, made) = find_or_make(identity.as_deref().map(Path::new), request)?;
     let public = sshkey::public_path(&file);
     let key = read(&public)?;
@@ -103,7 +104,6 @@ pub fn add_with_key(
     fleet.connect(&host)?;
     told(&Step::Works);
     let outcome = super::add(store, clock, actor, host.clone(), Mode::Save)?;
-    let topology = store.topology()?;
     let check = check::one(&host, &topology, fleet, clock);
     if place.added && check.system.is_some() {
         let journal = Journal::new(store, clock, actor);

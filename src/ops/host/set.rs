@@ -52,7 +52,7 @@ pub fn set(
     if reason.is_some() && host.allow_unsafe == before.allow_unsafe {
         return Err(Error::value("--reason", "is for allow-unsafe=on"));
     }
-    refuse_taken(&topology, &host.name, Some(&before))?;
+    refuse_taken(&topology.hosts, &host.name, Some(&before))?;
     save(store, clock, actor, mode, |tx| {
         tx.update_host(&before.name, &host)?;
         let after = tx.topology()?;
@@ -60,7 +60,7 @@ pub fn set(
         if host.allow_unsafe != before.allow_unsafe && host.allow_unsafe.is_some() {
             event = event.severity(Severity::Warning);
         }
-        let view = HostView::of(&host, &after);
+        let view = HostView::of(&host, &after, &tx.residents_of_others()?);
         Ok((Outcome { action: "changed", saved: false, host: view, changes: differences(&before, &host) }, event))
     })
 }

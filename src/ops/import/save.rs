@@ -16,7 +16,7 @@ use crate::model::{
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::deploy;
-use crate::ops::network::find;
+use crate::ops::network::{find, shared_host};
 use crate::ops::revision::{self, handed};
 use crate::wg::compile::compile;
 use crate::wg::formats;
@@ -99,6 +99,7 @@ impl<'a> Save<'a> {
         let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut sources: Vec<String> = self.prepared.origins.iter().map(|origin| origin.source.clone()).collect();
         sources.dedup();
+        shared_host::refuse_new(self.tx, &self.topology, &self.tx.topology()?)?;
         let event = Event::network(Action::Imported, &self.tx.network()?)
             .with("sources", sources)
             .with("added", names(&self.saved.added))

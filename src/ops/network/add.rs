@@ -195,6 +195,7 @@ fn bare(request: &NewNodes, name: &Name, public: PublicKey, network: &Network, n
         server: None,
         exit: None,
         kill_switch: None,
+        exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
         notes: String::new(),
@@ -230,13 +231,14 @@ fn add_uplinks(tx: &Tx<'_>, topology: &mut Topology, new: NodeId, now: DateTime<
         topology.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect()
     };
     let network_port = topology.network.port;
+    let elsewhere = tx.interfaces_of_others()?;
     for server in of(topology, Role::Server) {
         for exit in of(topology, Role::Exit) {
             let node = topology.nodes.iter_mut().find(|node| node.id == server).expect("it was just listed");
             if (server != new && exit != new) || node.uplink_to(exit).is_some() {
                 continue;
             }
-            let (name, port) = free_uplink(node, network_port)?;
+            let (name, port) = free_uplink(node, network_port, &elsewhere)?;
             let key = new_private_key()?;
             let id = tx.insert_uplink(server, exit, &name, Some(port), key.public(), Some(&key), now)?;
             node.interfaces.push(Interface {
@@ -252,10 +254,16 @@ fn add_uplinks(tx: &Tx<'_>, topology: &mut Topology, new: NodeId, now: DateTime<
     Ok(())
 }
 
-/// Returns a name and a port that the server doesn't use: `wgx1` and the network's port + 1, and so on.
-fn free_uplink(server: &Node, network_port: Port) -> Result<(InterfaceName, Port), Error> {
+/// Returns a name and a port that the server doesn't use: `wgx1` and the network's port + 1, and so on. Nor does another
+/// network use them, so that its nodes can live on the same host.
+fn free_uplink(
+    server: &Node,
+    network_port: Port,
+    elsewhere: &[(InterfaceName, Option<Port>)],
+) -> Result<(InterfaceName, Port), Error> {
     let used = |name: &str, port: Port| {
         server.interfaces.iter().any(|i| i.name.as_str() == name || i.listen_port == Some(port))
+            || elsewhere.iter().any(|(other, theirs)| other.as_str() == name || *theirs == Some(port))
     };
     let candidate = |n: u16| {
         let port = Port::new(network_port.get().checked_add(n)?)?;

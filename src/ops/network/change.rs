@@ -9,6 +9,7 @@ use similar::TextDiff;
 
 use super::generate::fingerprint;
 use super::setting::{Difference, differences};
+use super::shared_host;
 use super::view::NodeView;
 use crate::db::{Store, Tx};
 use crate::model::{
@@ -138,6 +139,7 @@ pub(in crate::ops) fn carry_out(
         let done = work(&Scope { tx, before: &before, now })?;
         let after = tx.topology()?;
         refuse_new_contradictions(&before, &after)?;
+        shared_host::refuse_new(tx, &before, &after)?;
         if !done.preshared_done {
             make_preshared_keys(tx, &before, &after, now)?;
         }

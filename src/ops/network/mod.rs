@@ -19,6 +19,7 @@ pub mod hooks;
 pub mod init;
 pub mod interface;
 pub mod link;
+pub mod networks;
 mod place;
 pub(in crate::ops) mod private_file;
 pub mod qr;
@@ -27,6 +28,7 @@ pub mod remove;
 pub mod rollback;
 pub mod rotate;
 pub mod setting;
+pub mod shared_host;
 pub mod view;
 
 #[cfg(test)]
