@@ -29,6 +29,7 @@ pub(crate) fn topology(size: usize) -> Topology {
         stable_clients: Vec::new(),
         exit: Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     };
     let nodes = (1..=size).map(|number| node(number, size)).collect();
     Topology { network, nodes, hosts: Vec::new(), links: Vec::new(), groups: Vec::new(), exit_groups: Vec::new() }
@@ -123,6 +124,7 @@ fn node(number: usize, size: usize) -> Node {
         server: None,
         exit: (role == Role::Remote && number % 10 == 9).then_some(Egress::Node(NodeId(2))),
         kill_switch: None,
+        exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
         notes: String::new(),

@@ -138,6 +138,7 @@ fn from_options(args: Args) -> Result<(Network, Option<NewNodes>), Error> {
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     };
     let server = args.server.map(|name| server(name, args.endpoint.as_deref(), Origin::Manual)).transpose()?;
     Ok((network, server))
@@ -202,6 +203,7 @@ fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), 
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     };
     let server = server(read_name(server_name)?, Some(&endpoint), Origin::Wizard)?;
     Ok((network, Some(server)))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, Grant, Name, NodeId};
+use super::{Cidr, ExitRule, Grant, Name, NodeId};
 
 /// Names a group within one database; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Group {
     pub members: BTreeSet<NodeId>,
     /// What its members may reach, beside what is their own.
     pub grants: Vec<Grant>,
+    /// By which other ways its members' internet traffic leaves, according to where it leads, where no rule of their own fits.
+    #[serde(default)]
+    pub exit_rules: Vec<ExitRule>,
 }
 
 /// Where a grant leads. Written as a prefix, or as `node:NUMBER` or `group:NUMBER`, so that a new name or address of what

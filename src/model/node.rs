@@ -8,7 +8,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, Destination, Egress, Endpoint, InterfaceName, Kept, Mtu, Name, Port, PublicKey};
+use super::{Cidr, Destination, Egress, Endpoint, ExitRule, InterfaceName, Kept, Mtu, Name, Port, PublicKey};
 
 /// A word that isn't one of a closed list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -388,6 +388,9 @@ pub struct Node {
     /// Whether nothing of it leaves while its exit can't be used; `None` follows the network.
     #[serde(default)]
     pub kill_switch: Option<bool>,
+    /// By which other ways its internet traffic leaves, according to where it leads; the first rule that fits decides.
+    #[serde(default)]
+    pub exit_rules: Vec<ExitRule>,
     /// Prefixes of the network that the internet routes to this exit: what comes out of them leaves with its own address.
     #[serde(default)]
     pub routed: BTreeSet<Cidr>,

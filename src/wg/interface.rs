@@ -145,6 +145,9 @@ impl UplinkRoute {
         (7_766_000..7_794_000).contains(&table)
     }
 
+    /// The mark of packets that a rule lets out at the server itself: no rule leads it anywhere, so that the main table does.
+    pub const SERVER_MARK: u32 = 0x7766_f000;
+
     /// The numbers of a group of exits, whichever of them it goes by: above all those of uplinks, and before the main table.
     pub fn of_group(group: ExitGroupId) -> Self {
         let n = u32::try_from(group.0.rem_euclid(4_000)).expect("less than 4000");

@@ -4,6 +4,7 @@ mod assign;
 mod failover;
 mod group;
 mod history;
+mod rule;
 mod status;
 
 use clap::Subcommand;
@@ -23,6 +24,8 @@ pub(super) struct Args {
 enum Command {
     Group(group::Args),
     Assign(assign::Args),
+    #[command(alias = "rules")]
+    Rule(rule::Args),
     #[command(alias = "switch")]
     Failover(failover::Args),
     /// Show groups, exits, and who leaves by which now
@@ -38,6 +41,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     match args.command {
         Command::Group(args) => group::run(args, context),
         Command::Assign(args) => assign::run(&args, context),
+        Command::Rule(args) => rule::run(args, context),
         Command::Failover(args) => failover::run(&args, context),
         Command::Status => status::run(context),
         Command::List => status::list(context),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::group;
+use super::{group, rule};
 use crate::cli::output::{Cell, Table, paint, style};
 use crate::cli::{Context, Exit};
 use crate::model::Name;
@@ -59,6 +59,9 @@ fn render(status: &Status) -> String {
     sections.push(exits(&status.exits));
     if !status.remotes.is_empty() {
         sections.push(remotes(&status.remotes));
+    }
+    if !status.rules.is_empty() {
+        sections.push(rule::table(&status.rules));
     }
     sections.join("\n")
 }

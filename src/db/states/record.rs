@@ -39,6 +39,7 @@ fn network() -> Network {
         exit: Egress::None,
         kill_switch: false,
         exit_rules: Vec::new(),
+        exit_rules: Vec::new(),
     }
 }
 
@@ -79,6 +80,7 @@ fn node() -> Node {
         server: None,
         exit: None,
         kill_switch: None,
+        exit_rules: Vec::new(),
         exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,

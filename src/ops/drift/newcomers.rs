@@ -119,6 +119,7 @@ impl Taking<'_> {
             server: None,
             exit: None,
             kill_switch: None,
+            exit_rules: Vec::new(),
             routed: Default::default(),
             host: None,
             notes: format!("found on host {}", self.host.host.name),

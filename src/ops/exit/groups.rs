@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::rules;
 use crate::db::Store;
 use crate::model::{
-    Action, ActiveExit, Actor, Egress, Event, ExitGroup, ExitMember, Name, Node, NodeId, Role, SwitchReason, Topology,
+    Action, ActiveExit, Actor, Egress, Event, ExitGroup, ExitMember, Name, Node, NodeId, Role, RuleAction, SwitchReason,
+    Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -279,6 +281,7 @@ fn refuse_if_used(group: &ExitGroup, topology: &Topology) -> Result<(), Error> {
     if topology.network.exit == way {
         users.insert(0, "network");
     }
+    rules::refuse_if_used(topology, &[], |action| action == RuleAction::Group(group.id))?;
     let Some(first) = users.first() else { return Ok(()) };
     Err(Error::RefusedWithRemedy {
         message: format!("by the exit group `{}` leaves the internet traffic of {}", group.name, users.join(", ")),

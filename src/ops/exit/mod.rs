@@ -3,5 +3,6 @@
 pub mod assign;
 pub mod groups;
 pub mod history;
+pub mod rules;
 pub mod switch;
 pub mod view;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::rules::{self, RuleView};
 use crate::model::{Egress, ExitGroup, Name, Node, Role, SwitchReason, Topology};
 use crate::ops::Error;
 use crate::ops::network::find;
@@ -107,6 +108,8 @@ pub struct Status {
     pub exits: Vec<ExitView>,
     /// The enabled remotes whose internet traffic is assigned a way, in order of their names.
     pub remotes: Vec<RemoteView>,
+    /// The rules by destination, which come first.
+    pub rules: Vec<RuleView>,
 }
 
 /// Returns the enabled remotes that leave by a group, in order of their numbers.
@@ -211,5 +214,6 @@ pub fn status(topology: &Topology) -> Status {
         groups: groups(topology),
         exits: exits(topology),
         remotes: remotes(topology),
+        rules: rules::all(topology),
     }
 }

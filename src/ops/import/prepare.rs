@@ -167,6 +167,7 @@ fn bare(name: Name) -> Network {
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     }
 }
 

@@ -11,9 +11,9 @@ use crate::db::Store;
 use crate::model::{
     Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Port, PskPolicy, STABLE_CLIENTS, Topology,
 };
-use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::error::which_key;
+use crate::ops::{Error, exit};
 
 /// The keys of the network, with what they take.
 pub const KEYS: &[(&str, &str)] = &[
@@ -260,6 +260,7 @@ pub fn values(topology: &Topology) -> Vec<(&'static str, String)> {
         ("stable-clients", stable_in_words(&network.stable_clients)),
         ("exit", egress_in_words(network.exit, topology)),
         ("kill-switch", if network.kill_switch { "yes" } else { "no" }.into()),
+        ("exit-rules", exit::rules::in_words(topology, &network.exit_rules)),
     ]
 }
 

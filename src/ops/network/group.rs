@@ -10,9 +10,9 @@ use super::grant::{GrantView, Holder, in_words};
 use super::setting::Difference;
 use crate::db::{Database, Store};
 use crate::model::{Access, Action, Actor, Destination, Event, Grant, Group, GroupId, Name, Node, Role, Topology};
-use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::error::similar;
+use crate::ops::{Error, exit};
 
 /// Finds who is meant by a name: a node or a group.
 pub(super) fn holder<'a>(topology: &'a Topology, wanted: &str) -> Result<Holder<'a>, Error> {
@@ -66,6 +66,7 @@ pub fn add(
             note: String::new(),
             members: BTreeSet::new(),
             grants: Vec::new(),
+            exit_rules: Vec::new(),
         };
         let mut group = found.cloned().unwrap_or_else(new);
         let mut done = Done::default();
@@ -188,6 +189,7 @@ pub(super) fn values(group: &Group, topology: &Topology) -> Vec<(&'static str, S
         ("name", group.name.to_string()),
         ("members", names(group, topology).iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")),
         ("grant", group.grants.iter().map(|grant| in_words(topology, grant)).collect::<Vec<_>>().join(", ")),
+        ("exit-rules", exit::rules::in_words(topology, &group.exit_rules)),
         ("notes", group.note.clone()),
     ]
 }
@@ -202,12 +204,12 @@ fn names(group: &Group, topology: &Topology) -> Vec<Name> {
 
 /// Returns what differs between two states of a group, each with the network around it; of one that is new or gone, what it
 /// has or had.
-pub(super) fn difference(before: Option<(&Group, &Topology)>, after: Option<(&Group, &Topology)>) -> Vec<Difference> {
+pub(in crate::ops) fn difference(before: Option<(&Group, &Topology)>, after: Option<(&Group, &Topology)>) -> Vec<Difference> {
     let Some((newest, _)) = after.or(before) else { return Vec::new() };
     let node = format!("group {}", newest.name);
     let values = |state: Option<(&Group, &Topology)>| state.map(|(group, topology)| values(group, topology));
     let (was, is) = (values(before), values(after));
-    let fields = ["name", "members", "grant", "notes"];
+    let fields = ["name", "members", "grant", "exit-rules", "notes"];
     let value = |values: &Option<Vec<(&'static str, String)>>, at: usize| {
         values.as_ref().map_or_else(String::new, |values| values[at].1.clone())
     };

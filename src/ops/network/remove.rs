@@ -3,7 +3,7 @@
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::{defaults, find};
 use crate::db::Store;
-use crate::model::{Access, Action, Actor, Cidr, Destination, Egress, Event, Network, Node, Role, Topology};
+use crate::model::{Access, Action, Actor, Cidr, Destination, Egress, Event, Network, Node, Role, RuleAction, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::{Error, exit};
 
@@ -55,6 +55,8 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
         gone.iter().any(|node| covers(node) || own(node)) && !stays
     };
     detach_network(scope, gone, done)?;
+    let goes = |action| gone.iter().any(|node| action == RuleAction::Exit(node.id));
+    exit::rules::refuse_if_used(scope.before, gone, goes)?;
     exit::groups::detach(scope, gone, done)?;
     for other in scope.before.nodes.iter().filter(|node| !gone.contains(node)) {
         let mut node = other.clone();

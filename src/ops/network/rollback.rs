@@ -133,6 +133,7 @@ mod tests {
             stable_clients: Vec::new(),
             exit: crate::model::Egress::None,
             kill_switch: false,
+            exit_rules: Vec::new(),
         };
         let path = dir.path().join("store/x.db");
         let passphrase = Passphrase::new("correct-horse".to_owned());

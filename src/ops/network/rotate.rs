@@ -150,6 +150,7 @@ mod tests {
             stable_clients: Vec::new(),
             exit: crate::model::Egress::None,
             kill_switch: false,
+            exit_rules: Vec::new(),
         };
         let passphrase = Passphrase::new("correct-horse".to_owned());
         let path = dir.join("store/x.db");

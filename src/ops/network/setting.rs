@@ -8,8 +8,8 @@ use super::grant::in_words;
 use crate::model::{
     Access, Cidr, Custody, Device, Egress, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, Port, Role, Topology,
 };
-use crate::ops::Error;
 use crate::ops::error::which_key;
+use crate::ops::{Error, exit};
 
 /// The keys that `set` knows, with what they take. Aliases follow the name.
 pub const KEYS: &[(&str, &[&str], &str)] = &[
@@ -519,6 +519,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("server", node.server.and_then(|id| topology.node(id)).map_or_else(none, |server| server.name.to_string())),
         ("exit", node.exit.map_or_else(inherited, |way| egress_in_words(way, topology))),
         ("kill-switch", kill_switch),
+        ("exit-rules", exit::rules::in_words(topology, &node.exit_rules)),
         ("routed", joined(node.routed.iter().map(Cidr::to_string).collect())),
         ("nat", if node.nat { "yes" } else { "no" }.into()),
         ("outer-interface", node.outer_interface.as_ref().map_or("default".into(), InterfaceName::to_string)),

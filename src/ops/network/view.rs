@@ -394,7 +394,7 @@ fn not_enforced_by(node: &Node, topology: &Topology) -> Option<Name> {
 }
 
 /// Returns the server that has rules of its own, with which it was adopted, and none of ours.
-pub(super) fn with_own_rules(topology: &Topology) -> Option<Name> {
+pub(in crate::ops) fn with_own_rules(topology: &Topology) -> Option<Name> {
     let own_rules = |server: &&Node| server.main().kept.as_ref().is_some_and(|kept| !kept.firewall);
     topology.with_role(Role::Server).find(own_rules).map(|server| server.name.clone())
 }

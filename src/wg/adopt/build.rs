@@ -161,6 +161,7 @@ fn node(facts: &Facts<'_, '_>, at: usize, rights: &Option<Rights>, network: &Net
         server: None,
         exit: rights.as_ref().and_then(|rights| rights.exit).map(|exit| Egress::Node(node_id(exit))),
         kill_switch: None,
+        exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
         notes: String::new(),

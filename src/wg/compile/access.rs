@@ -12,9 +12,9 @@ use chrono::{DateTime, Utc};
 use crate::model::{Access, Cidr, Destination, Grant, Node, Port, PortRange, Protocol};
 use crate::wg::firewall::{Granted, RouterRules, ServerRules};
 
-use super::egress;
 use super::layout::{Layout, aggregated};
 use super::ways::prefixes;
+use super::{egress, rules};
 
 pub(super) fn is_exit_only(node: &Node) -> bool {
     node.access == Access::ExitOnly
@@ -40,6 +40,7 @@ pub(super) fn reachable(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
     };
     if !is_exit_only(node) {
         prefixes.extend(own_dns(layout, node));
+        prefixes.extend(rules::carried(members, node));
     }
     prefixes.retain(|prefix| if prefix.is_ipv4() { node.address4.is_some() } else { node.address6.is_some() });
     aggregated(prefixes)
@@ -94,7 +95,7 @@ fn own_dns(layout: &Layout<'_>, node: &Node) -> Vec<Cidr> {
 }
 
 /// Returns the rights that the server enforces.
-pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
+pub(super) fn of_server(layout: &Layout<'_>, server: &Node) -> ServerRules {
     let members = layout.members;
     let remotes = members.remotes.iter().filter(|node| !is_exit_only(node));
     let servers = members.servers.iter().filter(|other| other.id != server.id);
@@ -107,7 +108,8 @@ pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> ServerRules {
     own.sort_unstable();
     let (exits, leaving) = (egress::paths(layout, server), egress::leaving(layout, server));
     let dns = layout.inner_dns.clone();
-    ServerRules { uplinks, own, nat: server.nat, sources, selected, granted, exits, leaving, dns }
+    let by_destination = rules::lists(layout, server);
+    ServerRules { uplinks, own, nat: server.nat, sources, selected, granted, exits, leaving, by_destination, dns }
 }
 
 /// Returns the rights that a router enforces: of those with whom it has links of its own, whose packets come by no
@@ -212,6 +214,11 @@ fn disjoint(wanted: &[Wanted]) -> Vec<Part> {
 
 /// What a grant without ports permits.
 const ALL: Range = (1, u16::MAX);
+
+/// Returns ports in order, each once; none, which stands for all, stay none.
+pub(super) fn merged_ports(ports: &[PortRange]) -> Vec<PortRange> {
+    merged(numbers(ports)).into_iter().filter_map(as_ports).collect()
+}
 
 fn numbers(ports: &[PortRange]) -> Vec<Range> {
     if ports.is_empty() {

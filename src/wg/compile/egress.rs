@@ -10,10 +10,10 @@ use crate::model::{Cidr, Egress, ExitGroup, InterfaceName, Name, Node, NodeId, R
 use crate::wg::firewall::ExitPath;
 use crate::wg::{Route, Rule, UplinkRoute};
 
-use super::Refusal;
 use super::access::is_exit_only;
 use super::layout::Layout;
 use super::links::Members;
+use super::{Refusal, rules};
 
 /// By which way a remote's internet traffic leaves.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl<'a> Members<'a> {
 }
 
 /// Returns the remotes that belong to a server: their internet traffic leaves there and nowhere else.
-fn of_server<'a>(layout: &Layout<'a>, server: &Node) -> impl Iterator<Item = &'a Node> {
+pub(super) fn of_server<'a>(layout: &Layout<'a>, server: &Node) -> impl Iterator<Item = &'a Node> {
     let (members, server) = (layout.members, server.id);
     members.remotes.iter().copied().filter(move |node| members.home(node).is_some_and(|home| home.id == server))
 }
@@ -77,9 +77,7 @@ pub(super) fn paths(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPa
     let mut paths = BTreeMap::new();
     for node in of_server(layout, server).filter(|node| !is_exit_only(node)) {
         let path = match layout.members.way(node) {
-            Way::Exit(exit) => server
-                .uplink_to(exit.id)
-                .map(|uplink| ExitPath { uplinks: vec![uplink.name.clone()], mark: UplinkRoute::of(uplink.id).mark }),
+            Way::Exit(exit) => path_to(server, exit),
             Way::Group(group) => of_groups.entry(group.id).or_insert_with(|| path_of(layout, server, group)).clone(),
             Way::Split | Way::Blocked | Way::Server => None,
         };
@@ -89,7 +87,14 @@ pub(super) fn paths(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPa
     paths
 }
 
-fn path_of(layout: &Layout<'_>, server: &Node, group: &ExitGroup) -> Option<ExitPath> {
+/// Returns the way from a server to an exit.
+pub(super) fn path_to(server: &Node, exit: &Node) -> Option<ExitPath> {
+    let uplink = server.uplink_to(exit.id)?;
+    Some(ExitPath { uplinks: vec![uplink.name.clone()], mark: UplinkRoute::of(uplink.id).mark })
+}
+
+/// Returns the way from a server to whichever exit a group goes by; `None` when it can go by none.
+pub(super) fn path_of(layout: &Layout<'_>, server: &Node, group: &ExitGroup) -> Option<ExitPath> {
     let usable = group.usable(layout.members.topology);
     let mut uplinks: Vec<InterfaceName> =
         usable.filter_map(|exit| server.uplink_to(exit.id)).map(|uplink| uplink.name.clone()).collect();
@@ -123,7 +128,7 @@ pub(super) fn routes(layout: &Layout<'_>, own: UplinkRoute, exit: NodeId) -> Vec
 
 /// Returns the rules by which a server looks into the tables of groups. They stand at its main interface: they are the same
 /// whichever uplink a group goes by.
-pub(super) fn rules(layout: &Layout<'_>, server: &Node) -> Vec<Rule> {
+pub(super) fn policy(layout: &Layout<'_>, server: &Node) -> Vec<Rule> {
     let topology = layout.members.topology;
     let has_way = |group: &&ExitGroup| group.carrier(topology).is_some_and(|exit| server.uplink_to(exit.id).is_some());
     let of_group = |group: &ExitGroup| {
@@ -173,6 +178,7 @@ pub(super) fn check(members: &Members<'_>, found: &mut Vec<Refusal>) {
     }
     routed(members, found);
     groups(members, found);
+    rules::check(members, found);
 }
 
 /// What is routed to an exit has to be somebody's. The LANs of disabled routers count: they may come back.

@@ -27,6 +27,7 @@ impl Fixture {
             stable_clients: Vec::new(),
             exit: crate::model::Egress::None,
             kill_switch: false,
+            exit_rules: Vec::new(),
         };
         Self {
             topology: Topology {
@@ -108,6 +109,7 @@ impl Fixture {
             server: None,
             exit: None,
             kill_switch: None,
+            exit_rules: Vec::new(),
             routed: Default::default(),
             host: None,
             notes: String::new(),

@@ -15,6 +15,7 @@ mod names;
 mod refusal;
 mod remote;
 mod router;
+mod rules;
 mod server;
 mod ways;
 

@@ -279,6 +279,86 @@ pub enum Refusal {
         /// The prefix.
         prefix: Cidr,
     },
+    /// Rules that no server carries out.
+    #[error(
+        "`{node}` has access exit_only and no server on its way, so that nobody could go by its rules: \
+         `wg-friend exit rule remove {node} --all`, or give it another access level"
+    )]
+    RulesOfExitOnly {
+        /// Whose.
+        node: Name,
+    },
+    /// A rule twice.
+    #[error("{holder} has the rule {rule} twice, and rule {first} decides: remove rule {second}")]
+    RuleTwice {
+        /// Whose, in words.
+        holder: String,
+        /// What both fit.
+        rule: String,
+        /// The place of the first.
+        first: usize,
+        /// The place of the other.
+        second: usize,
+    },
+    /// The exit of a rule doesn't exist.
+    #[error("rule {place} of {holder} leads to an exit that isn't in the network: remove the rule")]
+    RuleWithoutExit {
+        /// Whose, in words.
+        holder: String,
+        /// Its place.
+        place: usize,
+    },
+    /// The exit of a rule is something else.
+    #[error("rule {place} of {holder} leads to `{other}`, which is a {role}: name an exit, a group of exits, or `direct`")]
+    RuleToNoExit {
+        /// Whose, in words.
+        holder: String,
+        /// Its place.
+        place: usize,
+        /// What it leads to.
+        other: Name,
+        /// The role that has.
+        role: Role,
+    },
+    /// A rule for something in the network.
+    #[error(
+        "{holder} has a rule for {destination}, which lies in the network's own {network}: rules are for internet \
+         traffic, and grants say who may reach what inside"
+    )]
+    RuleInNetwork {
+        /// Whose, in words.
+        holder: String,
+        /// Where it leads.
+        destination: Cidr,
+        /// The network's prefix.
+        network: Cidr,
+    },
+    /// A rule for something in a LAN.
+    #[error(
+        "{holder} has a rule for {destination}, which lies in the LAN {lan} of `{node}`: rules are for internet traffic, \
+         and grants say who may reach what inside"
+    )]
+    RuleInLan {
+        /// Whose, in words.
+        holder: String,
+        /// Where it leads.
+        destination: Cidr,
+        /// Who advertises the LAN.
+        node: Name,
+        /// The LAN.
+        lan: Cidr,
+    },
+    /// A rule for something that isn't the internet.
+    #[error(
+        "{holder} has a rule for {destination}, which is no part of the internet: neither an exit nor the server lets \
+         anything out to there"
+    )]
+    RuleNotInternet {
+        /// Whose, in words.
+        holder: String,
+        /// Where it leads.
+        destination: Cidr,
+    },
     /// Two groups whose marks and tables coincide.
     #[error(
         "the exit groups `{first}` and `{second}` would share a routing table: remove `{second}` and add it again, \

@@ -29,8 +29,8 @@ fn main_interface(layout: &Layout<'_>, server: &Node) -> InterfaceConfig {
     if server.address4.is_some() && !layout.members.exits.is_empty() {
         interface.sysctls.push(loose_source_check(&interface.name));
     }
-    interface.rules = egress::rules(layout, server);
-    interface.firewall = layout.firewall(server, Duty::Server(access::rules(layout, server)));
+    interface.rules = egress::policy(layout, server);
+    interface.firewall = layout.firewall(server, Duty::Server(access::of_server(layout, server)));
     interface
 }
 

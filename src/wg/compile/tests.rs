@@ -312,6 +312,7 @@ fn a_group_is_granted_as_each_of_its_members_and_reached_by_their_addresses() {
         note: String::new(),
         members: members.iter().copied().collect(),
         grants,
+        exit_rules: Vec::new(),
     };
     let grants = vec!["group:2 tcp 631".parse().unwrap(), "192.168.20.0/24 icmp".parse().unwrap()];
     fixture.node("dave").grants.clear();

@@ -4,6 +4,7 @@
 //! alone. It holds sets and maps keyed by address, so the number of rules, and with it the cost of a packet, doesn't
 //! grow with the number of peers.
 
+mod by_destination;
 #[cfg(test)]
 mod packets;
 mod ruleset;
@@ -16,7 +17,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::model::{Access, Cidr, InterfaceName, PortRange, Protocol};
+use crate::model::{Access, Cidr, InterfaceName, Port, PortRange, Protocol};
 
 pub use ruleset::ruleset;
 pub(in crate::wg) use ruleset::{PRIVATE4, PRIVATE6};
@@ -121,6 +122,9 @@ pub struct ServerRules {
     /// The addresses whose internet traffic leaves at the server itself, by its outer interface; sorted.
     #[serde(default)]
     pub leaving: Vec<Cidr>,
+    /// Rules by which internet traffic takes other ways, according to where it leads; no source is in two lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_destination: Vec<RuleList>,
     /// The network's DNS servers that lie inside of it: anyone may ask them.
     pub dns: Vec<Cidr>,
 }
@@ -142,13 +146,61 @@ pub struct Granted {
 }
 
 /// How packets of a source leave for the internet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExitPath {
     /// The uplink interfaces by which they may leave; sorted. A group of exits has several.
     #[serde(alias = "uplink", deserialize_with = "one_or_several")]
     pub uplinks: Vec<InterfaceName>,
     /// The firewall mark whose routing table leads to one of them.
     pub mark: u32,
+}
+
+/// Rules by destination, in order, and those to whose internet traffic they apply. What none of them fits goes as it is
+/// assigned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleList {
+    /// Whose; sorted.
+    pub sources: Vec<Cidr>,
+    /// The first one that fits decides.
+    pub rules: Vec<PathRule>,
+}
+
+impl RuleList {
+    /// Returns the rule that decides on packets to an address. `protocol`: [`Protocol::Any`] is one that is none of the
+    /// others; `port` is the one at the far end.
+    pub fn rule_for(&self, to: IpAddr, protocol: Protocol, port: Option<Port>) -> Option<&PathRule> {
+        self.rules.iter().find(|rule| {
+            let in_range = |port: Port| rule.ports.iter().any(|r| (r.first()..=r.last()).contains(&port));
+            rule.destinations.iter().any(|prefix| prefix.contains(to))
+                && (rule.protocol == Protocol::Any
+                    || (rule.protocol == protocol && (rule.ports.is_empty() || port.is_some_and(in_range))))
+        })
+    }
+}
+
+/// One rule by destination.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PathRule {
+    /// Where to; sorted, no prefix inside of another.
+    pub destinations: Vec<Cidr>,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// To which ports; sorted, none overlap; empty means all. Only with TCP and UDP.
+    pub ports: Vec<PortRange>,
+    /// By which way it goes.
+    pub path: RulePath,
+}
+
+/// By which way packets go that a rule fits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RulePath {
+    /// By an exit, or a group of them.
+    Exit(ExitPath),
+    /// Out at the server itself.
+    Server,
+    /// By none: they end here.
+    Block,
 }
 
 /// Reads a list, or the single item that was written before there were groups of exits.

@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::model::{Cidr, Protocol};
 use crate::render;
 
-use super::{Duty, Firewall, Granted, Rights, ServerRules};
+use crate::wg::UplinkRoute;
+
+use super::{Duty, Firewall, Granted, Rights, ServerRules, by_destination};
 
 /// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
 /// loopback, link-local (RFC 3927), multicast and reserved.
@@ -28,12 +30,12 @@ pub(in crate::wg) const PRIVATE6: [&str; 5] = ["::/128", "::1/128", "fc00::/7", 
 
 /// A named set or map, as the template writes it.
 #[derive(Serialize)]
-struct Set {
-    keyword: &'static str,
-    name: String,
-    of: &'static str,
-    interval: bool,
-    elements: Vec<String>,
+pub(super) struct Set {
+    pub(super) keyword: &'static str,
+    pub(super) name: String,
+    pub(super) of: &'static str,
+    pub(super) interval: bool,
+    pub(super) elements: Vec<String>,
 }
 
 /// What the templates are filled with.
@@ -50,6 +52,10 @@ struct Values<'a> {
     ends: Vec<i64>,
     /// Whether some sources leave an exit with their own addresses.
     routed: bool,
+    /// Rules by destination, a chain for each list.
+    rules: Vec<by_destination::Chain>,
+    /// The mark of what such a rule lets out at the server.
+    server_mark: String,
     sets: Vec<Set>,
 }
 
@@ -95,7 +101,12 @@ pub fn ruleset(firewall: &Firewall) -> String {
     let routed = matches!(&firewall.duty, Duty::Exit { routed, .. } if !routed.is_empty());
     let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
     let table = firewall.table();
-    render::fill(template, Values { table, main, outer, purpose, nat, judged, ends, routed, sets })
+    let rules = match &firewall.duty {
+        Duty::Server(rules) => by_destination::chains(rules),
+        _ => Vec::new(),
+    };
+    let server_mark = format!("{:#010x}", UplinkRoute::SERVER_MARK);
+    render::fill(template, Values { table, main, outer, purpose, nat, judged, ends, routed, rules, server_mark, sets })
 }
 
 /// The interfaces whose packets are judged.
@@ -110,7 +121,7 @@ fn ours(firewall: &Firewall) -> Set {
 }
 
 /// Two of a kind, IPv4 then IPv6: `element` says which family an item belongs to and how it is written.
-fn pair<T>(
+pub(super) fn pair<T>(
     keyword: &'static str,
     name: &str,
     of: [&'static str; 2],
@@ -133,7 +144,7 @@ fn pair<T>(
     })
 }
 
-const ADDRESS: [&str; 2] = ["ipv4_addr", "ipv6_addr"];
+pub(super) const ADDRESS: [&str; 2] = ["ipv4_addr", "ipv6_addr"];
 
 fn prefixes(name: &str, items: &[Cidr]) -> Vec<Set> {
     pair("set", name, ADDRESS, true, items, |cidr| (*cidr, plain(cidr))).into()
@@ -144,7 +155,7 @@ fn addresses(name: &str, items: &[Cidr]) -> Vec<Set> {
 }
 
 /// Writes a prefix, a single address without its length, as `nft list` does.
-fn plain(cidr: &Cidr) -> String {
+pub(super) fn plain(cidr: &Cidr) -> String {
     let net = cidr.net();
     if is_single(cidr) { net.addr().to_string() } else { net.to_string() }
 }
@@ -163,10 +174,12 @@ fn server_sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
     let mut sets = prefixes("network", &firewall.network);
     sets.extend(prefixes("own", &rules.own));
     sets.extend(addresses("dns", &rules.dns));
-    sets.extend(addresses("leaving", &rules.leaving));
+    if rules.by_destination.is_empty() {
+        sets.extend(addresses("leaving", &rules.leaving));
+    }
     sets.extend(private());
     sets.extend(rights(rules.rights()));
-    sets.extend(exits(rules));
+    sets.extend(if rules.by_destination.is_empty() { exits(rules) } else { by_destination::sets(firewall, rules) });
     sets
 }
 

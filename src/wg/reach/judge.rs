@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Access, Cidr, InterfaceName, Protocol, Role};
-use crate::wg::firewall::{Duty, Firewall, Granted, Rights, ServerRules};
+use crate::model::{Access, Cidr, ExitRule, InterfaceName, Protocol, Role, RuleHolder};
+use crate::wg::UplinkRoute;
+use crate::wg::firewall::{Duty, ExitPath, Firewall, Granted, Rights, RulePath, ServerRules};
 
 use super::walk::Packet;
 use super::world::{World, is_public, judges};
@@ -161,7 +162,7 @@ impl Judge<'_, '_> {
             Duty::Exit { routed, .. } => self.inside(packet.source) && !within(routed, packet.source),
             Duty::Server(rules) => {
                 (rules.nat && within(&rules.own, packet.to))
-                    || (within(&rules.leaving, packet.source) && is_public(packet.to))
+                    || (at_server(rules, packet.source, packet.to, packet) && is_public(packet.to))
             }
         }
     }
@@ -172,7 +173,11 @@ impl Judge<'_, '_> {
         if !from.is(&self.firewall.interface) || self.inside(packet.to) {
             return None;
         }
-        rules.exits.get(&Cidr::host(packet.source)).map(|path| path.mark)
+        match chosen(rules, packet.source, packet.to, packet) {
+            Chosen::Exit(path) => Some(path.mark),
+            Chosen::Server if !rules.by_destination.is_empty() => Some(UplinkRoute::SERVER_MARK),
+            Chosen::Server | Chosen::Blocked | Chosen::None => None,
+        }
     }
 
     fn inside(&self, address: IpAddr) -> bool {
@@ -197,9 +202,12 @@ impl Judge<'_, '_> {
             return drop("exits may only answer", Lack::Nothing);
         }
         let public = is_public(packet.to) && !self.inside(packet.to);
-        let used = packet.mark.is_some_and(|mark| rules.exits.values().any(|path| path.mark == mark));
-        if public && (used || within(&rules.leaving, packet.source)) {
-            return pass("the server's public address is part of the internet");
+        if public {
+            match chosen(rules, packet.source, packet.to, packet) {
+                Chosen::Exit(_) | Chosen::Server => return pass("the server's public address is part of the internet"),
+                Chosen::Blocked => return drop(self.blocked(packet.source, packet.to, packet), Lack::Nothing),
+                Chosen::None => {}
+            }
         }
         if name_service(rules, packet) {
             return pass("the network's DNS servers answer everyone");
@@ -287,12 +295,42 @@ impl Judge<'_, '_> {
         }
         let far = if packet.reply { from } else { out };
         let name = self.holder(opener);
-        if far == Side::Outer && within(&rules.leaving, opener) && is_public(asked) {
-            return Some(pass(format!("the internet traffic of {name} leaves at the server itself")));
+        let because = self.rule_of(opener, asked, packet).map_or_else(
+            || format!("the internet traffic of {name}"),
+            |rule| format!("by {rule}, the traffic of {name}"),
+        );
+        match chosen(rules, opener, asked, packet) {
+            Chosen::Server if far == Side::Outer && is_public(asked) => {
+                Some(pass(format!("{because} leaves at the server itself")))
+            }
+            Chosen::Exit(path) => {
+                let uplink = path.uplinks.iter().find(|uplink| far.is(uplink))?;
+                Some(pass(format!("{because} leaves by {}", self.exit_behind(uplink))))
+            }
+            Chosen::Blocked => Some(drop(self.blocked(opener, asked, packet), Lack::Nothing)),
+            Chosen::Server | Chosen::None => None,
         }
-        let path = rules.exits.get(&Cidr::host(opener))?;
-        let uplink = path.uplinks.iter().find(|uplink| far.is(uplink))?;
-        Some(pass(format!("the internet traffic of {name} leaves by {}", self.exit_behind(uplink))))
+    }
+
+    /// Says by which rule a packet ends at the server.
+    fn blocked(&self, opener: IpAddr, asked: IpAddr, packet: &Packet) -> String {
+        let name = self.holder(opener);
+        let rule = self.rule_of(opener, asked, packet).unwrap_or_else(|| "a rule".to_owned());
+        format!("by {rule}, the traffic of {name} ends here: it is blocked, or its exit can't be used")
+    }
+
+    /// Returns the rule by destination that decides, in words: `rule 2 of alice (203.0.113.0/24 tcp 443)`.
+    fn rule_of(&self, opener: IpAddr, asked: IpAddr, packet: &Packet) -> Option<String> {
+        let node = self.world.owner(opener)?;
+        let mut rules = self.world.topology.exit_rules_of(node);
+        let fits = |rule: &ExitRule| rule.fits(asked, packet.flow.protocol, packet.flow.port);
+        let (holder, place, rule) = rules.find(|(_, _, rule)| fits(rule))?;
+        let holder = match holder {
+            RuleHolder::Node(node) => node.name.to_string(),
+            RuleHolder::Group(group) => format!("the group {}", group.name),
+            RuleHolder::Network => "the network".to_owned(),
+        };
+        Some(format!("rule {place} of {holder} ({rule})"))
     }
 
     /// Returns an uplink in words: the exit at its other end, and its name.
@@ -322,6 +360,35 @@ impl Judge<'_, '_> {
             },
         }
     }
+}
+
+/// By which way a source's packets to somewhere outside go.
+enum Chosen<'r> {
+    Exit(&'r ExitPath),
+    Server,
+    /// By none, because a rule says so.
+    Blocked,
+    /// By none.
+    None,
+}
+
+/// Returns by which way a flow to the internet goes: by the first rule that fits, else as assigned.
+fn chosen<'r>(rules: &'r ServerRules, opener: IpAddr, asked: IpAddr, packet: &Packet) -> Chosen<'r> {
+    let source = Cidr::host(opener);
+    let list = rules.by_destination.iter().find(|list| list.sources.binary_search(&source).is_ok());
+    match list.and_then(|list| list.rule_for(asked, packet.flow.protocol, packet.flow.port)) {
+        Some(rule) => match &rule.path {
+            RulePath::Exit(path) => Chosen::Exit(path),
+            RulePath::Server => Chosen::Server,
+            RulePath::Block => Chosen::Blocked,
+        },
+        None if rules.leaving.binary_search(&source).is_ok() => Chosen::Server,
+        None => rules.exits.get(&source).map_or(Chosen::None, Chosen::Exit),
+    }
+}
+
+fn at_server(rules: &ServerRules, opener: IpAddr, asked: IpAddr, packet: &Packet) -> bool {
+    matches!(chosen(rules, opener, asked, packet), Chosen::Server)
 }
 
 fn name_service(rules: &ServerRules, packet: &Packet) -> bool {

@@ -40,6 +40,7 @@ fn defaults() -> Defaults {
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,
+        exit_rules: Vec::new(),
     };
     Defaults { network, created: DateTime::UNIX_EPOCH }
 }

@@ -61,6 +61,7 @@ proptest! {
         grant.until = time(end);
         let group = |id, members, grants| Group {
             id: GroupId(id), name: format!("group-{id}").parse().unwrap(), note: String::new(), members, grants,
+            exit_rules: Vec::new(),
         };
         let mut topology = fixture.topology.clone();
         topology.groups = vec![group(1, pick(&members), vec![grant]), group(2, pick(&targets), Vec::new())];
