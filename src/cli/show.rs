@@ -3,7 +3,7 @@
 use super::list::{custody, hyphenated, lans, state};
 use super::output::{Cell, Fields, Table, paint, style};
 use super::{Context, Exit};
-use crate::model::{KeyState, Name, Provenance, Role};
+use crate::model::{KeyState, Name, Provenance, Role, Weight, WhenDown};
 use crate::ops::Error;
 use crate::ops::network::view::{self, NodeDetails};
 use crate::ops::revision::DeviceState;
@@ -141,6 +141,11 @@ fn reaches(details: &NodeDetails) -> String {
     if table.is_empty() { String::new() } else { table.render() }
 }
 
+fn made(weight: Weight, when_down: WhenDown) -> String {
+    let moves = if when_down == WhenDown::Move { ", moves when down" } else { "" };
+    format!("made, weight {weight}{moves}")
+}
+
 fn links(details: &NodeDetails) -> String {
     let mut table = Table::new(&["PEER", "BY", "PRESHARED KEY", "LINK"]);
     for link in details.links.iter().take(SHOWN) {
@@ -148,7 +153,7 @@ fn links(details: &NodeDetails) -> String {
             Cell::new(&link.peer, style::STRONG),
             (&link.interface).into(),
             if link.preshared_key { Cell::new("yes", style::GOOD) } else { Cell::new("no", style::DIM) },
-            link.weight.map(|weight| format!("made, weight {weight}")).unwrap_or_default().into(),
+            link.weight.map(|weight| made(weight, link.when_down)).unwrap_or_default().into(),
         ]);
     }
     if table.is_empty() {

@@ -76,6 +76,7 @@ fn render(status: &Status, now: chrono::DateTime<chrono::Utc>) -> String {
     if !status.links.is_empty() {
         text.push('\n');
         text.push_str(&links(&status.links));
+        status.links.iter().for_each(|link| text.push_str(&moved(link, now)));
         let connected = status.links.iter().filter(|l| l.state == LinkState::Connected).count();
         text.push_str(&format!("\n{connected} of {} connected\n", status.links.len()));
     }
@@ -128,6 +129,15 @@ fn links(links: &[LinkStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+/// Says where the traffic of a link goes that is down; nothing where it goes over the link.
+pub(super) fn moved(link: &LinkStatus, now: chrono::DateTime<chrono::Utc>) -> String {
+    let (Some(moved), Some(near)) = (&link.moved, &link.near) else { return String::new() };
+    let since = moved.since.map(|since| format!(" for {}", duration((now - since).num_seconds().max(0))));
+    let since = since.unwrap_or_default();
+    let text = format!("{} → {near} is down: moved to the way over {}{since}", link.node, moved.over);
+    format!("{}\n", paint(style::WARN, text))
 }
 
 /// Whether links lead to more than one node: to one, it goes without saying.

@@ -3,7 +3,7 @@
 use super::list::{hyphenated, lans, state};
 use super::output::{paint, style};
 use super::{Context, Exit, width};
-use crate::model::{Access, Role};
+use crate::model::{Access, Role, WhenDown};
 use crate::ops::Error;
 use crate::ops::network::view::{NodeView, TopologyView};
 
@@ -29,7 +29,8 @@ fn render(view: &TopologyView) -> String {
     for link in &view.links {
         let [a, b] = &link.nodes;
         let weight = link.weight.map_or_else(|| "as it was found".to_owned(), |weight| format!("weight {weight}"));
-        text.push_str(&format!("{a} ⇄ {b}  {}\n", paint(style::DIM, format!("direct link, {weight}"))));
+        let when_down = if link.when_down == WhenDown::Move { ", moves to the servers when down" } else { "" };
+        text.push_str(&format!("{a} ⇄ {b}  {}\n", paint(style::DIM, format!("direct link, {weight}{when_down}"))));
     }
     text
 }

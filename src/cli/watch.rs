@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::output::{Cell, Table, paint, paint_code, style};
 use super::screen::Screen;
-use super::status::{bytes, duration, ends, link_state, to_several};
+use super::status::{bytes, duration, ends, link_state, moved, to_several};
 use super::{Context, interrupt, width};
 use crate::fleet::RealFleet;
 use crate::model::Name;
@@ -93,6 +93,7 @@ fn render(picture: &Picture, events: &[Event], schedule: Schedule, now: DateTime
     if !picture.links.is_empty() {
         let connected = picture.links.iter().filter(|line| line.link.state == LinkState::Connected).count();
         text.push_str(&format!("\n{}", links(&picture.links)));
+        picture.links.iter().for_each(|line| text.push_str(&moved(&line.link, now)));
         text.push_str(&format!("\n{connected} of {} connected\n", picture.links.len()));
     }
     if let Some(note) = &picture.note {
@@ -183,6 +184,7 @@ mod tests {
     #[test]
     fn the_screen_says_who_answers_what_flows_and_what_has_changed() {
         let link = LinkStatus {
+            moved: None,
             near: Some("hub".parse().unwrap()),
             node: "office".parse().unwrap(),
             role: Role::Router,

@@ -152,6 +152,11 @@ pub struct Observed {
     pub keys: BTreeMap<String, ObservedKey>,
     /// Interfaces whose peers' names are followed, each with what `wg::resolve` calls the version of what does it.
     pub resolvers: BTreeMap<InterfaceName, String>,
+    /// Interfaces whose links are watched, each with what `wg::fallback` calls the version of what does it.
+    pub watchers: BTreeMap<InterfaceName, String>,
+    /// Peers of each interface whose traffic has moved elsewhere, since their links are down: since when, in seconds since
+    /// 1970 by the host's clock.
+    pub moved: BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>>,
     /// Interfaces that start at boot.
     pub boot: BTreeSet<InterfaceName>,
     /// By which way we are there; `None` on the machine we run on.
@@ -221,6 +226,7 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
     let word = |words: &[String]| words.first().cloned().unwrap_or_default();
     Ok(Observed {
         system,
+        moved: moved(answer, &interfaces),
         interfaces,
         rules: policy,
         sysctls,
@@ -237,6 +243,10 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
             .all("resolver")
             .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.clone())))
             .collect(),
+        watchers: answer
+            .all("watcher")
+            .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.clone())))
+            .collect(),
         boot: answer.all("boot").filter_map(|(words, _)| word(words).parse().ok()).collect(),
         way: way(answer),
         pending: pending(answer),
@@ -244,6 +254,25 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
         deployed_token: answer.text("record").and_then(|r| r.strip_prefix("token ").map(str::to_owned)),
         fingerprint: fingerprint(answer)?,
     })
+}
+
+/// Reads what has moved, `INTERFACE KEY SINCE`. A peer that carries something has not, whatever is noted of it.
+fn moved(
+    answer: &Answer,
+    interfaces: &BTreeMap<InterfaceName, ObservedInterface>,
+) -> BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>> {
+    let mut moved: BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>> = BTreeMap::new();
+    for (words, _) in answer.all("moved") {
+        let [name, key, since] = words else { continue };
+        let (Ok(name), Ok(key), Ok(since)) = (name.parse::<InterfaceName>(), key.parse(), since.parse()) else {
+            continue;
+        };
+        let peer = interfaces.get(&name).and_then(|interface| interface.live.peers.get(&key));
+        if peer.is_some_and(|peer| peer.allowed_ips.is_empty()) {
+            moved.entry(name).or_default().insert(key, since);
+        }
+    }
+    moved
 }
 
 /// Reads `NAME MODE OWNER PUBLIC`.

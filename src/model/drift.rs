@@ -72,6 +72,10 @@ words! {
         ResolverStopped = "resolver_stopped",
         /// Another one runs.
         ResolverChanged = "resolver_changed",
+        /// The loop that moves the traffic of links which are down doesn't run.
+        FallbackStopped = "fallback_stopped",
+        /// Another one runs.
+        FallbackChanged = "fallback_changed",
         /// Whether the interface starts at boot.
         BootChanged = "boot_changed",
     }

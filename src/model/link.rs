@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::InterfaceId;
+use super::node::{InvalidWord, words};
 
 /// An undirected pair of interfaces that are peers of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -73,6 +74,18 @@ impl fmt::Display for Weight {
     }
 }
 
+words! {
+    /// What becomes of a direct link's traffic while the link is down.
+    #[derive(Default)]
+    WhenDown, "choice for a link that is down" {
+        /// It stays with the link: nothing gets through until the link is up again.
+        #[default]
+        Stay = "stay",
+        /// It moves to the way that it would take without the link, and back when the link is up again.
+        Move = "move",
+    }
+}
+
 /// A link beside those that follow from the nodes' roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Link {
@@ -83,11 +96,14 @@ pub struct Link {
     /// network that it was adopted from.
     #[serde(default)]
     pub weight: Option<Weight>,
+    /// What becomes of its traffic while it is down.
+    #[serde(default)]
+    pub when_down: WhenDown,
 }
 
 impl Link {
     /// A link as it was found in a network that was there before.
     pub fn adopted(id: LinkId) -> Self {
-        Self { id, weight: None }
+        Self { id, weight: None, when_down: WhenDown::Stay }
     }
 }

@@ -7,7 +7,6 @@ mod drift;
 mod event;
 mod exit_group;
 mod exit_rule;
-mod exit_rule;
 mod group;
 mod hook;
 mod host;
@@ -27,7 +26,6 @@ pub use event::{
     Action, Actor, Category, CommandState, DeploymentState, EntityType, Event, KeyState, Severity, Source,
 };
 pub use exit_group::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, SwitchReason};
-pub use exit_rule::{ExitRule, RuleAction, RuleHolder};
 pub use exit_rule::{ExitRule, RuleAction, RuleHolder};
 pub use group::{Destination, Group, GroupId};
 pub use hook::{Hook, Phase};

@@ -72,6 +72,9 @@ pub struct InterfaceConfig {
     /// [`super::resolve`].
     #[serde(default)]
     pub follows_names: bool,
+    /// The links whose traffic its host moves elsewhere while they are down, in order; see [`super::fallback`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Fallback>,
     /// The file in `/etc/wireguard` with its private key, which its host made and keeps; then its own file has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
@@ -95,6 +98,17 @@ pub struct PeerConfig {
     pub endpoint: Option<Endpoint>,
     /// Seconds between keepalives sent to it; `None` sends none.
     pub keepalive: Option<u16>,
+}
+
+/// What becomes of the traffic of a direct link while the link is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// The link.
+    pub link: LinkId,
+    /// The link to the peer that carries what its peer carries otherwise.
+    pub over: LinkId,
+    /// Seconds without a handshake after which it counts as down.
+    pub stale: u32,
 }
 
 /// A kernel setting, by its name for sysctl(8).

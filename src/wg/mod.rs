@@ -5,6 +5,7 @@ pub mod adopt;
 pub mod compile;
 pub mod config;
 pub mod dump;
+pub mod fallback;
 pub mod firewall;
 pub mod formats;
 pub mod hooks;
@@ -17,7 +18,7 @@ pub mod resolve;
 pub mod runtime;
 mod tunnel;
 
-pub use interface::{InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};
+pub use interface::{Fallback, InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};
 pub use tunnel::{Tunnel, TunnelPeer};
 
 pub use crate::model::{Hook, Phase, Route, Table};

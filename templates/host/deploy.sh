@@ -152,16 +152,17 @@ w_restore_table() {
 	fi
 }
 
-# Ends the loop that follows names, whatever became of its file.
-w_end_resolver() {
+# Ends loop $1 of interface $2, whatever became of its file.
+w_end_loop() {
 	w_n=0
-	while w_resolver "$1"; do
+	while w_loop "$1" "$2"; do
 		if [ $w_n = 30 ]; then kill -9 "$w_p"; else kill "$w_p"; fi 2>/dev/null
 		w_n=$((w_n + 1))
 		[ $w_n -lt 60 ] || return 1
 		sleep 0.1 2>/dev/null || sleep 1
 	done
-	rm -f "$RUN/resolve-$1"
+	rm -f "$RUN/$1-$2"
+	[ "$1" != fallback ] || rm -f "$RUN/moved-$2"
 }
 
 w_remember() { # token, outcome, clean or not, time, reason

@@ -45,10 +45,11 @@ w_boot() {
 	esac
 }
 
-# The loop that follows the names of interface $1's peers (resolve.sh): sets w_p, its process, and w_v, its version.
-w_resolver() {
-	[ -r "$RUN/resolve-$1" ] && read -r w_p w_v < "$RUN/resolve-$1" && [ -n "$w_v" ] &&
-		{ tr '\0' ' ' < "/proc/$w_p/cmdline" | grep -qF "wgf-resolve-$1.sh"; } 2>/dev/null # busybox's grep ends at a NUL
+# The loop beside interface $2 that follows the names of its peers (resolve.sh, $1 is `resolve`) or watches its links
+# (fallback.sh, `fallback`): sets w_p, its process, and w_v, its version.
+w_loop() {
+	[ -r "$RUN/$1-$2" ] && read -r w_p w_v < "$RUN/$1-$2" && [ -n "$w_v" ] &&
+		{ tr '\0' ' ' < "/proc/$w_p/cmdline" | grep -qF "wgf-$1-$2.sh"; } 2>/dev/null # busybox's grep ends at a NUL
 }
 
 # Everything of ours that stands still: what a deploy can change, and what a person could.
@@ -84,7 +85,8 @@ w_still() {
 		w_section key "$w_f" "$(stat -L -c '%a %u:%g' "/etc/wireguard/$w_f" 2>/dev/null)" "${w_v:--}"
 	done
 	for w_i in $W_IFACES; do
-		if w_resolver "$w_i"; then w_section resolver "$w_i" "$w_v"; fi
+		if w_loop resolve "$w_i"; then w_section resolver "$w_i" "$w_v"; fi
+		if w_loop fallback "$w_i"; then w_section watcher "$w_i" "$w_v"; fi
 		if w_boot "$w_i"; then w_section boot "$w_i"; fi
 	done
 	w_section still-end

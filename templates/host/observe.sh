@@ -23,6 +23,10 @@ w_main() {
 	w_section dump; printf '%s\n' "$w_dump"
 	printf '%s\n' "$w_text"
 	w_section fingerprint "$w_sum"
+	for w_i in $W_IFACES; do # what fallback.sh has moved, and since when
+		[ -r "$RUN/moved-$w_i" ] || continue
+		while read -r w_k w_v w_rest; do w_section moved "$w_i" "$w_k" "$w_v"; done < "$RUN/moved-$w_i"
+	done
 	if [ -r "$D/token" ]; then
 		read -r w_v < "$D/token"; w_until=0; w_by=-
 		[ ! -r "$D/until" ] || read -r w_until < "$D/until"

@@ -39,7 +39,6 @@ fn network() -> Network {
         exit: Egress::None,
         kill_switch: false,
         exit_rules: Vec::new(),
-        exit_rules: Vec::new(),
     }
 }
 
@@ -80,7 +79,6 @@ fn node() -> Node {
         server: None,
         exit: None,
         kill_switch: None,
-        exit_rules: Vec::new(),
         exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,

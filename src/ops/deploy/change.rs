@@ -66,6 +66,8 @@ pub enum Kind {
     FwMark,
     /// The loop beside the interface that follows the names by which peers are dialled.
     Resolver,
+    /// The loop beside the interface that moves the traffic of links which are down.
+    Fallback,
     /// A file in /etc/wireguard.
     File,
     /// A file in /etc/wireguard too many.
@@ -140,7 +142,7 @@ impl Kind {
             | Self::KeyLost
             | Self::Firewall
             | Self::InterfaceMissing => Severity::Critical,
-            Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Boot | Self::FileExtra => Severity::Info,
+            Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Fallback | Self::Boot | Self::FileExtra => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -170,6 +172,7 @@ impl Kind {
             Self::Dns => "dns",
             Self::FwMark => "fwmark",
             Self::Resolver => "resolver",
+            Self::Fallback => "fallback",
             Self::File | Self::FileExtra => "file",
             Self::Boot => "start",
         }

@@ -1,6 +1,7 @@
 //! The difference between what a host should have and what it has. Pure: the plan shows it, a deploy carries it out,
 //! `status` and every later check read the same truth.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -10,7 +11,7 @@ use crate::model::{
 };
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
-use crate::wg::{InterfaceConfig, PeerConfig, Table, config, resolve, runtime};
+use crate::wg::{InterfaceConfig, PeerConfig, Table, config, fallback, resolve, runtime};
 
 use super::change::{Cause, Change, Disruption, Kind};
 use super::desired::{Deployed, Desired, preshared};
@@ -93,6 +94,7 @@ impl Context<'_> {
                 self.peers(seen, changes);
                 self.firewall(changes);
                 self.resolver(changes);
+                self.watcher(changes);
             }
         } else {
             let mut missing =
@@ -244,9 +246,11 @@ impl Context<'_> {
 
     fn peers(&self, seen: &ObservedInterface, changes: &mut Vec<Change>) {
         let name = Some(&self.interface.name);
+        let interface = as_it_should_run(self.interface, self.observed);
+        let deployed = self.before.map(|before| as_it_should_run(before, self.observed));
         let before: BTreeMap<PublicKey, &PeerConfig> =
-            self.before.into_iter().flat_map(|b| &b.peers).map(|p| (p.public_key, p)).collect();
-        let desired: BTreeSet<PublicKey> = self.interface.peers.iter().map(|p| p.public_key).collect();
+            deployed.iter().flat_map(|b| &b.peers).map(|p| (p.public_key, p)).collect();
+        let desired: BTreeSet<PublicKey> = interface.peers.iter().map(|p| p.public_key).collect();
         let rekeyed = self.rekeyed(seen);
         for (key, live) in &seen.live.peers {
             if !desired.contains(key) && !rekeyed.values().any(|old| old == key) {
@@ -256,7 +260,7 @@ impl Context<'_> {
                 changes.push(Change { before: Some(list(&live.allowed_ips)), ..gone });
             }
         }
-        for peer in &self.interface.peers {
+        for peer in &interface.peers {
             let was = before.get(&peer.public_key).copied();
             match seen.live.peers.get(&peer.public_key) {
                 Some(live) => self.peer(peer, was, live, changes),
@@ -385,6 +389,33 @@ impl Context<'_> {
             _ => "another one".to_owned(),
         });
         changes.push(Change { before: seen, after: wanted.map(|_| names(self.interface)), ..differs });
+    }
+}
+
+/// The loop that watches the interface's links.
+impl Context<'_> {
+    fn watcher(&self, changes: &mut Vec<Change>) {
+        let wanted = fallback::version(self.interface);
+        let runs = self.observed.watchers.get(&self.interface.name);
+        if wanted.as_ref() == runs {
+            return;
+        }
+        let same = self.before.and_then(fallback::version) == wanted;
+        let differs = change(Some(&self.interface.name), Kind::Fallback, "", cause(same));
+        let links = |interface| format!("watches {}", fallback::names(interface));
+        let seen = runs.map(|version| match self.before.filter(|b| fallback::version(b).as_ref() == Some(version)) {
+            Some(before) if !same => links(before),
+            _ => "another one".to_owned(),
+        });
+        changes.push(Change { before: seen, after: wanted.map(|_| links(self.interface)), ..differs });
+    }
+}
+
+/// Returns an interface as it should run now: what links that are down carry has moved, if its host says so.
+pub(in crate::ops) fn as_it_should_run<'a>(interface: &'a InterfaceConfig, observed: &Observed) -> Cow<'a, InterfaceConfig> {
+    match observed.moved.get(&interface.name) {
+        Some(down) => fallback::while_down(interface, &down.keys().copied().collect()),
+        None => Cow::Borrowed(interface),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
 use crate::ops::revision;
-use crate::wg::{NodeConfig, compile};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, compile};
 
 use super::diff::SESSION_SECONDS;
 use super::resume::{self, OpenDeploy};
@@ -46,6 +46,15 @@ impl LinkState {
     }
 }
 
+/// Where the traffic of a link goes that is down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// The node over which it goes.
+    pub over: Name,
+    /// Since when, by the clock of the host that moved it.
+    pub since: Option<DateTime<Utc>>,
+}
+
 /// One link as one of its ends sees it.
 #[derive(Clone, Debug, Serialize)]
 pub struct LinkStatus {
@@ -71,6 +80,8 @@ pub struct LinkStatus {
     pub rx: u64,
     /// Bytes sent to it.
     pub tx: u64,
+    /// Where its traffic goes instead, if one of its ends has moved it because the link is down.
+    pub moved: Option<Moved>,
 }
 
 /// One host.
@@ -286,10 +297,19 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
                 endpoint: live.and_then(|l| l.endpoint).map(|e| e.to_string()),
                 rx: live.map_or(0, |l| l.rx),
                 tx: live.map_or(0, |l| l.tx),
+                moved: observed.and_then(|observed| moved(interface, peer, observed)),
             });
         }
     }
     found
+}
+
+/// Says where a peer's traffic goes instead, if the host has moved it.
+fn moved(interface: &InterfaceConfig, peer: &PeerConfig, observed: &Observed) -> Option<Moved> {
+    let since = *observed.moved.get(&interface.name)?.get(&peer.public_key)?;
+    let fallback = interface.fallbacks.iter().find(|fallback| fallback.link == peer.link)?;
+    let over = interface.peers.iter().find(|peer| peer.link == fallback.over)?;
+    Some(Moved { over: over.name.clone(), since: DateTime::from_timestamp(since, 0) })
 }
 
 /// Keeps one line a link: the server's, which sees all that belong to it; the better one of two servers' or two others'.
@@ -297,12 +317,13 @@ fn one_end_each(topology: &Topology, links: Vec<LinkStatus>) -> Vec<LinkStatus> 
     let servers: BTreeSet<&Name> = topology.with_role(Role::Server).map(|node| &node.name).collect();
     let seen_from_server = |link: &LinkStatus| link.near.as_ref().is_some_and(|near| servers.contains(near));
     let mut best: BTreeMap<(Name, Name), LinkStatus> = BTreeMap::new();
-    for link in links.into_iter().filter(|link| link.role != Role::Server || seen_from_server(link)) {
+    for mut link in links.into_iter().filter(|link| link.role != Role::Server || seen_from_server(link)) {
         let Some(near) = link.near.clone() else { continue };
         let ends = if near <= link.node { (near, link.node.clone()) } else { (link.node.clone(), near) };
-        match best.get(&ends) {
-            Some(known) if known.state <= link.state => {}
-            _ => {
+        match best.get_mut(&ends) {
+            Some(known) if known.state <= link.state => known.moved = known.moved.take().or(link.moved),
+            known => {
+                link.moved = link.moved.or_else(|| known?.moved.take());
                 best.insert(ends, link);
             }
         }
@@ -322,6 +343,7 @@ fn one_end_each(topology: &Topology, links: Vec<LinkStatus>) -> Vec<LinkStatus> 
         endpoint: None,
         rx: 0,
         tx: 0,
+        moved: None,
     }));
     lines.sort_by(|a, b| (a.role, &a.node, &a.near).cmp(&(b.role, &b.node, &b.near)));
     lines

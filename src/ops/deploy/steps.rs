@@ -13,10 +13,11 @@ use crate::fleet::{Observed, StagedFile};
 use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
-use crate::wg::{InterfaceConfig, Route, Rule, config, firewall, resolve, runtime};
+use crate::wg::{InterfaceConfig, Route, Rule, config, fallback, firewall, resolve, runtime};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired, preshared};
+use super::diff::as_it_should_run;
 use super::hooks::{self, Command};
 use super::route_moves::{self, Moves, Successor};
 
@@ -127,6 +128,9 @@ pub fn steps(
             }
             if mine.iter().any(|c| c.kind == Kind::Resolver) {
                 builder.resolver(interface);
+            }
+            if mine.iter().any(|c| c.kind == Kind::Fallback) {
+                builder.watcher(interface);
             }
         }
     }
@@ -306,6 +310,7 @@ impl Builder<'_> {
     /// Peers that differ, all of one interface at once; then those nobody planned.
     fn peers(&mut self, interface: &InterfaceConfig, secrets: &Secrets, changes: &[&Change]) {
         let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
+        let interface = &*as_it_should_run(interface, self.observed);
         let name = quote(&interface.name);
         let differing: BTreeSet<&str> = changes
             .iter()
@@ -433,11 +438,24 @@ impl Builder<'_> {
         let wanted = resolve::version(interface).is_some();
         let command = |begin: bool, from: &str| match begin {
             true => format!("sh {from}/{file} start"),
-            false => format!("w_end_resolver {name}"),
+            false => format!("w_end_loop resolve {name}"),
         };
         let what = if wanted { "follow the names of peers of" } else { "no longer follow the names of peers of" };
         let undo = command(self.observed.resolvers.contains_key(&interface.name), "/etc/wireguard");
         self.step(Kind::Resolver, format!("{what} {name}"), command(wanted, "\"$D\"/new"), undo);
+    }
+
+    /// The loop that watches links, after the peers whose AllowedIPs it moves.
+    fn watcher(&mut self, interface: &InterfaceConfig) {
+        let (name, file) = (quote(&interface.name), quote(fallback::file_name(&interface.name)));
+        let wanted = fallback::version(interface).is_some();
+        let command = |begin: bool, from: &str| match begin {
+            true => format!("sh {from}/{file} start"),
+            false => format!("w_end_loop fallback {name}"),
+        };
+        let what = if wanted { "watch links of" } else { "no longer watch links of" };
+        let undo = command(self.observed.watchers.contains_key(&interface.name), "/etc/wireguard");
+        self.step(Kind::Fallback, format!("{what} {name}"), command(wanted, "\"$D\"/new"), undo);
     }
 
     /// What hooks set up and take down, of which the file alone tells the kernel nothing.

@@ -396,7 +396,7 @@ fn a_loop_that_follows_names_is_begun_where_it_does_not_run_and_replaced_where_a
     let begun = &steps[0];
     assert_eq!(
         (begun.run.as_str(), begun.undo.as_str()),
-        ("sh \"$D\"/new/wgf-resolve-wg0.sh start", "w_end_resolver wg0")
+        ("sh \"$D\"/new/wgf-resolve-wg0.sh start", "w_end_loop resolve wg0")
     );
 
     let other = model.answer().replace(&format!("@x resolver wg0 {version}"), "@x resolver wg0 0123456789abcdef");

@@ -139,6 +139,8 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::FileExtra => D::FileAdded,
         Kind::Resolver if change.before.is_none() => D::ResolverStopped,
         Kind::Resolver => D::ResolverChanged,
+        Kind::Fallback if change.before.is_none() => D::FallbackStopped,
+        Kind::Fallback => D::FallbackChanged,
         Kind::Boot => D::BootChanged,
     }
 }

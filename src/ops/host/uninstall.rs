@@ -230,9 +230,7 @@ fn removals(
 
 /// Whether a file in /etc/wireguard belongs to an interface.
 fn file_of(file: &str, interface: &InterfaceName) -> bool {
-    [format!("{interface}.conf"), crate::wg::firewall::file_name(interface), crate::wg::resolve::file_name(interface)]
-        .iter()
-        .any(|own| own == file)
+    crate::ops::deploy::is_file_of(file, interface)
 }
 
 /// Whether the connection to a machine ends with its interfaces.

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::{adopted, defaults, find, group, interface, setting};
 use crate::db::{Database, Deployment, Model, State, StateFilter};
-use crate::model::{ExitGroup, Group, Host, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology};
+use crate::model::{
+    ExitGroup, Group, Host, Interface, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology,
+};
 use crate::ops::Error;
 use crate::ops::error::similar;
 use crate::ops::{exit, host};
@@ -280,7 +282,7 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
 
     let owners = Owners::of(before, after);
     let links =
-        |model: &Model| model.topology.links.iter().map(|link| (link.id, link.weight)).collect::<BTreeMap<_, _>>();
+        |model: &Model| model.topology.links.iter().map(|link| (link.id, (link.weight, link.when_down))).collect::<BTreeMap<_, _>>();
     owners.compare(What::Link, &links(before), &links(after), &mut changes);
     owners.compare(What::PresharedKey, &before.preshared, &after.preshared, &mut changes);
     let documents = |model: &Model| {
@@ -377,9 +379,9 @@ fn of_exit_group(
 fn of_node(before: Option<&Node>, after: Option<&Node>, was: &Topology, is: &Topology) -> Option<Changed> {
     let mut fields = compare(before.map(|node| values(node, was)), after.map(|node| values(node, is)));
     if let (Some(before), Some(after)) = (before, after) {
-        let kept = |node: &Node| -> Vec<Option<Kept>> {
-            let untold = |kept: &Kept| Some(untold(kept)).filter(|kept| !kept.is_nothing());
-            node.interfaces.iter().map(|interface| interface.kept.as_ref().and_then(untold)).collect()
+        let kept = |node: &Node| -> BTreeMap<InterfaceId, Kept> {
+            let untold = |interface: &Interface| Some((interface.id, untold(interface.kept.as_ref()?)));
+            node.interfaces.iter().filter_map(untold).filter(|(_, kept)| !kept.is_nothing()).collect()
         };
         if kept(before) != kept(after) && fields.iter().all(|field| field.field != "kept") {
             let words = adopted::in_words(after);

@@ -5,11 +5,20 @@ use super::change::{Done, Mode, Outcome, Scope, carry_out};
 use super::find;
 use super::setting::Difference;
 use crate::db::Store;
-use crate::model::{Action, Actor, Event, Link, LinkId, Node, Role, Topology, Weight};
+use crate::model::{Action, Actor, Event, Link, LinkId, Node, Role, Topology, Weight, WhenDown};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
-/// Links each two of some nodes, or gives their links another weight.
+/// What a link is to be; what isn't said stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// What a step over it costs. Where this is all that could be said, a link has weight 1 unless something is said.
+    pub weight: Option<Weight>,
+    /// What becomes of its traffic while it is down; of a new link it stays.
+    pub when_down: Option<WhenDown>,
+}
+
+/// Links each two of some nodes, or makes of their links what is wished.
 ///
 /// # Errors
 /// [`Error::Refused`] when all of them are linked like that already; [`Error::Model`] for links that can't work.
@@ -18,13 +27,13 @@ pub fn link(
     clock: &dyn Clock,
     actor: &Actor,
     wanted: &[String],
-    weight: Weight,
+    wish: Wish,
     mode: Mode,
 ) -> Result<Outcome, Error> {
     carry_out(store, clock, actor, "linked", mode, |scope| {
         let mut done = Done::default();
         for (a, b) in pairs(scope.before, wanted)? {
-            put(scope, (a, b), weight, &mut done)?;
+            put(scope, (a, b), wish, &mut done)?;
         }
         if done.events.is_empty() {
             let remark = done.remarks.first().cloned();
@@ -93,20 +102,28 @@ fn follows_from_roles(topology: &Topology, a: &Node, b: &Node) -> bool {
     belongs(a, b) || belongs(b, a) || (a.role == Role::Server && b.role == Role::Server)
 }
 
-fn put(scope: &Scope<'_>, (a, b): (&Node, &Node), weight: Weight, done: &mut Done) -> Result<(), Error> {
+/// What a link costs, if it carries anything beside what its ends keep, and what becomes of its traffic while it is down.
+type Terms = (Option<Weight>, WhenDown);
+
+fn put(scope: &Scope<'_>, (a, b): (&Node, &Node), wish: Wish, done: &mut Done) -> Result<(), Error> {
     let servers = a.role == Role::Server && b.role == Role::Server;
     if follows_from_roles(scope.before, a, b) && !servers {
         done.remarks.push(format!("`{}` and `{}` are linked already: one belongs to the other", a.name, b.name));
         return Ok(());
     }
     let before = found(scope.before, a, b);
-    let was = before.map_or(servers.then_some(Weight::ONE), |link| link.weight);
-    if was == Some(weight) {
-        done.remarks.push(format!("`{}` and `{}` are linked with weight {weight} already", a.name, b.name));
+    let was: Terms =
+        before.map_or((servers.then_some(Weight::ONE), WhenDown::Stay), |link| (link.weight, link.when_down));
+    let as_before = was.0.filter(|_| wish.when_down.is_some());
+    let weight = wish.weight.or(as_before).unwrap_or(Weight::ONE);
+    let when_down = wish.when_down.unwrap_or(was.1);
+    if was == (Some(weight), when_down) {
+        let gives_way = if when_down == WhenDown::Move { " and give way when the link is down" } else { "" };
+        done.remarks.push(format!("`{}` and `{}` are linked with weight {weight}{gives_way} already", a.name, b.name));
         return Ok(());
     }
-    scope.tx.put_link(Link { id: id_of(a, b), weight: Some(weight) })?;
-    note((a, b), Action::LinkMade, (was, Some(weight)), done);
+    scope.tx.put_link(Link { id: id_of(a, b), weight: Some(weight), when_down })?;
+    note((a, b), Action::LinkMade, (was, (Some(weight), when_down)), done);
     Ok(())
 }
 
@@ -118,7 +135,12 @@ fn take(scope: &Scope<'_>, (a, b): (&Node, &Node), link: Link, done: &mut Done) 
     } else {
         scope.tx.remove_psk(link.id)?;
     }
-    note((a, b), Action::LinkRemoved, (link.weight, servers.then_some(Weight::ONE)), done);
+    note(
+        (a, b),
+        Action::LinkRemoved,
+        ((link.weight, link.when_down), (servers.then_some(Weight::ONE), WhenDown::Stay)),
+        done,
+    );
     Ok(())
 }
 
@@ -140,9 +162,12 @@ fn not_linked(topology: &Topology, a: &Node, b: &Node) -> String {
 }
 
 /// Puts down what was done to a link.
-fn note((a, b): (&Node, &Node), action: Action, (was, is): (Option<Weight>, Option<Weight>), done: &mut Done) {
-    let in_words =
-        |weight: Option<Weight>| weight.map_or_else(|| "none".to_owned(), |weight| format!("weight {weight}"));
+fn note((a, b): (&Node, &Node), action: Action, (was, is): (Terms, Terms), done: &mut Done) {
+    let in_words = |(weight, when_down): Terms| match (weight, when_down) {
+        (None, _) => "none".to_owned(),
+        (Some(weight), WhenDown::Stay) => format!("weight {weight}"),
+        (Some(weight), WhenDown::Move) => format!("weight {weight}, moves when down"),
+    };
     let event = Event::node(action, a).with("peer", b.name.as_str()).with("before", in_words(was));
     done.events.push(event.with("after", in_words(is)));
     done.subjects.push(format!("{} – {}", a.name, b.name));

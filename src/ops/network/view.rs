@@ -13,6 +13,7 @@ use crate::db::Database;
 use crate::model::{
     Access, Cidr, Custody, Device, Egress, Endpoint, Host, Interface, InterfaceId, InterfaceKind, InterfaceName,
     KeyState, Lan, Link, LinkId, Mtu, Name, Network, Node, Origin, Port, Provenance, PublicKey, Role, Topology, Weight,
+    WhenDown,
 };
 use crate::ops::Error;
 use crate::ops::revision::{self, DeviceReport};
@@ -306,6 +307,8 @@ pub struct LinkView {
     pub preshared_key: bool,
     /// What a step over it costs, if somebody made it beside those that follow from roles.
     pub weight: Option<Weight>,
+    /// What becomes of its traffic while it is down.
+    pub when_down: WhenDown,
 }
 
 /// A link that somebody made beside those that follow from roles.
@@ -315,6 +318,8 @@ pub struct OwnLinkView {
     pub nodes: [Name; 2],
     /// What a step over it costs; `None` in an adopted network, where it carries what its ends keep.
     pub weight: Option<Weight>,
+    /// What becomes of its traffic while it is down.
+    pub when_down: WhenDown,
 }
 
 /// Returns the links that somebody made beside those that follow from roles, ordered by name.
@@ -325,7 +330,7 @@ fn own_links(topology: &Topology) -> Vec<OwnLinkView> {
         let (low, high) = link.id.ends();
         let mut nodes = [(*owners.get(&low)?).clone(), (*owners.get(&high)?).clone()];
         nodes.sort();
-        Some(OwnLinkView { nodes, weight: link.weight })
+        Some(OwnLinkView { nodes, weight: link.weight, when_down: link.when_down })
     };
     let mut links: Vec<OwnLinkView> = topology.links.iter().filter_map(view).collect();
     links.sort_by(|a, b| a.nodes.cmp(&b.nodes));
@@ -409,11 +414,13 @@ fn peers(node: &Node, topology: &Topology, preshared: &BTreeSet<LinkId>) -> Vec<
         .filter_map(|link| {
             let (low, high) = link.ends();
             let (own, far) = end(low).map(|own| (own, high)).or_else(|| end(high).map(|own| (own, low)))?;
+            let made = topology.links.iter().find(|own| own.id == link);
             Some(LinkView {
                 peer: owners.get(&far)?.name.clone(),
                 interface: own.name.clone(),
                 preshared_key: preshared.contains(&link),
-                weight: topology.links.iter().find(|own| own.id == link).and_then(|own| own.weight),
+                weight: made.and_then(|own| own.weight),
+                when_down: made.map(|own| own.when_down).unwrap_or_default(),
             })
         })
         .collect();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::{Access, Cidr, Egress, EndpointHost, Grant, InterfaceId, InterfaceKind, Name, Node, Role, Topology};
+use crate::model::{
+    Access, Cidr, Egress, EndpointHost, Grant, InterfaceId, InterfaceKind, Name, Node, Role, Topology, WhenDown,
+};
 use crate::wg::{NodeConfig, UplinkRoute};
 
 use super::Refusal;
@@ -73,6 +75,9 @@ fn own_links(members: &Members<'_>, found: &mut Vec<Refusal>) {
             found.push(Refusal::LinkToExit { first, second });
             continue;
         }
+        if link.when_down == WhenDown::Move {
+            giving_way((a, b), found);
+        }
         for (node, other) in [(a, b), (b, a)] {
             let (name, far) = (node.name.clone(), other.name.clone());
             let both_remotes = node.role == Role::Remote && other.role == Role::Remote;
@@ -83,6 +88,22 @@ fn own_links(members: &Members<'_>, found: &mut Vec<Refusal>) {
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+/// A link whose traffic moves when it is down: hosts at both ends do that, to a way of their own.
+fn giving_way((a, b): (&Node, &Node), found: &mut Vec<Refusal>) {
+    if a.role == Role::Server || b.role == Role::Server {
+        found.push(Refusal::MoveOverServer { first: a.name.clone(), second: b.name.clone() });
+        return;
+    }
+    for (end, far) in [(a, b), (b, a)] {
+        let (node, other) = (end.name.clone(), far.name.clone());
+        if end.host.is_none() {
+            found.push(Refusal::MoveNeedsHost { node, other });
+        } else if end.main().kept.as_ref().is_some_and(|kept| !kept.made && !kept.firewall) {
+            found.push(Refusal::MoveNeedsHooks { node, other });
         }
     }
 }

@@ -149,8 +149,13 @@ impl Fixture {
 
     /// Links two nodes beside what follows from their roles.
     pub(crate) fn link(&mut self, a: &str, b: &str, weight: u16) {
+        self.link_that(WhenDown::Stay, a, b, weight);
+    }
+
+    /// Links two nodes, and says what becomes of the link's traffic when it is down.
+    pub(crate) fn link_that(&mut self, when_down: WhenDown, a: &str, b: &str, weight: u16) {
         let main = |name: &str| self.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap().main().id;
-        let link = Link { id: LinkId::between(main(a), main(b)), weight: Some(weight.try_into().unwrap()) };
+        let link = Link { id: LinkId::between(main(a), main(b)), weight: Some(weight.try_into().unwrap()), when_down };
         self.topology.links.retain(|other| other.id != link.id);
         self.topology.links.push(link);
         self.topology.links.sort_unstable();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Cidr, Interface, InterfaceAddr, InterfaceId, Kept, KeptEndpoint, KeptPeer, LinkId, Node, PublicKey, Topology,
-    Weight,
+    Weight, WhenDown,
 };
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, key_file};
 
@@ -26,7 +26,7 @@ pub(super) fn add_links(layout: &Layout<'_>, nodes: &mut [NodeConfig]) {
     for link in topology.links.iter().filter(|link| link.weight.is_none()) {
         let (low, high) = link.id.ends();
         let (Some(inner), Some(outer)) = (ends.get(&low), ends.get(&high)) else { continue };
-        let link = Link { inner: *inner, outer: *outer, weight: Weight::ONE };
+        let link = Link { inner: *inner, outer: *outer, weight: Weight::ONE, when_down: WhenDown::Stay };
         for (near, far) in [(inner, outer), (outer, inner)] {
             let peer = layout.peer(&link, near.node, *far, Vec::new());
             if let Some(config) = interface_of(nodes, near.node, near.interface) {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::model::{
     ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run,
+    WhenDown,
 };
 use crate::wg::firewall::{Duty, Firewall};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
@@ -120,14 +121,15 @@ impl<'a> Layout<'a> {
             public_key: far.interface.public_key,
             link: link.id(),
             allowed_ips: aggregated(allowed_ips),
-            keepalive: self.keepalive(near, endpoint.as_ref()),
+            keepalive: self.keepalive(near, endpoint.as_ref(), link.when_down),
             endpoint,
         }
     }
 
-    /// A node that nobody can dial keeps its way in open, towards the peers that it dials itself.
-    fn keepalive(&self, near: &Node, far: Option<&Endpoint>) -> Option<u16> {
-        let needed = near.endpoint.is_none() && far.is_some();
+    /// A node that nobody can dial keeps its way in open, towards the peers that it dials itself. So does whoever dials over
+    /// a link whose traffic moves when it is down: silence has to mean that it is.
+    fn keepalive(&self, near: &Node, far: Option<&Endpoint>, when_down: WhenDown) -> Option<u16> {
+        let needed = (near.endpoint.is_none() || when_down == WhenDown::Move) && far.is_some();
         let seconds = near.keepalive.or_else(|| needed.then_some(self.members.topology.network.keepalive));
         seconds.filter(|&seconds| seconds != 0)
     }
@@ -154,6 +156,7 @@ impl<'a> Layout<'a> {
             save_config: false,
             by_hooks: ByHooks::default(),
             follows_names: false,
+            fallbacks: Vec::new(),
             key_file: None,
             hooks: Vec::new(),
         }

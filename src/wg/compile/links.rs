@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology, Weight};
+use crate::model::{Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology, Weight, WhenDown};
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +43,12 @@ pub(super) struct Link<'a> {
     pub(super) inner: End<'a>,
     pub(super) outer: End<'a>,
     pub(super) weight: Weight,
+    pub(super) when_down: WhenDown,
 }
 
 impl<'a> Link<'a> {
     fn between(inner: End<'a>, outer: End<'a>) -> Self {
-        Self { inner, outer, weight: Weight::ONE }
+        Self { inner, outer, weight: Weight::ONE, when_down: WhenDown::Stay }
     }
 
     /// An exit-only remote's link to its exit.
@@ -124,21 +125,21 @@ impl<'a> Members<'a> {
 
     /// Adds the links that the operator made, and gives those between servers the weight that he gave them.
     fn add_own(&self, links: &mut Vec<Link<'a>>) {
-        let own = || self.topology.links.iter().filter_map(|link| Some((link.id, link.weight?)));
+        let own = || self.topology.links.iter().filter_map(|link| Some((link.id, link.weight?, link.when_down)));
         if own().next().is_none() {
             return;
         }
         let known: BTreeMap<LinkId, usize> = links.iter().enumerate().map(|(at, link)| (link.id(), at)).collect();
         let mains: BTreeMap<InterfaceId, &'a Node> =
             self.topology.enabled().map(|node| (node.main().id, node)).collect();
-        for (id, weight) in own() {
+        for (id, weight, when_down) in own() {
             let (low, high) = id.ends();
             match (known.get(&id), mains.get(&low), mains.get(&high)) {
                 (Some(&at), Some(low), Some(high)) if low.role == Role::Server && high.role == Role::Server => {
                     links[at].weight = weight;
                 }
                 (None, Some(low), Some(high)) => {
-                    links.push(Link { inner: End::main(low), outer: End::main(high), weight });
+                    links.push(Link { inner: End::main(low), outer: End::main(high), weight, when_down });
                 }
                 _ => {}
             }

@@ -8,6 +8,7 @@ mod access;
 mod check;
 mod egress;
 mod exit;
+mod fallback;
 mod kept;
 mod layout;
 mod links;
@@ -70,8 +71,9 @@ pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
     kept::add_links(&layout, &mut nodes);
     kept::keep(topology, &mut nodes);
     names::follow(topology, &mut nodes);
-    let loops = check::endpoints_in_tunnels(topology, &nodes);
-    if loops.is_empty() { Ok(nodes) } else { Err(loops) }
+    let mut refusals = fallback::add(&layout, &mut nodes);
+    refusals.extend(check::endpoints_in_tunnels(topology, &nodes));
+    if refusals.is_empty() { Ok(nodes) } else { Err(refusals) }
 }
 
 fn sorted(topology: &Topology) -> Topology {

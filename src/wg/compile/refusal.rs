@@ -82,6 +82,50 @@ pub enum Refusal {
         /// Its access.
         access: Access,
     },
+    /// What passes a link with a server is others' traffic too.
+    #[error(
+        "the link between `{first}` and `{second}` is to give way when it is down, but it carries others' traffic too, since a \
+         server is one of its ends: `wg-friend link {first} {second} --when-down stay`"
+    )]
+    MoveOverServer {
+        /// One end.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
+    /// Nobody at an end of a link could watch it.
+    #[error(
+        "the link between `{node}` and `{other}` is to give way when it is down, but `{node}` is on no host that could watch \
+         it: `wg-friend set {node} host=HOST`, or `wg-friend link {node} {other} --when-down stay`"
+    )]
+    MoveNeedsHost {
+        /// The end without a host.
+        node: Name,
+        /// The other.
+        other: Name,
+    },
+    /// An end of a link has the hooks of whoever made its interface, and none of wg-friend's.
+    #[error(
+        "the link between `{node}` and `{other}` is to give way when it is down, but the interface of `{node}` has its own \
+         hooks alone, as it was adopted: `wg-friend hooks adopt {node}`, or `wg-friend link {node} {other} --when-down stay`"
+    )]
+    MoveNeedsHooks {
+        /// The end that was adopted.
+        node: Name,
+        /// The other.
+        other: Name,
+    },
+    /// A link over which nobody has to send anything: its silence says nothing.
+    #[error(
+        "the link between `{first}` and `{second}` is to give way when it is down, but neither end keeps it alive: give one \
+         that dials the other a keepalive, such as `wg-friend set {first} keepalive=25`"
+    )]
+    MoveNeedsKeepalive {
+        /// One end.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
     /// A network without addresses.
     #[error("the network has neither an IPv4 nor an IPv6 prefix: give it one")]
     NoPrefix,

@@ -145,23 +145,41 @@ impl<'a> Ways<'a> {
         let others = members.servers.iter().chain(&members.routers).chain(&members.remotes);
         for other in others.filter(|other| other.id != node.id) {
             let mut best = direct.and_then(|direct| direct.get(&other.id)).map(|&cost| Way { cost, first: other.id });
-            let place = members.servers.binary_search_by_key(&other.id, |server| server.id).ok();
-            for &(server, step) in servers {
-                let first = members.servers[server].id;
-                let rest = match place {
-                    Some(place) if place == server => Some(0),
-                    Some(place) => self.between[server][place].map(|way| way.cost),
-                    None => self.way_from_server(server, other.id).map(|way| way.cost),
-                };
-                if let Some(rest) = rest {
-                    improve(&mut best, Way { cost: step + rest, first });
-                }
+            if let Some(way) = self.over_servers(servers, other.id) {
+                improve(&mut best, way);
             }
             if let Some(way) = best.filter(|way| way.first != home) {
                 carried.entry(way.first).or_default().extend(prefixes(other));
             }
         }
         carried
+    }
+
+    /// Returns the cheapest way to a node that begins at one of these servers, each with what it costs to get there.
+    fn over_servers(&self, servers: &[(usize, Cost)], to: NodeId) -> Option<Way> {
+        let members = self.members;
+        let place = members.servers.binary_search_by_key(&to, |server| server.id).ok();
+        let mut best = None;
+        for &(server, step) in servers {
+            let first = members.servers[server].id;
+            let rest = match place {
+                Some(place) if place == server => Some(0),
+                Some(place) => self.between[server][place].map(|way| way.cost),
+                None => self.way_from_server(server, to).map(|way| way.cost),
+            };
+            if let Some(rest) = rest {
+                improve(&mut best, Way { cost: step + rest, first });
+            }
+        }
+        best
+    }
+
+    /// Returns the server that comes first on the way from a router or remote to another if the two have no link of their
+    /// own, or it is down. Servers carry everyone's prefixes on their ways to each other and to him, whatever links those
+    /// have who are no servers, and what such a link carries begins and ends at its ends: so one end's other way is
+    /// the other end's, and none depends on whether another link is up.
+    pub(super) fn first_without_link(&self, node: NodeId, to: NodeId) -> Option<NodeId> {
+        self.over_servers(self.servers_of.get(&node)?, to).map(|way| way.first)
     }
 
     /// Returns the nodes that are no servers and to which another one, no server either, is linked.

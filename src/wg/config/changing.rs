@@ -51,6 +51,7 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
         save_config: tunnel.save_config,
         by_hooks: ByHooks::default(),
         follows_names: false,
+        fallbacks: Vec::new(),
         key_file: None,
         hooks: Vec::new(),
     };

@@ -2,7 +2,7 @@
 
 use crate::model::Cidr;
 use crate::wg::interface::{InterfaceConfig, Rule};
-use crate::wg::{Route, firewall, key_file, resolve, runtime};
+use crate::wg::{Route, fallback, firewall, key_file, resolve, runtime};
 
 use super::DIRECTORY;
 
@@ -48,6 +48,10 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
     if interface.follows_names {
         hook("PostUp", resolve::start_hook(&interface.name));
         hook("PreDown", resolve::stop_hook(&interface.name));
+    }
+    if fallback::version(interface).is_some() {
+        hook("PostUp", fallback::start_hook(&interface.name));
+        hook("PreDown", fallback::stop_hook(&interface.name));
     }
     for own in &interface.hooks {
         hook(own.phase.as_str(), own.command.clone());

@@ -52,7 +52,7 @@ pub use writer::{minimal, write};
 
 use super::firewall;
 use super::interface::{InterfaceConfig, NodeConfig, PeerConfig};
-use super::resolve;
+use super::{fallback, resolve};
 
 /// Where wg-quick(8) looks for its files.
 pub const DIRECTORY: &str = "/etc/wireguard";
@@ -134,6 +134,10 @@ fn files_with(node: &NodeConfig, keys: Keys<'_>) -> Vec<File> {
         if let Some(script) = resolve::script(interface) {
             let content = Zeroizing::new(script);
             files.push(File { path: resolve::file_name(&interface.name), content, secret: false });
+        }
+        if let Some(script) = fallback::script(interface) {
+            let content = Zeroizing::new(script);
+            files.push(File { path: fallback::file_name(&interface.name), content, secret: false });
         }
     }
     files

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crate::model::InterfaceName;
 use crate::wg::config::{DIRECTORY, KEEP_ROUTER_ADVERTISEMENTS};
-use crate::wg::resolve;
+use crate::wg::{fallback, resolve};
 
 use super::line;
 use super::normalise::discards;
@@ -62,7 +62,8 @@ pub fn judge(hook: &str, interface: &InterfaceName) -> Result<(), Offence> {
     if let Some((at, character)) = hook.char_indices().find(|(_, c)| !matches!(c, ' '..='~' | '\t')) {
         return Err(offence(at..at + character.len_utf8(), "neither printed nor plain ASCII"));
     }
-    if hook == KEEP_ROUTER_ADVERTISEMENTS || resolve::is_hook(hook, interface) {
+    let loops = || resolve::is_hook(hook, interface) || fallback::is_hook(hook, interface);
+    if hook == KEEP_ROUTER_ADVERTISEMENTS || loops() {
         return Ok(());
     }
     for part in line::script(hook, interface).parts {
