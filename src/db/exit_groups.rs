@@ -65,19 +65,6 @@ pub(super) fn rules_text(rules: &[ExitRule]) -> Option<String> {
     (!rules.is_empty()).then(text)
 }
 
-/// Reads a list of rules, or none.
-pub(super) fn rules(cells: &Cells<'_>, at: usize) -> Result<Vec<ExitRule>> {
-    let wrong = |_| Error::Value { table: cells.table, column: "exit_rules".into() };
-    let text: Option<String> = cells.get(at)?;
-    text.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text).map_err(wrong))
-}
-
-/// Writes rules as [`rules`] reads them.
-pub(super) fn rules_text(rules: &[ExitRule]) -> Option<String> {
-    let text = || serde_json::to_string(rules).expect("rules are numbers, words and lists");
-    (!rules.is_empty()).then(text)
-}
-
 fn unknown(id: ExitGroupId) -> Error {
     Error::NotFound { what: "exit group", name: format!("number {}", id.0) }
 }

@@ -109,7 +109,6 @@ fn read(row: &Row<'_>) -> Result<Node> {
         kill_switch: cells.get(25)?,
         routed: prefixes(&cells, 26)?,
         exit_rules: exit_groups::rules(&cells, 27)?,
-        exit_rules: exit_groups::rules(&cells, 27)?,
         host: cells.parse_some(18)?,
         notes: cells.get(19)?,
         origin: cells.parse(20)?,

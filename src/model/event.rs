@@ -116,8 +116,6 @@ words! {
         GroupRemoved = "group_removed",
         /// Rules by which internet traffic takes other ways changed.
         ExitRulesChanged = "exit_rules_changed",
-        /// Rules by which internet traffic takes other ways changed.
-        ExitRulesChanged = "exit_rules_changed",
         /// A group of exits was added.
         ExitGroupAdded = "exit_group_added",
         /// A group of exits changed.

@@ -59,10 +59,6 @@ pub struct Network {
     /// own or of its groups fits.
     #[serde(default)]
     pub exit_rules: Vec<ExitRule>,
-    /// By which other ways the internet traffic of every remote leaves, according to where it leads, where no rule of its
-    /// own or of its groups fits.
-    #[serde(default)]
-    pub exit_rules: Vec<ExitRule>,
 }
 
 /// The private networks of RFC 1918 and the unique local addresses of RFC 4193: what stable clients carry unless told

@@ -105,7 +105,6 @@ fn network() -> Network {
         exit: crate::model::Egress::None,
         kill_switch: false,
         exit_rules: Vec::new(),
-        exit_rules: Vec::new(),
     }
 }
 
@@ -163,7 +162,6 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
         server: None,
         exit: None,
         kill_switch: None,
-        exit_rules: Vec::new(),
         exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
