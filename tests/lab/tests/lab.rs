@@ -379,8 +379,13 @@ fn an_owner_dies_of(signal: rustix::process::Signal) -> Result {
     if Lab::available().is_err() {
         return Lab::up_or_skip(&Spec::pair()).map(drop);
     }
-    let mut owner = Command::new(std::env::current_exe().unwrap());
-    owner.args(["--exact", "owner_that_is_killed", "--nocapture"]).env("LAB_TEST_OWNER", "1");
+    // Whoever runs the tests in the background of a shell has them ignore the signal.
+    let mut owner = Command::new("env");
+    owner
+        .arg("--default-signal=INT")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "owner_that_is_killed", "--nocapture"])
+        .env("LAB_TEST_OWNER", "1");
     let mut owner = Spawned::start(owner.stdout(Stdio::null()).stderr(Stdio::piped()))?;
     let mut lines = BufReader::new(owner.child().stderr.take().unwrap()).lines();
     let dir = lines.find_map(|l| l.unwrap().strip_prefix("lab at ").map(str::to_owned)).unwrap();
