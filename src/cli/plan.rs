@@ -119,7 +119,8 @@ const SHOWN: usize = 30;
 /// Writes a plan for a person.
 pub(super) fn render(report: &PlanReport, all: bool) -> String {
     if report.hosts.is_empty() {
-        return "no node lives on a host yet: add one with `wg-friend host add`, then `wg-friend set NODE host=HOST`\n"
+        return "no interface is meant to be on a host: `wg-friend host add` and `wg-friend set NODE host=HOST` put a node on \
+                one, `wg-friend interface enable HOST` brings a deleted interface back\n"
             .into();
     }
     let names = report.hosts.iter().map(|h| h.host.as_str().len()).max().unwrap_or(0);

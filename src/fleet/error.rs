@@ -20,8 +20,8 @@ pub enum Error {
     UnknownHostKey {
         /// Which host.
         host: Name,
-        /// What ssh is told to connect to.
-        destination: String,
+        /// The command line that gets there.
+        line: String,
     },
     /// The host's key is another than the known one.
     #[error(
@@ -83,8 +83,8 @@ impl Error {
             Self::Unreachable { host, .. } => Some(format!(
                 "check that it is up and that `ssh` gets there; address, port and jump hosts can be changed with `wg-friend host set {host} ...`"
             )),
-            Self::UnknownHostKey { destination, .. } => Some(format!(
-                "connect once with `ssh {destination}`, compare the fingerprint it shows with the host's own, and accept it"
+            Self::UnknownHostKey { line, .. } => Some(format!(
+                "connect once with `{line}`, compare the fingerprint it shows with the host's own, and accept it"
             )),
             Self::ChangedHostKey { .. } => Some(
                 "find out why before anything else; if the host was set up anew, remove the old key with `ssh-keygen -R HOST`".to_owned(),

@@ -110,7 +110,7 @@ pub(super) fn meaning(host: &Host, said: &str) -> Error {
     if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         Error::ChangedHostKey { host: name }
     } else if has("Host key verification failed") || has("host key is known") {
-        Error::UnknownHostKey { host: name, destination: host.address.to_string() }
+        Error::UnknownHostKey { host: name, line: host.address.ssh_line().unwrap_or_default() }
     } else if has("Permission denied") || has("Too many authentication failures") {
         Error::Login { host: name, reason: last_line(said) }
     } else {

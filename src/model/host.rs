@@ -140,6 +140,23 @@ impl FromStr for HostAddress {
     }
 }
 
+impl HostAddress {
+    /// Returns the command line by which a person gets there, such as `ssh -p 2222 -J hub root@10.66.0.22`; `None` for the
+    /// machine itself.
+    pub fn ssh_line(&self) -> Option<String> {
+        let Self::Ssh { destination, user, port, jump, identity } = self else { return None };
+        let mut line = "ssh".to_owned();
+        let port = port.map(|port| port.to_string());
+        for (option, value) in [("-p", &port), ("-J", jump), ("-i", identity)] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {option} {value}"));
+            }
+        }
+        let user = user.as_ref().map_or(String::new(), |user| format!("{user}@"));
+        Some(format!("{line} {user}{destination}"))
+    }
+}
+
 impl fmt::Display for HostAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -160,6 +177,17 @@ impl fmt::Display for HostAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_that_gets_there_is_one_that_ssh_takes() {
+        let mut address: HostAddress = "me@[2001:db8::1]:2222".parse().unwrap();
+        assert_eq!(address.ssh_line().unwrap(), "ssh -p 2222 me@2001:db8::1");
+        if let HostAddress::Ssh { jump, identity, .. } = &mut address {
+            *jump = Some("root@hub".to_owned());
+            *identity = Some("~/.ssh/office".to_owned());
+        }
+        assert_eq!(address.ssh_line().unwrap(), "ssh -p 2222 -J root@hub -i ~/.ssh/office me@2001:db8::1");
+    }
 
     #[test]
     fn destinations_read_back_as_they_print() {

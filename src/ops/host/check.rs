@@ -502,7 +502,7 @@ mod tests {
         let silent = sum_up(
             &host,
             None,
-            unreached(&fleet::Error::UnknownHostKey { host: host.clone(), destination: "hub".into() }),
+            unreached(&fleet::Error::UnknownHostKey { host: host.clone(), line: "ssh hub".into() }),
         );
         assert!(!silent.ready && silent.hint.unwrap().contains("fingerprint"));
     }

@@ -64,6 +64,17 @@ fn a_node_has_a_history_of_its_own_whatever_it_was_called() {
 }
 
 #[test]
+fn an_exit_added_tells_its_servers_of_an_uplink_and_of_nothing_else() {
+    let env = TestEnv::with_network();
+    env.ok(&["add", "exit", "exit-de", "--endpoint", "192.0.2.9"]);
+    let _guard = filters();
+    insta::assert_snapshot!(env.run(&["history", "hub", "--limit", "1"]), @"
+    STATE  TIME                 OPERATOR  CHANGE
+    3      [TIME]  tester    uplink to exit-de none → wgx1 port 51821 key [KEY]
+    ");
+}
+
+#[test]
 fn a_state_can_be_shown_and_compared_with_another() {
     let env = changed();
     let _guard = filters();
