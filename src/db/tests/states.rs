@@ -9,7 +9,7 @@ use super::*;
 use crate::db::{About, Model, Returned, State, StateFilter};
 use crate::model::{
     ActiveExit, Destination, Egress, ExitGroup, ExitMember, Grant, Group, GroupId, KeyState, Lan, Link, LinkId, Node,
-    PresharedKey, Protocol, Provenance, SwitchReason, Topology, Weight,
+    PresharedKey, Protocol, Provenance, SwitchReason, Topology, Weight, WhenDown,
 };
 
 /// The model as the tables hold it.
@@ -405,7 +405,10 @@ fn step(tx: &Tx<'_>, (what, a, b, c): Step, time: i64) -> Result<(), Error> {
             let key = random_key();
             tx.replace_key(one, key.public(), Some(&key), "routine", at(time))
         }
-        (9, _, _, Some(id)) => tx.put_link(Link { id, weight: Weight::try_from(u16::from(c % 4)).ok() }).map(|_| ()),
+        (9, _, _, Some(id)) => {
+            let when_down = if b % 2 == 0 { WhenDown::Stay } else { WhenDown::Move };
+            tx.put_link(Link { id, weight: Weight::try_from(u16::from(c % 4)).ok(), when_down }).map(|_| ())
+        }
         (10, _, _, Some(link)) => tx.delete_link(link).map(|_| ()),
         (11, _, _, Some(link)) => tx.set_psk(link, &PresharedKey::from_random([c; 32]), at(time)),
         (12, _, Some(one), _) => tx.save_document(one, &format!("# {}\n", b % 3)),
