@@ -143,3 +143,222 @@ fn hook(interface: &InterfaceName, verb: &str) -> String {
 pub fn is_hook(hook: &str, interface: &InterfaceName) -> bool {
     hook == start_hook(interface) || hook == stop_hook(interface)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Role, WhenDown};
+    use crate::wg::compile::compile;
+    use crate::wg::compile::fixture::{Fixture, lans};
+    use crate::wg::{NodeConfig, config, namespace};
+
+    /// A server and two routers on hosts, linked with each other by a link that gives way.
+    fn fixture() -> Fixture {
+        let mut fixture = Fixture::new();
+        fixture.add("hub", Role::Server);
+        fixture.add("office", Role::Router).lans = lans(&["192.168.10.0/24"]);
+        fixture.add("depot", Role::Router).lans = lans(&["192.168.20.0/24", "fd00:20::/64"]);
+        for name in ["hub", "office", "depot"] {
+            fixture.node(name).host = Some(name.parse().unwrap());
+        }
+        fixture.link_that(WhenDown::Move, "office", "depot", 1);
+        fixture
+    }
+
+    fn of<'a>(nodes: &'a [NodeConfig], name: &str) -> &'a NodeConfig {
+        nodes.iter().find(|node| node.name.as_str() == name).unwrap()
+    }
+
+    #[test]
+    fn the_hosts_at_both_ends_watch_a_link_that_gives_way_and_nobody_watches_another() {
+        let files = |fixture: &Fixture, name: &str| -> Vec<String> {
+            let nodes = compile(&fixture.topology).unwrap();
+            let files = config::files(of(&nodes, name), &fixture.secrets()).into_iter().map(|file| file.path);
+            files.filter(|path| path.contains("fallback")).collect()
+        };
+        let mut fixture = fixture();
+        for (name, expected) in
+            [("office", &["wgf-fallback-wg0.sh"][..]), ("depot", &["wgf-fallback-wg0.sh"]), ("hub", &[])]
+        {
+            assert_eq!(files(&fixture, name), expected, "{name}");
+        }
+        fixture.link_that(WhenDown::Move, "office", "depot", 9);
+        assert!(files(&fixture, "office").is_empty(), "the way over the server is cheaper: nothing could move");
+        fixture.link("office", "depot", 1);
+        assert!(files(&fixture, "office").is_empty());
+    }
+
+    #[test]
+    fn the_script_says_what_moves_where_and_another_list_is_another_version() {
+        let mut fixture = fixture();
+        let nodes = compile(&fixture.topology).unwrap();
+        let interface = &of(&nodes, "office").interfaces[0];
+        let mut script = script(interface).unwrap();
+        let version = version(interface).unwrap();
+        assert!(script.contains(&format!("\nVERSION={version}\n")) && version.len() == 16);
+        for peer in &interface.peers {
+            script = script.replace(&peer.public_key.to_string(), &format!("KEY-OF-{}", peer.name));
+        }
+        let head: Vec<&str> = script.lines().take(7).filter(|line| !line.starts_with("VERSION=")).collect();
+        insta::assert_snapshot!(head.join("\n"), @r"
+        #!/bin/sh
+        # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
+        IFACE=wg0
+        LINKS='
+        KEY-OF-depot,KEY-OF-hub,220,depot,hub,10.66.0.3/32,192.168.20.0/24,fd00:20::/64,fd00:66::3/128
+        '
+        ");
+        assert_eq!(names(interface), "depot (else over hub)");
+        fixture.node("depot").lans.pop();
+        let nodes = compile(&fixture.topology).unwrap();
+        assert_ne!(super::version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
+    }
+
+    #[test]
+    fn what_a_link_that_is_down_carries_goes_as_if_there_were_no_such_link() {
+        let with = fixture();
+        let mut without = fixture();
+        without.topology.links.clear();
+        let (nodes, others) = (compile(&with.topology).unwrap(), compile(&without.topology).unwrap());
+        for name in ["office", "depot"] {
+            let interface = &of(&nodes, name).interfaces[0];
+            let far = interface.peers.iter().find(|peer| peer.name.as_str() != "hub").unwrap();
+            let moved = while_down(interface, &BTreeSet::from([far.public_key]));
+            let carried = |interface: &InterfaceConfig, peer: &str| {
+                interface.peers.iter().find(|p| p.name.as_str() == peer).map(|p| p.allowed_ips.clone()).unwrap()
+            };
+            assert_eq!(carried(&moved, far.name.as_str()), []);
+            let over = carried(&moved, "hub");
+            for prefix in carried(&of(&others, name).interfaces[0], "hub") {
+                assert!(over.contains(&prefix), "{prefix}");
+            }
+            assert!(carried(interface, far.name.as_str()).iter().all(|prefix| over.contains(prefix)));
+            assert!(matches!(while_down(interface, &BTreeSet::new()), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn its_hooks_are_ours() {
+        let name: InterfaceName = "wg0".parse().unwrap();
+        insta::assert_snapshot!(start_hook(&name), @"test ! -r /etc/wireguard/wgf-fallback-wg0.sh || sh /etc/wireguard/wgf-fallback-wg0.sh start || true");
+        assert!(is_hook(&start_hook(&name), &name) && is_hook(&stop_hook(&name), &name));
+        assert!(!is_hook(&start_hook(&name), &"wg1".parse().unwrap()));
+    }
+
+    /// What the loop does is told by what it calls. `wg` is a stand-in whose answers are files: `shakes` and `allowed`.
+    const STAND_IN: &str = r#"
+        S=/run/stage; mkdir $S; : > $S/calls; : > $S/shakes; : > $S/allowed
+        cat > $S/wg <<'END'
+#!/bin/sh
+S=/run/stage
+case "$1 $3" in
+'show latest-handshakes') cat $S/shakes; : > $S/seen ;;
+'show allowed-ips') cat $S/allowed ;;
+'set peer')
+    shift 2; echo "$*" >> $S/calls
+    while [ $# -gt 0 ]; do
+        list=$(echo "$4" | tr , ' ')
+        awk -v key="$2" -v list="$list" '
+            BEGIN { OFS = FS = "\t"; n = split(list, p, " "); for (i = 1; i <= n; i++) taken[p[i]] = 1 }
+            $1 == key { $2 = list }
+            $1 != key { # what another peer takes, it loses
+                n = split($2, p, " "); $2 = ""
+                for (i = 1; i <= n; i++) if (!(p[i] in taken)) $2 = $2 ($2 == "" ? "" : " ") p[i]
+            }
+            { if ($2 == "") $2 = "(none)"; print }' $S/allowed > $S/new
+        mv $S/new $S/allowed; shift 4
+    done ;;
+esac
+END
+        chmod 755 $S/wg; mount --bind $S/wg "$(command -v wg)"
+        peer() { # key, seconds since its handshake, AllowedIPs
+            if [ "$2" = never ]; then shook=0; else shook=$(($(date +%s) - $2)); fi
+            printf '%s\t%s\n' "$1" "$shook" >> $S/shakes; printf '%s\t%s\n' "$1" "$3" >> $S/allowed
+        }
+        shakes() { sed "s/^$1\t.*/$1\t$(date +%s)/" $S/shakes > $S/new2 && mv $S/new2 $S/shakes; }
+        called() { # that many calls were made
+            n=0; until [ "$(wc -l < $S/calls)" -ge "$1" ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 3; sleep 0.05; done
+        }
+        looks() { # the loop has looked once more from its beginning
+            for n in 1 2; do rm -f $S/seen; until [ -e $S/seen ]; do sleep 0.05; done; done
+        }
+        naps() { # the loop has slept from one look to the next, whatever it did in that
+            pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
+            for n in 1 2; do
+                was=$(cat /proc/$pid/task/$pid/children); until [ "$(cat /proc/$pid/task/$pid/children)" != "$was" ]; do sleep 0.05; done
+            done
+        }
+        told() { sort $S/calls | sed 's/ $//'; : > $S/calls; cut -d ' ' -f 1 /run/wg-friend/moved-lo 2>/dev/null | sort | paste -s -d ' ' -; }
+    "#;
+
+    const PLAY: &str = r#"
+        { echo '#!/bin/sh'; echo IFACE=lo; echo VERSION=one; echo "LINKS='"
+          echo 'down+/=,hub=,220,down,hub,10.0.0.2/32,192.168.2.0/24'
+          echo 'fresh=,hub=,220,fresh,hub,10.0.0.3/32'
+          echo 'gone=,hub=,220,gone,hub,10.0.0.4/32'
+          echo 'new=,far=,220,new,far,10.0.0.5/32,fd00::5/128'
+          echo "'"; cat /etc/wireguard/body; } > /etc/wireguard/wgf-fallback-lo.sh
+        peer hub= 9999 '10.0.0.0/24 192.168.9.0/24'; peer far= never '(none)'
+        peer down+/= 221 '10.0.0.2/32 192.168.2.0/24'
+        peer fresh= 150 '10.0.0.3/32'
+        peer new= never '10.0.0.5/32 fd00::5/128'
+
+        export WGF_FALLBACK_EVERY=0.2
+        $SH /etc/wireguard/wgf-fallback-lo.sh start; echo "start $?"
+        cut -d ' ' -f 2 /run/wg-friend/fallback-lo
+        called 1; looks; told
+        echo ':: nothing while a deploy is at work; then back'
+        mkdir /run/wg-friend/deploy; shakes 'down+\/='; naps; told
+        rmdir /run/wg-friend/deploy; called 1; told
+        echo ':: another one keeps what has moved, and for a trial counts other seconds'
+        pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
+        sed -i s/VERSION=one/VERSION=two/ /etc/wireguard/wgf-fallback-lo.sh
+        WGF_FALLBACK_STALE=1 $SH /etc/wireguard/wgf-fallback-lo.sh start; cut -d ' ' -f 2 /run/wg-friend/fallback-lo
+        [ ! -d /proc/$pid ] && echo "the first is gone"
+        called 3; looks; told
+        $SH /etc/wireguard/wgf-fallback-lo.sh start; looks; told
+        shakes new=; called 1; told
+        pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
+        $SH /etc/wireguard/wgf-fallback-lo.sh stop; echo "stop $?"
+        [ ! -d /proc/$pid ] && [ -z "$(ls /run/wg-friend)" ] && echo "so is the second"
+        $SH /etc/wireguard/wgf-fallback-lo.sh stop; echo "stop $?"
+    "#;
+
+    #[test]
+    fn the_loop_moves_what_a_silent_link_carries_and_moves_it_back_when_the_link_speaks() {
+        for shell in ["dash", "busybox ash"] {
+            let needs = [shell.split(' ').next().unwrap(), "wg", "setsid", "awk"];
+            // `setsid sh` is the machine's own; the stand-in makes it the shell that is tried.
+            let script = format!(
+                "SH='{shell}'\n{STAND_IN}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
+                 mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
+            );
+            let Some(output) = namespace::run(&script, &needs, &[("body", BODY)]) else { return };
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(namespace::printed(&output).trim_end(), @"
+                start 0
+                one
+                peer hub= allowed-ips 10.0.0.0/24,192.168.9.0/24,10.0.0.2/32,192.168.2.0/24 peer down+/= allowed-ips
+                down+/=
+                :: nothing while a deploy is at work; then back
+                down+/=
+                peer down+/= allowed-ips 10.0.0.2/32,192.168.2.0/24
+
+                :: another one keeps what has moved, and for a trial counts other seconds
+                two
+                the first is gone
+                peer far= allowed-ips 10.0.0.5/32,fd00::5/128 peer new= allowed-ips
+                peer hub= allowed-ips 10.0.0.0/24,192.168.9.0/24,10.0.0.2/32,192.168.2.0/24 peer down+/= allowed-ips
+                peer hub= allowed-ips 10.0.0.0/24,192.168.9.0/24,10.0.0.2/32,192.168.2.0/24,10.0.0.3/32 peer fresh= allowed-ips
+                down+/= fresh= new=
+                down+/= fresh= new=
+                peer new= allowed-ips 10.0.0.5/32,fd00::5/128
+                down+/= fresh=
+                stop 0
+                so is the second
+                stop 0
+                ");
+            }
+        }
+    }
+}
