@@ -108,26 +108,35 @@ fn differences(outcome: &Outcome) -> String {
     aligned(rows)
 }
 
-/// Returns a line for each difference, behind whose it is.
+/// Returns a line for each difference, behind whose it is. Of a list, a line for each item that came or went.
 pub(super) fn aligned(rows: Vec<(&str, &Difference)>) -> String {
     let whose = rows.iter().map(|(whose, _)| whose.len()).max().unwrap_or(0);
     let field = rows.iter().map(|(_, change)| change.field.len()).max().unwrap_or(0);
-    let value = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
-    let mut text = String::new();
-    for (name, change) in rows.iter().take(DIFFERENCES) {
+    let mut lines = Vec::new();
+    for (name, change) in rows {
         let name = if whose == 0 { String::new() } else { format!("{name:whose$}  ") };
-        text.push_str(&format!(
-            "    {name}{:field$}  {} {} {}\n",
-            change.field,
-            paint(style::BAD, value(&change.before)),
-            paint(style::DIM, "→"),
-            paint(style::GOOD, value(&change.after))
-        ));
+        let values = values(change).into_iter();
+        lines.extend(values.map(|value| format!("    {name}{:field$}  {value}\n", change.field)));
     }
-    if rows.len() > DIFFERENCES {
-        text.push_str(&format!("    {}\n", paint(style::DIM, format!("and {} more", rows.len() - DIFFERENCES))));
+    let more = lines.len().saturating_sub(DIFFERENCES);
+    lines.truncate(DIFFERENCES);
+    if more > 0 {
+        lines.push(format!("    {}\n", paint(style::DIM, format!("and {more} more"))));
     }
-    text
+    lines.concat()
+}
+
+/// Returns what differs of a value.
+fn values(change: &Difference) -> Vec<String> {
+    let removed = change.removed.iter().map(|item| paint(style::BAD, format!("- {item}")));
+    let added = change.added.iter().map(|item| paint(style::GOOD, format!("+ {item}")));
+    let items: Vec<String> = removed.chain(added).collect();
+    if !items.is_empty() {
+        return items;
+    }
+    let value = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    let (before, after) = (paint(style::BAD, value(&change.before)), paint(style::GOOD, value(&change.after)));
+    vec![format!("{before} {} {after}", paint(style::DIM, "→"))]
 }
 
 pub(super) fn names(names: &[crate::model::Name]) -> String {

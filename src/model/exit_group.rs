@@ -28,6 +28,18 @@ words! {
     }
 }
 
+impl SwitchReason {
+    /// Returns it in words, for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::InitialAssignment => "initial assignment",
+            Self::Manual => "manual",
+            Self::MemberRemoved => "member removed",
+            Self::RolledBack => "rolled back",
+        }
+    }
+}
+
 /// By which way a node's internet traffic is to leave, where it is told. A node that isn't told follows the network.
 ///
 /// In JSON an exit is its number, as it was before there were groups; a group is `{"group": 3}`, and no exit is `"none"`.
@@ -154,16 +166,26 @@ impl ExitGroup {
 
     /// Returns the exits that can carry its traffic, the preferred one first: enabled here and as nodes.
     pub fn usable<'a>(&self, topology: &'a Topology) -> impl Iterator<Item = &'a Node> {
+        self.usable_among(|id| topology.node(id))
+    }
+
+    fn usable_among<'a>(&self, node: impl Fn(NodeId) -> Option<&'a Node>) -> impl Iterator<Item = &'a Node> {
         let enabled = self.members.iter().filter(|member| member.enabled);
-        let nodes = enabled.filter_map(|member| topology.node(member.exit));
+        let nodes = enabled.filter_map(move |member| node(member.exit));
         nodes.filter(|node| node.enabled && node.role == Role::Exit)
     }
 
     /// Returns the exit by which its traffic goes: the one that it was told to go by or, while that one can't be used, the
     /// preferred one of those that can. `None`: there is none, and nothing leaves.
     pub fn carrier<'a>(&self, topology: &'a Topology) -> Option<&'a Node> {
-        let told = self.active.and_then(|active| self.usable(topology).find(|node| node.id == active.exit));
-        told.or_else(|| self.usable(topology).next())
+        self.carrier_among(|id| topology.node(id))
+    }
+
+    /// Returns the exit by which its traffic goes, among the nodes that `node` knows.
+    pub fn carrier_among<'a>(&self, node: impl Fn(NodeId) -> Option<&'a Node>) -> Option<&'a Node> {
+        let usable = || self.usable_among(&node);
+        let told = self.active.and_then(|active| usable().find(|node| node.id == active.exit));
+        told.or_else(|| usable().next())
     }
 
     /// Returns the exit to which a switch leads that names none: the preferred one of those that can be used, other than

@@ -93,7 +93,7 @@ pub(super) fn values(host: &Host) -> Vec<(&'static str, String)> {
 
 fn differences(before: &Host, after: &Host) -> Vec<Difference> {
     let differing = values(before).into_iter().zip(values(after)).filter(|((_, was), (_, is))| was != is);
-    let difference = |((field, before), (_, after))| Difference { node: String::new(), field, before, after };
+    let difference = |((field, before), (_, after))| Difference::of("", field, before, after);
     differing.map(difference).collect()
 }
 

@@ -140,7 +140,7 @@ pub(super) fn list(groups: &[GroupView]) -> String {
             Cell::new(&group.name, style::STRONG),
             carrier(group),
             Cell::new(group.since.map_or_else(String::new, |t| t.format("%Y-%m-%d %H:%M:%S").to_string()), style::DIM),
-            group.reason.map_or_else(String::new, |reason| reason.as_str().replace('_', " ")).into(),
+            group.reason.map_or("", |reason| reason.in_words()).into(),
             members(group).join(", ").into(),
             group.remotes.len().to_string().into(),
         ]);
@@ -177,7 +177,7 @@ fn show(group: &GroupView) -> String {
         remotes.insert(0, "(the network's)".into());
     }
     let since = |time: chrono::DateTime<chrono::Utc>| {
-        let why = group.reason.map_or_else(String::new, |reason| format!(" ({})", reason.as_str().replace('_', " ")));
+        let why = group.reason.map_or_else(String::new, |reason| format!(" ({})", reason.in_words()));
         format!("{} UTC{why}", time.format("%Y-%m-%d %H:%M:%S"))
     };
     let mut fields = Fields::new();

@@ -43,7 +43,7 @@ fn list(switches: &[Switch]) -> String {
             Cell::new(&switch.group, style::STRONG),
             or_none(switch.from.as_ref()).into(),
             or_none(switch.to.as_ref()).into(),
-            switch.reason.map_or_else(String::new, |reason| reason.as_str().replace('_', " ")).into(),
+            switch.reason.map_or("", |reason| reason.in_words()).into(),
             switch.operator.clone().unwrap_or_default().into(),
             switch.state.to_string().into(),
         ]);

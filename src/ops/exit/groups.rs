@@ -2,18 +2,18 @@
 
 use chrono::{DateTime, Utc};
 
-use super::rules;
+use super::{rules, stranded};
 use crate::db::Store;
 use crate::model::{
-    Action, ActiveExit, Actor, Egress, Event, ExitGroup, ExitMember, Name, Node, NodeId, Role, RuleAction, SwitchReason,
-    Topology,
+    Action, ActiveExit, Actor, Egress, Event, ExitGroup, ExitMember, Name, Node, NodeId, Role, RuleAction,
+    SwitchReason, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::error::which_key;
 use crate::ops::network::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use crate::ops::network::find;
-use crate::ops::network::setting::{Change, Difference, split};
+use crate::ops::network::setting::{Change, Difference, compare, split};
 
 /// The keys of a group, with what they take. Aliases follow the name.
 pub const KEYS: &[(&str, &[&str], &str)] = &[
@@ -135,8 +135,8 @@ pub fn add(
         settle(&mut group, scope.before, scope.now);
         scope.tx.insert_exit_group(&group)?;
         let changes = compared(None, Some(&group), scope.before);
-        let event =
-            Event::exit_group(Action::ExitGroupAdded, name).with("exits", members_in_words(&group, scope.before));
+        let event = Event::exit_group(Action::ExitGroupAdded, name)
+            .with("exits", members_in_words(&group, scope.before).join(", "));
         Ok(Done { events: vec![event], differences: changes, ..Done::default() })
     })
 }
@@ -290,6 +290,9 @@ fn refuse_if_used(group: &ExitGroup, topology: &Topology) -> Result<(), Error> {
 }
 
 /// Takes nodes that are to be removed out of every group.
+///
+/// # Errors
+/// When a group would have none left that can be used, and somebody leaves by it or not at all.
 pub(in crate::ops) fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Error> {
     for before in &scope.before.exit_groups {
         let mut group = before.clone();
@@ -297,6 +300,7 @@ pub(in crate::ops) fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done)
         if group.members.len() == before.members.len() {
             continue;
         }
+        stranded::refuse(before, &group, scope.before, gone)?;
         settle(&mut group, scope.before, scope.now);
         let saved = save(scope, before, &group)?;
         done.events.extend(saved.events);
@@ -310,12 +314,12 @@ pub fn values(group: &ExitGroup, topology: &Topology) -> Vec<(&'static str, Stri
     let active = group.active.and_then(|active| topology.node(active.exit));
     vec![
         ("name", group.name.to_string()),
-        ("exits", members_in_words(group, topology)),
+        ("exits", members_in_words(group, topology).join(", ")),
         ("active", active.map_or_else(|| "none".into(), |node| node.name.to_string())),
     ]
 }
 
-fn members_in_words(group: &ExitGroup, topology: &Topology) -> String {
+fn members_in_words(group: &ExitGroup, topology: &Topology) -> Vec<String> {
     let words = group.members.iter().map(|member| {
         let name =
             topology.node(member.exit).map_or_else(|| format!("number {}", member.exit.0), |n| n.name.to_string());
@@ -326,25 +330,12 @@ fn members_in_words(group: &ExitGroup, topology: &Topology) -> String {
             format!("{name}={}{state}", member.priority)
         }
     });
-    words.collect::<Vec<_>>().join(", ")
+    words.collect()
 }
 
 /// Returns what differs between two states of a group; of one that is new or gone, all but its name.
 pub(super) fn compared(before: Option<&ExitGroup>, after: Option<&ExitGroup>, topology: &Topology) -> Vec<Difference> {
-    let Some(name) = after.or(before).map(|group| group.name.to_string()) else { return Vec::new() };
-    let side = |group: Option<&ExitGroup>| -> Vec<String> {
-        let values = group.map(|group| values(group, topology)).unwrap_or_default();
-        values.into_iter().map(|(_, value)| value).collect()
-    };
-    let (was, is) = (side(before), side(after));
-    let fields = ["name", "exits", "active"];
-    let value = |side: &[String], at: usize| side.get(at).cloned().unwrap_or_default();
-    let all = fields.into_iter().enumerate().map(|(at, field)| Difference {
-        node: name.clone(),
-        field,
-        before: value(&was, at),
-        after: value(&is, at),
-    });
-    let is_new = before.is_none() || after.is_none();
-    all.filter(|change| change.before != change.after && !(is_new && change.field == "name")).collect()
+    let Some(newest) = after.or(before) else { return Vec::new() };
+    let state = |group: &ExitGroup| (values(group, topology), vec![("exits", members_in_words(group, topology))]);
+    compare(newest.name.as_str(), before.map(state), after.map(state))
 }

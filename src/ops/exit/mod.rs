@@ -4,5 +4,6 @@ pub mod assign;
 pub mod groups;
 pub mod history;
 pub mod rules;
+pub(in crate::ops) mod stranded;
 pub mod switch;
 pub mod view;

@@ -15,9 +15,9 @@ use crate::db::{Store, Tx};
 use crate::model::{
     Actor, Custody, Event, InterfaceId, Name, Node, NodeId, PresharedKey, PrivateKey, PskPolicy, Secrets, Topology,
 };
-use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::revision::handed;
+use crate::ops::{Error, exit};
 use crate::wg::compile::{Refusal, check, compile, links};
 use crate::wg::{NodeConfig, config};
 
@@ -227,10 +227,13 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
         changes,
         deploy: Vec::new(),
         new_files: Vec::new(),
-        remarks: done.remarks.iter().cloned().chain(super::defaults::beyond_stable(before, after)).collect(),
+        remarks: done.remarks.clone(),
         shown_once: Vec::new(),
         files: Vec::new(),
     };
+    outcome.remarks.extend(super::defaults::beyond_stable(before, after));
+    outcome.remarks.extend(exit::stranded::remarks(before, after));
+    outcome.remarks.extend(after.nodes.iter().filter_map(|node| left_behind(before, after, node)));
     for node in affected(before, after) {
         if node.host.is_some() {
             outcome.deploy.push(node.name.clone());
@@ -241,14 +244,30 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
     outcome
 }
 
-/// Returns the nodes that are to run something else than before, names aside.
+/// Says that a node's configuration stays on the machine that it left.
+fn left_behind(before: &Topology, after: &Topology, node: &Node) -> Option<String> {
+    let old = moved_from(before, after, node)?;
+    Some(format!("what runs of `{}` on the host `{old}` stays there until it is taken down", node.name))
+}
+
+/// Returns the machine that a node ran on, if it is on another one now or on none. A machine that was renamed is the same.
+fn moved_from<'a>(before: &'a Topology, after: &Topology, node: &Node) -> Option<&'a Name> {
+    let old = before.node(node.id)?.host.as_ref()?;
+    (node.host.as_ref() != Some(old) && after.host(old).is_some()).then_some(old)
+}
+
+/// Returns the nodes that are to run something else than before, names aside, or on another machine.
 fn affected<'a>(before: &Topology, after: &'a Topology) -> Vec<&'a Node> {
     let essence = |topology: &Topology| -> BTreeMap<NodeId, NodeConfig> {
         let configs = compile(topology).unwrap_or_default();
         configs.into_iter().map(|config| (config.node, nameless(config))).collect()
     };
     let (was, is) = (essence(before), essence(after));
-    let differs = |node: &&Node| is.contains_key(&node.id) && was.get(&node.id) != is.get(&node.id);
+    let new_host = |node: &Node| {
+        let had_none = before.node(node.id).is_some_and(|node| node.host.is_none());
+        node.host.is_some() && (had_none || moved_from(before, after, node).is_some())
+    };
+    let differs = |node: &&Node| is.contains_key(&node.id) && (was.get(&node.id) != is.get(&node.id) || new_host(node));
     after.nodes.iter().filter(differs).collect()
 }
 

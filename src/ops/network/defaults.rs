@@ -6,7 +6,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::change::{Done, Mode, Outcome, carry_out, with_changes};
 use super::readdress;
-use super::setting::{Change, Difference, Leave, dns, egress_in_words, split, yes_or_no};
+use super::setting::{Change, Difference, Leave, compare, dns, egress_in_words, split, yes_or_no};
 use crate::db::Store;
 use crate::model::{
     Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Port, PskPolicy, STABLE_CLIENTS, Topology,
@@ -275,6 +275,17 @@ fn stable_in_words(prefixes: &[Cidr]) -> String {
 
 /// Returns what differs between two states of the network.
 pub fn differences(before: &Topology, after: &Topology) -> Vec<Difference> {
-    let differing = values(before).into_iter().zip(values(after)).filter(|((_, was), (_, is))| was != is);
-    differing.map(|((field, before), (_, after))| Difference { node: String::new(), field, before, after }).collect()
+    let state = |topology: &Topology| Some((values(topology), Vec::new()));
+    let mut found = compare("", state(before), state(after));
+    found.retain(|difference| !is_renamed(difference.field, &before.network, &after.network));
+    found
+}
+
+/// Whether a value of the network reads otherwise only because something that it refers to has another name.
+pub(super) fn is_renamed(field: &str, before: &Network, after: &Network) -> bool {
+    match field {
+        "exit" => before.exit == after.exit,
+        "exit-rules" => before.exit_rules == after.exit_rules,
+        _ => false,
+    }
 }

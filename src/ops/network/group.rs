@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::change::{Done, Mode, Outcome, carry_out, with_changes};
 use super::find;
 use super::grant::{GrantView, Holder, in_words};
-use super::setting::Difference;
+use super::setting::{Difference, Values, compare};
 use crate::db::{Database, Store};
 use crate::model::{Access, Action, Actor, Destination, Event, Grant, Group, GroupId, Name, Node, Role, Topology};
 use crate::ops::clock::Clock;
@@ -184,13 +184,23 @@ fn towards(topology: &Topology, group: &Group) -> Option<String> {
 }
 
 /// Returns what is set on a group, as text by key.
-pub(super) fn values(group: &Group, topology: &Topology) -> Vec<(&'static str, String)> {
+pub(super) fn values(group: &Group, topology: &Topology) -> Values {
+    let list = |items: Vec<String>| items.join(", ");
+    let [(_, members), (_, grants)] = lists(group, topology);
     vec![
         ("name", group.name.to_string()),
-        ("members", names(group, topology).iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")),
-        ("grant", group.grants.iter().map(|grant| in_words(topology, grant)).collect::<Vec<_>>().join(", ")),
+        ("members", list(members)),
+        ("grant", list(grants)),
         ("exit-rules", exit::rules::in_words(topology, &group.exit_rules)),
         ("notes", group.note.clone()),
+    ]
+}
+
+/// Returns the items of those values that are lists.
+fn lists(group: &Group, topology: &Topology) -> [(&'static str, Vec<String>); 2] {
+    [
+        ("members", names(group, topology).iter().map(Name::to_string).collect()),
+        ("grant", group.grants.iter().map(|grant| in_words(topology, grant)).collect()),
     ]
 }
 
@@ -204,19 +214,27 @@ fn names(group: &Group, topology: &Topology) -> Vec<Name> {
 
 /// Returns what differs between two states of a group, each with the network around it; of one that is new or gone, what it
 /// has or had.
-pub(in crate::ops) fn difference(before: Option<(&Group, &Topology)>, after: Option<(&Group, &Topology)>) -> Vec<Difference> {
+pub(in crate::ops) fn difference(
+    before: Option<(&Group, &Topology)>,
+    after: Option<(&Group, &Topology)>,
+) -> Vec<Difference> {
     let Some((newest, _)) = after.or(before) else { return Vec::new() };
-    let node = format!("group {}", newest.name);
-    let values = |state: Option<(&Group, &Topology)>| state.map(|(group, topology)| values(group, topology));
-    let (was, is) = (values(before), values(after));
-    let fields = ["name", "members", "grant", "exit-rules", "notes"];
-    let value = |values: &Option<Vec<(&'static str, String)>>, at: usize| {
-        values.as_ref().map_or_else(String::new, |values| values[at].1.clone())
-    };
-    let pairs = fields.into_iter().enumerate().map(|(at, field)| (field, value(&was, at), value(&is, at)));
-    let renamed = before.is_some() && after.is_some(); // else the name is in every line already
-    let differing = pairs.filter(|(field, before, after)| before != after && (renamed || *field != "name"));
-    differing.map(|(field, before, after)| Difference { node: node.clone(), field, before, after }).collect()
+    let state = |(group, topology): (&Group, &Topology)| (values(group, topology), lists(group, topology).to_vec());
+    let mut found = compare(&format!("group {}", newest.name), before.map(state), after.map(state));
+    if let (Some((before, _)), Some((after, _))) = (before, after) {
+        found.retain(|difference| !is_renamed(difference.field, before, after));
+    }
+    found
+}
+
+/// Whether a value of a group reads otherwise only because something that it refers to has another name.
+pub(super) fn is_renamed(field: &str, before: &Group, after: &Group) -> bool {
+    match field {
+        "members" => before.members == after.members,
+        "grant" => before.grants == after.grants,
+        "exit-rules" => before.exit_rules == after.exit_rules,
+        _ => false,
+    }
 }
 
 /// Returns what differs between the groups of two networks.

@@ -292,7 +292,7 @@ impl<'a> Change<'a> {
         let is = values(&self.node.interfaces[self.at], &self.hooks.texts(true));
         let differing = was.into_iter().zip(is).filter(|((_, was), (_, is))| was != is);
         let found =
-            differing.map(|((field, before), (_, after))| Difference { node: whose.clone(), field, before, after });
+            differing.map(|((field, before), (_, after))| Difference::of(whose.as_str(), field, before, after));
         // Those of a main interface are those of its node.
         found.filter(|difference| !(self.is_main() && difference.field == "port")).collect()
     }

@@ -171,10 +171,6 @@ fn note((a, b): (&Node, &Node), action: Action, (was, is): (Terms, Terms), done:
     let event = Event::node(action, a).with("peer", b.name.as_str()).with("before", in_words(was));
     done.events.push(event.with("after", in_words(is)));
     done.subjects.push(format!("{} – {}", a.name, b.name));
-    done.differences.push(Difference {
-        node: format!("{} – {}", a.name, b.name),
-        field: "link",
-        before: in_words(was),
-        after: in_words(is),
-    });
+    let ends = format!("{} – {}", a.name, b.name);
+    done.differences.push(Difference::of(ends, "link", in_words(was), in_words(is)));
 }
