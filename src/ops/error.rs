@@ -237,7 +237,10 @@ impl Error {
             Self::NetworkFull { .. } => Some("remove nodes, or start a network with a larger prefix".into()),
             Self::WrongRole { .. } => Some("`wg-friend list` shows the role of each node".into()),
             Self::RefusedWithRemedy { hint, .. } => Some(hint.clone()),
-            Self::DatabaseExists(_) => Some("choose another place with --db PATH, or move that file away".into()),
+            Self::DatabaseExists(_) => Some(
+                "choose another place with --db PATH, or move that file away; `wg-friend network add NAME` adds a network to it"
+                    .into(),
+            ),
             Self::Locked => Some(
                 "run `wg-friend unlock --for 8h` once, or set WG_FRIEND_PASSPHRASE, or give --passphrase-file FILE"
                     .into(),

@@ -151,7 +151,7 @@ w_leave_all() {
 	done
 }
 
-w_end() { rm -rf "$RUN"; }
+w_end() { rm -rf "$D"; rmdir "$RUN" 2>/dev/null || :; } # what other interfaces have there stays
 
 w_init
 case ${W_ROLE:-} in

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::db::{self, Database, Store};
 use crate::model::{InterfaceId, InterfaceName, Name};
+use crate::wg::firewall;
 
 use super::desired::{Deployed, Desired, Version};
 use super::journal;
@@ -41,6 +42,16 @@ pub(in crate::ops) fn running(store: &Store, host: &Name) -> db::Result<Vec<Inte
     let others = of_others(store, &version)?;
     let names = version.interfaces.into_iter().map(|interface| interface.name);
     Ok(names.filter(|name| !others.contains(name)).collect())
+}
+
+/// Returns what other networks have on a host, as it was deployed.
+pub(in crate::ops) fn only_of(deployed: Deployed, others: &BTreeSet<InterfaceName>) -> Deployed {
+    let Deployed { version, tables } = deployed;
+    let own: BTreeSet<InterfaceName> =
+        version.interfaces.iter().map(|interface| interface.name.clone()).filter(|name| !others.contains(name)).collect();
+    let theirs = |table: &String| others.iter().any(|name| *table == firewall::table_name(name));
+    let tables = tables.into_iter().filter(|(table, _)| theirs(table)).collect();
+    Deployed { version: Version { only: None, ..version.without(&own) }, tables }
 }
 
 impl Version {

@@ -122,7 +122,13 @@ pub struct Status {
 /// When the store can't be read.
 pub fn recorded(database: &Database) -> Result<Status, Error> {
     let topology = database.topology()?;
-    let hosts = topology.hosts.iter().map(|host| host_status(database, host)).collect::<Result<_, _>>()?;
+    let others = database.residents_of_others()?;
+    let is_theirs = |host: &Host| {
+        let own = topology.nodes.iter().any(|node| node.host.as_ref() == Some(&host.name));
+        !own && others.iter().any(|(on, ..)| *on == host.name)
+    };
+    let hosts = topology.hosts.iter().filter(|host| !is_theirs(host));
+    let hosts = hosts.map(|host| host_status(database, host)).collect::<Result<_, _>>()?;
     Ok(Status { hosts, links: Vec::new(), open: resume::open(database)? })
 }
 

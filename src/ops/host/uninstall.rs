@@ -11,10 +11,10 @@ use crate::fleet::{self, Fleet, Leaving, Remains};
 use crate::model::{Action, Actor, DeploymentState, Event, Host, HostAddress, InterfaceName, Name, Node, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::ops::deploy::desired::{Desired, Version, question};
+use crate::ops::deploy::desired::{Deployed, Desired, question};
 use crate::ops::deploy::journal::{self, Journal};
 use crate::ops::deploy::logged::{LoggedStep, step};
-use crate::ops::deploy::run;
+use crate::ops::deploy::{run, shared};
 use crate::ops::network::find;
 use crate::wg::InterfaceConfig;
 use crate::wg::compile::compile;
@@ -59,6 +59,8 @@ pub struct Removal {
 pub struct Departure {
     host: Host,
     nodes: Vec<Node>,
+    /// What other networks have there, which stays; `None` when there is nothing of the kind.
+    rest: Option<Deployed>,
     question: fleet::Question,
     take: Vec<InterfaceName>,
     give: Vec<(InterfaceName, Zeroizing<String>)>,
@@ -120,8 +122,13 @@ pub fn look(
     let compiled = compile(&topology).unwrap_or_default(); // what is there goes, whatever the model says by now
     let desired = Desired::of(&host.name, &topology, &compiled, &secrets);
     let deployed = journal::deployed(store, &host.name)?;
+    let others = match &deployed {
+        Some(deployed) => shared::of_others(store, &deployed.version)?,
+        None => BTreeSet::new(),
+    };
     let before = deployed.as_ref().map_or(&[][..], |d| &d.version.interfaces);
-    let mut interfaces: Vec<&InterfaceConfig> = before.iter().collect();
+    let before: Vec<&InterfaceConfig> = before.iter().filter(|i| !others.contains(&i.name)).collect();
+    let mut interfaces = before.clone();
     interfaces
         .extend(desired.interfaces.iter().filter(|i| deployed.as_ref().is_none_or(|d| d.interface(&i.name).is_none())));
     let mut originals = store.originals()?;
@@ -130,7 +137,7 @@ pub fn look(
     let name = |interface: &&InterfaceConfig| interface.name.clone();
     let mut take: Vec<InterfaceName> = own.iter().map(name).collect();
     let mut give = Vec::new();
-    let mut stays: Vec<InterfaceName> = Vec::new();
+    let mut stays: Vec<InterfaceName> = others.iter().cloned().collect();
     for interface in adopted {
         match request.adopted {
             Adopted::Remove => take.push(interface.name.clone()),
@@ -149,14 +156,20 @@ pub fn look(
     let remains = fleet::read_remains(&answer);
     let touched: Vec<&InterfaceConfig> = before
         .iter()
+        .copied()
         .chain(&desired.interfaces)
         .filter(|i| take.contains(&i.name) || given.contains(&i.name))
         .collect();
     let keys: BTreeSet<String> = touched.iter().filter_map(|i| i.key_file.clone()).collect();
-    let removals = removals(&question, &take, &given, &stays, &keys, &remains, request);
+    let removals = removals(&question, &take, &given, (&stays, !others.is_empty()), &keys, &remains, request);
     let alone = goes_through(&host, &topology, &touched, &remains);
-    let remarks = remarks(&host, &nodes, &remains, request, alone, &stays);
-    Ok(Departure { host, nodes, question, take, give, removals, alone, remarks })
+    let mut remarks = remarks(&host, &nodes, &remains, request, alone, &stays);
+    let rest = deployed.filter(|_| !others.is_empty()).map(|deployed| shared::only_of(deployed, &others));
+    if rest.is_some() {
+        let names = others.iter().map(InterfaceName::as_str).collect::<Vec<_>>().join(", ");
+        remarks.push(format!("of other networks, {names} stays, and with it what all networks need there"));
+    }
+    Ok(Departure { host, nodes, rest, question, take, give, removals, alone, remarks })
 }
 
 /// Lists what is done on a machine, in an order in which each thing still finds what it needs.
@@ -164,7 +177,7 @@ fn removals(
     question: &fleet::Question,
     take: &[InterfaceName],
     give: &[InterfaceName],
-    stays: &[InterfaceName],
+    (stays, for_others): (&[InterfaceName], bool),
     keys: &BTreeSet<String>,
     remains: &Remains,
     request: &Request,
@@ -215,6 +228,9 @@ fn removals(
     if stays.is_empty() {
         add("return kernel settings to what they were".into(), "w_return_settings".into());
         add("return /etc/wireguard and /etc/rc.local to what they were".into(), "w_return_places".into());
+    }
+    if for_others {
+        return list; // what is left is theirs, too
     }
     if request.packages && !remains.packages.is_empty() {
         let names = remains.packages.join(", ");
@@ -295,7 +311,7 @@ pub fn uninstall(
     actor: &Actor,
     departure: Departure,
 ) -> Result<Uninstalled, Error> {
-    let Departure { host, nodes, question, take, give, mut removals, alone, remarks } = departure;
+    let Departure { host, nodes, rest, question, take, give, mut removals, alone, remarks } = departure;
     let commands: Vec<String> = removals.iter().map(|removal| removal.command.clone()).collect();
     let script = fleet::leave(Leaving { question: &question, take: &take, give, steps: &commands, alone });
     let steps: Vec<LoggedStep> = removals
@@ -323,16 +339,25 @@ pub fn uninstall(
         }
     }
     if complete != Some(false) {
-        record(store, clock, actor, &host, &nodes)?;
+        record(store, clock, actor, &host, &nodes, rest)?;
     }
     let nodes = nodes.into_iter().map(|node| node.name).collect();
     Ok(Uninstalled { saved: true, host: host.name, complete, removals, nodes, remarks })
 }
 
-/// Notes that a machine has nothing of ours any more.
-fn record(store: &mut Store, clock: &dyn Clock, actor: &Actor, host: &Host, nodes: &[Node]) -> Result<(), Error> {
+/// Notes that a machine has nothing of ours any more but the rest that other networks have there.
+fn record(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    host: &Host,
+    nodes: &[Node],
+    rest: Option<Deployed>,
+) -> Result<(), Error> {
     let (now, token) = (clock.now(), run::token()?);
-    let nothing = serde_json::to_vec(&Version::default()).expect("nothing is representable");
+    let shared = rest.is_some();
+    let rest = rest.unwrap_or_default();
+    let stays = Zeroizing::new(serde_json::to_vec(&rest.version).expect("names and texts are representable"));
     store.write_all(now, actor, |tx| -> Result<_, Error> {
         let mut events = Vec::new();
         for node in nodes {
@@ -340,12 +365,18 @@ fn record(store: &mut Store, clock: &dyn Clock, actor: &Actor, host: &Host, node
             tx.update_node(&after, now)?;
             events.push(Event::node(Action::PeerUpdated, &after).with("host", "none"));
         }
-        let id = tx.begin_deployment(&host.name, &token, &actor.operator, now, &nothing)?;
+        let id = tx.begin_deployment(&host.name, &token, &actor.operator, now, &stays)?;
         tx.finish_deployment(id, DeploymentState::Confirmed, now, Some(UNINSTALLED), None)?;
+        if shared {
+            tx.save_observed(id, &journal::noting(&rest.tables))?;
+        }
         let event = Event::host(Action::ConfigDeployed, &host.name).with("state", "confirmed");
         events.push(event.with("note", UNINSTALLED));
         Ok(((), events))
     })?;
+    if shared {
+        return Ok(()); // one that is open may be another network's
+    }
     for open in store.open_deployments()?.into_iter().filter(|open| open.host == host.name) {
         let event = Event::host(Action::DeployFailed, &host.name).with("note", UNINSTALLED);
         store.write(now, actor, |tx| -> db::Result<_> {

@@ -196,7 +196,6 @@ fn bare(request: &NewNodes, name: &Name, public: PublicKey, network: &Network, n
         exit: None,
         kill_switch: None,
         exit_rules: Vec::new(),
-        exit_rules: Vec::new(),
         routed: Default::default(),
         host: None,
         notes: String::new(),

@@ -38,7 +38,7 @@ fn init_makes_a_network_and_shows_the_recovery_key_once() {
     assert_snapshot!(env.run(&arguments), @"
     --- stderr ---
     error: [DIR]/data/wg-friend/default.db exists already
-     hint: choose another place with --db PATH, or move that file away
+     hint: choose another place with --db PATH, or move that file away; `wg-friend network add NAME` adds a network to it
     [exit 1]
     ");
 }
