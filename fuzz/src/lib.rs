@@ -254,6 +254,7 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
         sysctls: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        fallbacks: Vec::new(),
         firewall: None,
         run: Run::default(),
         save_config: tunnel.save_config,
