@@ -150,3 +150,6 @@ fn is_private(destination: Cidr) -> bool {
     let private = if destination.is_ipv4() { &PRIVATE4[..] } else { &PRIVATE6[..] };
     private.iter().any(|prefix| prefix.parse::<Cidr>().is_ok_and(|prefix| prefix.covers(&destination)))
 }
+
+#[cfg(test)]
+mod tests;

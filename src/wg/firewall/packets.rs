@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::ruleset;
+use crate::model::{ExitRule, PortRange, Protocol, RuleAction};
 use crate::wg::compile::compile;
 use crate::wg::compile::fixture::Fixture;
 use crate::wg::namespace::{printed, run};
@@ -51,6 +52,8 @@ fn network() -> String {
          ip addr add 203.0.113.1/32 dev eth0
          ip route add default dev wgx2 table 7766102; ip -6 route add default dev wgx2 table 7766102
          ip rule add fwmark 0x77660066 table 7766102; ip -6 rule add fwmark 0x77660066 table 7766102
+         ip route add default dev wgx1 table 7766101; ip -6 route add default dev wgx1 table 7766101
+         ip rule add fwmark 0x77660065 table 7766101; ip -6 rule add fwmark 0x77660065 table 7766101
         ",
     );
     // A tunnel knows no neighbour discovery, so the ruleset needn't let any pass: what a bridge has to know is given.
@@ -299,4 +302,104 @@ fn a_server_without_an_exit_node_carries_the_internet_of_those_who_leave_by_it()
     let attempts: Vec<String> = wanted.iter().chain(&unwanted).map(|attempt| (*attempt).to_owned()).collect();
     let Some(reached) = reached(&fixture, &attempts) else { return };
     assert_eq!(reached, wanted);
+}
+
+/// A rule for some destinations, and some ports with TCP.
+fn rule(destinations: &[&str], ports: &str, action: RuleAction) -> ExitRule {
+    let ports: Vec<PortRange> = ports.split(',').filter(|text| !text.is_empty()).map(|t| t.parse().unwrap()).collect();
+    ExitRule {
+        destinations: destinations.iter().map(|text| text.parse().unwrap()).collect(),
+        protocol: if ports.is_empty() { Protocol::Any } else { Protocol::Tcp },
+        ports,
+        action,
+    }
+}
+
+#[test]
+fn rules_send_a_packet_by_where_it_leads_and_what_none_fits_as_assigned() {
+    let mut fixture = Fixture::everything();
+    let [hub, berlin, tokyo] = ["hub", "berlin", "tokyo"].map(|name| fixture.node(name).id);
+    // Behind each way out is a host of the internet: 1 behind berlin, 2 behind tokyo, 3 behind the server.
+    fixture.node("frank").exit_rules = vec![
+        rule(&["198.51.100.1", "2001:db8::1"], "", RuleAction::Exit(berlin)),
+        rule(&["198.51.100.3", "2001:db8::3"], "20-22,53", RuleAction::Direct),
+        rule(&["198.51.100.2"], "80", RuleAction::Block),
+    ];
+    fixture.node("bob").exit_rules = vec![rule(&["198.51.100.3"], "", RuleAction::Direct)];
+    let carol = fixture.node("carol");
+    (carol.exit, carol.exit_rules) = (Some(hub.into()), vec![rule(&["198.51.100.2"], "", RuleAction::Exit(tokyo))]);
+    let wanted = [
+        "frank 198.51.100.1 22",
+        "frank 198.51.100.1 icmp",
+        "frank 2001:db8::1 22",
+        "frank 198.51.100.3 22",
+        "frank 198.51.100.3 53",
+        "frank 2001:db8::3 22",
+        "frank 198.51.100.2 22",
+        "frank 198.51.100.2 icmp",
+        "frank 2001:db8::2 22",
+        "frank 203.0.113.1 22",
+        "frank 10.66.0.2 22",
+        "bob 198.51.100.3 22",
+        "bob 198.51.100.3 icmp",
+        "carol 198.51.100.2 22",
+        "carol 198.51.100.3 22",
+        "carol 203.0.113.1 22",
+    ];
+    let unwanted = [
+        "frank 198.51.100.2 80",
+        "frank 198.51.100.3 80",
+        "frank 198.51.100.3 icmp",
+        "frank 2001:db8::3 80",
+        "frank 192.168.1.77 22",
+        "bob 198.51.100.1 22",
+        "bob 198.51.100.2 22",
+        "bob 203.0.113.1 22",
+        "carol 198.51.100.1 22",
+        "alice 198.51.100.1 22",
+        "alice 198.51.100.3 22",
+        "wan 10.66.0.11 22",
+        "berlin 10.66.0.11 22",
+    ];
+    let attempts: Vec<String> = wanted.iter().chain(&unwanted).map(|attempt| (*attempt).to_owned()).collect();
+    let Some(reached) = reached(&fixture, &attempts) else { return };
+    assert_eq!(reached, wanted);
+}
+
+#[test]
+fn a_new_rule_ends_flows_that_it_blocks_in_both_directions() {
+    // carol's traffic leaves at the server; then the host that she speaks with is blocked, and then it isn't.
+    let ruleset_with = |rules: Vec<ExitRule>| {
+        let mut fixture = Fixture::everything();
+        let hub = fixture.node("hub").id;
+        let carol = fixture.node("carol");
+        (carol.exit, carol.exit_rules) = (Some(hub.into()), rules);
+        let nodes = compile(&fixture.topology).unwrap();
+        ruleset(nodes[0].interfaces[0].firewall.as_ref().unwrap())
+    };
+    let open = ruleset_with(vec![rule(&["192.0.2.0/24"], "", RuleAction::Direct)]);
+    let shut = ruleset_with(vec![rule(&["198.51.100.3"], "", RuleAction::Block)]);
+    let script = network()
+        + "mkfifo /run/carol.said /run/wan.said
+           ip netns exec wan socat UDP4-LISTEN:7000,reuseaddr - </run/wan.said >/run/wan &
+           exec 9>/run/wan.said
+           until ip netns exec wan ss -Hlun | grep -q :7000; do :; done
+           ip netns exec carol socat - UDP4:198.51.100.3:7000,bind=10.66.0.8:7001 </run/carol.said >/run/carol &
+           exec 8>/run/carol.said
+           until ip netns exec carol ss -Hun | grep -q 10.66.0.8:7001; do :; done
+           nft 'add table inet seen; add counter inet seen wan
+               add chain inet seen arrival { type filter hook prerouting priority -500; }
+               add rule inet seen arrival iifname eth0 udp sport 7000 counter name wan'
+           until_heard() { until grep -q $2 /run/$1; do :; done; }
+           until_judged() { until nft list counter inet seen wan | grep -q \"packets $1 \"; do :; done; }
+           echo one >&8; until_heard wan one
+           echo two >&9; until_heard carol two
+           nft -f /etc/wireguard/y.nft
+           echo lost >&9; until_judged 2
+           nft -f /etc/wireguard/x.nft
+           echo three >&9; until_heard carol three
+           cat /run/carol";
+    let files = [("x.nft", open.as_str()), ("y.nft", shut.as_str())];
+    let Some(output) = run(&script, &NEEDS, &files) else { return };
+    assert_eq!(printed(&output), "two\nthree\n");
 }

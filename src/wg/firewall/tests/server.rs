@@ -1,6 +1,7 @@
 //! What the server's ruleset says.
 
 use super::*;
+use crate::model::{ExitRule, Protocol, RuleAction};
 
 #[test]
 fn the_server_decides() {
@@ -383,6 +384,123 @@ fn the_server_decides() {
             iifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
             oifname @ours tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
         }
+    }
+    "#);
+}
+
+/// What a ruleset says of rules by destination: the maps and the chains that only such rules bring.
+#[test]
+fn rules_by_destination_have_a_chain_for_each_list() {
+    let mut fixture = Fixture::everything();
+    let berlin = fixture.node("berlin").id;
+    let rule = |to: &[&str], protocol: Protocol, ports: &[&str], action| ExitRule {
+        destinations: to.iter().map(|text| text.parse().unwrap()).collect(),
+        protocol,
+        ports: ports.iter().map(|text| text.parse().unwrap()).collect(),
+        action,
+    };
+    fixture.node("alice").exit_rules = vec![
+        rule(&["203.0.113.0/24", "2001:db8::/32"], Protocol::Tcp, &["80", "8000-8999"], RuleAction::Exit(berlin)),
+        rule(&["198.51.100.7"], Protocol::Any, &[], RuleAction::Direct),
+        rule(&["0.0.0.0/0", "::/0"], Protocol::Icmp, &[], RuleAction::Block),
+    ];
+    let text = ruleset(&firewalls(&fixture)[0]);
+    assert_loads(&text);
+    let from = |name: &str, to: &str| {
+        let at = text.find(name).unwrap();
+        text[at..at + text[at..].find(to).unwrap()].to_owned()
+    };
+    insta::assert_snapshot!(from("    map exit_marks4", "    set inside4"), @r#"
+    map exit_marks4 {
+        type ipv4_addr : mark
+        elements = {
+            10.66.0.11 : 0x77660066
+        }
+    }
+
+    map exit_marks6 {
+        type ipv6_addr : mark
+        elements = {
+            fd00:66::b : 0x77660066
+        }
+    }
+
+    map ruled4 {
+        type ipv4_addr : verdict
+        elements = {
+            10.66.0.6 : jump rules_1
+        }
+    }
+
+    map ruled6 {
+        type ipv6_addr : verdict
+        elements = {
+            fd00:66::6 : jump rules_1
+        }
+    }
+
+    set exit_mark {
+        type mark
+        elements = {
+            0x77660065,
+            0x77660066,
+            0x7766f000
+        }
+    }
+
+    set ways {
+        type mark . ifname
+        elements = {
+            0x77660065 . "wgx1",
+            0x77660066 . "wgx2",
+            0x7766f000 . "eth0"
+        }
+    }
+    "#);
+    insta::assert_snapshot!(from("    chain choose_exit", "    # Packets through"), @r#"
+    chain choose_exit {
+        type filter hook prerouting priority mangle; policy accept;
+        iifname "wg0" ip daddr != @inside4 jump way
+        iifname "wg0" ip6 daddr != @inside6 jump way
+    }
+
+    # The way of a flow to the internet, as a mark: by the first rule that fits, of whoever opened it, else as assigned.
+    chain way {
+        meta mark set 0
+        meta mark set ct original ip saddr map @exit_marks4
+        meta mark set ct original ip6 saddr map @exit_marks6
+        ct original ip saddr vmap @ruled4
+        ct original ip6 saddr vmap @ruled6
+    }
+
+    chain rules_1 {
+        ct original ip daddr { 203.0.113.0/24 } meta l4proto tcp ct direction original th dport { 80, 8000-8999 } meta mark set 0x77660065 return
+        ct original ip daddr { 203.0.113.0/24 } meta l4proto tcp ct direction reply th sport { 80, 8000-8999 } meta mark set 0x77660065 return
+        ct original ip6 daddr { 2001:db8::/32 } meta l4proto tcp ct direction original th dport { 80, 8000-8999 } meta mark set 0x77660065 return
+        ct original ip6 daddr { 2001:db8::/32 } meta l4proto tcp ct direction reply th sport { 80, 8000-8999 } meta mark set 0x77660065 return
+        ct original ip daddr { 198.51.100.7 } meta mark set 0x7766f000 return
+        meta nfproto ipv4 meta l4proto icmp drop
+        meta nfproto ipv6 meta l4proto ipv6-icmp drop
+    }
+    "#);
+    insta::assert_snapshot!(from("    chain internet", "    # A TCP segment"), @r#"
+    chain internet {
+        ip daddr @inside4 ip saddr @inside4 drop
+        ip6 daddr @inside6 ip6 saddr @inside6 drop
+        ct direction original oifname "eth0" ip daddr @private4 drop
+        ct direction original oifname "eth0" ip6 daddr @private6 drop
+        ct direction reply iifname "eth0" ip saddr @private4 drop
+        ct direction reply iifname "eth0" ip6 saddr @private6 drop
+        ct direction reply jump way
+        ct direction original meta mark . oifname @ways accept
+        ct direction reply meta mark . iifname @ways accept
+        drop
+    }
+
+    # Whoever answers sees the server's own address: hosts of its LANs need no route back, and the internet has none.
+    chain nat {
+        type nat hook postrouting priority srcnat; policy accept;
+        iifname "wg0" oifname "eth0" meta mark 0x7766f000 masquerade
     }
     "#);
 }
