@@ -5,6 +5,7 @@ mod drift;
 mod files;
 mod history;
 mod model;
+mod networks;
 mod plain;
 mod states;
 mod vault;
