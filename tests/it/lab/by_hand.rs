@@ -2,15 +2,16 @@
 //! ends in an empty plan, whether the host is mended or the model takes it over.
 
 use serde_json::Value;
-use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Result, Spec};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
 
 /// Something done by hand.
 struct Deed {
     /// Where.
     host: &'static str,
-    /// The shell's line. `$remote1` and so on are public keys, `$remote1_4` and `$remote1_6` addresses with their length.
+    /// The shell's line. `$remote1` and so on are public keys, `$remote1_one` and `$remote1_all` addresses with their length.
     line: &'static str,
     /// What it is called: kind, severity and subject.
     called: &'static [(&'static str, &'static str, &'static str)],
@@ -48,14 +49,14 @@ fn deeds() -> Vec<Deed> {
         ),
         deed(
             "hub",
-            "wg set wg0 peer $remote4 allowed-ips $remote4_4,$remote4_6,$remote3_4",
+            "wg set wg0 peer $remote4 allowed-ips $remote4_all,$remote3_one",
             &[("allowed_ips_changed", "warning", "remote3"), ("allowed_ips_changed", "warning", "remote4")],
             Whole,
         ),
         deed("hub", "wg set wg0 peer $remote2 remove", &[("peer_removed", "warning", "remote2")], Whole),
         deed(
             "hub",
-            "wg set wg0 peer $remote4 remove; wg set wg0 peer $stranger allowed-ips $remote4_4,$remote4_6",
+            "wg set wg0 peer $remote4 remove; wg set wg0 peer $stranger allowed-ips $remote4_all",
             &[("peer_modified", "critical", "remote4")],
             Whole,
         ),
@@ -104,7 +105,7 @@ fn deeds() -> Vec<Deed> {
         deed("exit-a", "ip address add 172.31.0.1/24 dev wg0", &[("address_added", "warning", "")], Whole),
         deed(
             "hub",
-            "ip address del $(ip -o -6 addr show dev wg0 scope global | awk '{print $4; exit}') dev wg0",
+            "ip address del $(ip -o addr show dev wg0 scope global | awk '{print $4}' | tail -n 1) dev wg0",
             &[("address_removed", "warning", "")],
             Not("the node's own address"),
         ),
@@ -233,8 +234,12 @@ fn variables(admin: &Admin<'_>) -> Result<String> {
     for node in ["hub", "remote2", "remote3", "remote4", "remote5"] {
         let shown = admin.json(&["show", node]);
         let word = |key: &str| shown[key].as_str().unwrap().to_owned();
-        let (key, four, six) = (word("public_key"), word("address4"), word("address6"));
-        text.push_str(&format!(" {node}={key} {node}_4={four}/32 {node}_6={six}/128"));
+        let own: Vec<String> = admin
+            .addresses(node)
+            .iter()
+            .map(|address| format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }))
+            .collect();
+        text.push_str(&format!(" {node}={} {node}_all={} {node}_one={}", word("public_key"), own.join(","), own[0]));
     }
     Ok(text)
 }
@@ -256,9 +261,9 @@ fn found(admin: &Admin<'_>, host: &str) -> Vec<(String, String, String)> {
 fn live(lab: &Lab, admin: &Admin<'_>) -> Result {
     for remote in ["remote1", "remote8"] {
         admin.hand_out(remote, str::to_owned)?;
-        lab.host(remote).sh("ping -n -c 1 -w 30 10.66.0.1")?;
+        lab.host(remote).sh(&addressed("ping -n -c 1 -w 30 10.66.0.1"))?;
     }
-    lab.host("remote1").sh("wg set wg0 listen-port 45555; ping -n -c 2 -w 30 10.66.0.1")?;
+    lab.host("remote1").sh(&addressed("wg set wg0 listen-port 45555; ping -n -c 2 -w 30 10.66.0.1"))?;
     lab.host("hub").sh(
         "nft add table inet theirs; ip -4 rule add pref 500 from 10.200.0.1 lookup 100
          ip route add 10.200.0.0/24 via 198.51.100.1; ip address add 10.200.1.1/24 dev eth0
@@ -303,7 +308,7 @@ fn whatever_is_done_by_hand_is_called_by_its_name_and_ends_in_an_empty_plan() ->
             .iter()
             .map(|(kind, severity, subject)| {
                 let subject = if *subject == "stranger" { &stranger } else { *subject };
-                ((*kind).to_owned(), (*severity).to_owned(), subject.to_owned())
+                ((*kind).to_owned(), (*severity).to_owned(), addressed(subject))
             })
             .collect();
         called.sort();
@@ -319,7 +324,7 @@ fn whatever_is_done_by_hand_is_called_by_its_name_and_ends_in_an_empty_plan() ->
             let output = admin.run(&words);
             (output.status == 0, format!("{}{}", output.stdout, output.stderr))
         };
-        let act = || host.sh(&format!("{variables}\n{}", deed.line));
+        let act = || host.sh(&addressed(&format!("{variables}\n{}", deed.line)));
 
         // Mended.
         act()?;
@@ -376,7 +381,7 @@ fn whatever_is_done_by_hand_is_called_by_its_name_and_ends_in_an_empty_plan() ->
 fn an_interface_that_is_to_be_off_is_found_when_somebody_brings_it_up_or_has_it_start_at_boot() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "router", "b", "--lan", "192.168.9.0/24", "--ssh", "b"]);
     admin.deploy();

@@ -1,15 +1,16 @@
 //! What the program says about who reaches whom, against real packets.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use wg_friend::model::{Port, Topology};
 use wg_friend::wg::NodeConfig;
 use wg_friend::wg::compile::compile;
 use wg_friend::wg::reach::{Answer, Flow, Party, World};
-use wg_friend_lab::{Lab, Probe, Protocol, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Probe, Protocol, Result, Spec};
 
 use super::edits::Dice;
+use super::family::{addressed, lab_or_skip, of_inside};
 use super::office::{Admin, REMOTES};
 
 const PORT: u16 = 8080;
@@ -34,8 +35,8 @@ impl Said {
         let name = pc.as_deref().unwrap_or(&probe.from);
         let node = self.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap().id;
         let host = lab.host(&probe.from);
-        let own = if probe.to.is_ipv4() { host.address() } else { host.address6().unwrap() };
-        let party = Party { node, address: pc.map(|_| own) };
+        let own = || host.addresses().find(|own| own.is_ipv4() == probe.to.is_ipv4()).unwrap();
+        let party = Party { node, address: pc.map(|_| own()) };
         let flow = match probe.protocol {
             Protocol::Icmp => Flow::PING,
             Protocol::Tcp(port) => Flow::tcp(Port::new(port).unwrap()),
@@ -81,9 +82,9 @@ pub(super) const STATIONS: [&str; 5] = ["hub", "router-a", "router-b", "exit-a",
 fn probes(admin: &Admin<'_>, stations: &[&'static str]) -> Vec<Probe> {
     let lab = admin.lab;
     let names = stations.iter().copied().chain(REMOTES.iter().map(|(name, _)| *name));
-    let mut places: BTreeMap<&str, [IpAddr; 2]> = names.map(|name| (name, admin.addresses(name))).collect();
+    let mut places: BTreeMap<&str, Vec<IpAddr>> = names.map(|name| (name, admin.addresses(name))).collect();
     for pc in ["pc-a", "pc-b"] {
-        places.insert(pc, [lab.host(pc).address(), lab.host(pc).address6().unwrap()]);
+        places.insert(pc, lab.host(pc).addresses().collect());
     }
     // In one LAN it is no matter of the tunnel.
     let near = |a: &str, b: &str| {
@@ -99,10 +100,10 @@ fn probes(admin: &Admin<'_>, stations: &[&'static str]) -> Vec<Probe> {
             }
         }
     }
-    let www = [lab.host("www").address(), lab.host("www").address6().unwrap()];
+    let www = of_inside(lab.host("www").addresses());
     for (remote, _) in REMOTES {
-        for to in www {
-            probes.push(Probe { from: remote.to_owned(), to, protocol: Protocol::Tcp(80) });
+        for to in &www {
+            probes.push(Probe { from: remote.to_owned(), to: *to, protocol: Protocol::Tcp(80) });
         }
     }
     probes
@@ -200,8 +201,9 @@ fn an_attempt_on_the_hosts_agrees_or_names_who_saw_the_packet_last() -> Result {
     admin.deploy();
     admin.wait_for(&["router-a", "router-b"])?;
     lab.host("pc-b").listen(PORT)?;
-    let pc_b = lab.host("pc-b").address().to_string();
-    let to = format!("{pc_b}:{PORT}");
+    let pc_b = lab.host("pc-b").address();
+    let at = |port: u16| SocketAddr::new(pc_b, port).to_string();
+    let to = at(PORT);
 
     let live = |arguments: &[&str], exit: i32| {
         let output = admin.run(&[&["can"], arguments, &["--live", "--json"]].concat());
@@ -212,15 +214,15 @@ fn an_attempt_on_the_hosts_agrees_or_names_who_saw_the_packet_last() -> Result {
     assert_eq!(report["tries"][0]["outcome"], "answered", "{report:#}");
     assert_eq!(report["agrees"], true);
     // Nothing listens there, and the way is open all the same.
-    assert_eq!(live(&["router-a", &format!("{pc_b}:9")], 0)["tries"][0]["outcome"], "refused");
+    assert_eq!(live(&["router-a", &at(9)], 0)["tries"][0]["outcome"], "refused");
     // Somebody behind a router: the router asks from its own address there.
     let pc_a = lab.host("pc-a").address().to_string();
     let report = live(&[&pc_a, &to], 0);
-    assert_eq!(report["tries"][0]["source"], "192.168.11.1", "{report:#}");
+    assert_eq!(report["tries"][0]["source"], addressed("192.168.11.1"), "{report:#}");
     // What may not be isn't.
     assert_eq!(live(&["exit-a", "router-b"], 3)["agrees"], true);
     // A device without a host: its server tries the rest.
-    let report = live(&["remote3", &pc_b], 0);
+    let report = live(&["remote3", &pc_b.to_string()], 0);
     assert_eq!(report["tries"][0]["node"], "hub", "{report:#}");
     assert!(report["conclusion"].as_str().unwrap().contains("from hub on"), "{report:#}");
 

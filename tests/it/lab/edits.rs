@@ -10,6 +10,8 @@ use wg_friend::ops::network::rotate::{Rotation, rotate};
 use wg_friend::ops::network::setting::parse_all;
 use wg_friend::ops::network::{defaults, edit, remove};
 
+use super::family::addressed;
+
 /// A small generator that gives the same numbers for the same seed (Steele, Lea and Flood: SplitMix64).
 pub(super) struct Dice(pub(super) u64);
 
@@ -58,6 +60,17 @@ impl std::fmt::Display for Edit {
 }
 
 impl Edit {
+    /// Returns it with the addresses of the run.
+    fn in_the_run(mut self) -> Self {
+        match &mut self {
+            Self::Add { settings, .. } | Self::Set { settings, .. } | Self::Network { settings } => {
+                settings.iter_mut().for_each(|setting| *setting = addressed(setting));
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Returns it as arguments of the program.
     pub(super) fn words(&self) -> Vec<String> {
         let words: Vec<&str> = match self {
@@ -188,7 +201,7 @@ pub(super) fn think(topology: &Topology, steady: &[&str], most: usize, number: u
             _ => None,
         };
         if let Some(edit) = thought {
-            return edit;
+            return edit.in_the_run();
         }
     }
 }

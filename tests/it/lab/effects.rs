@@ -6,9 +6,10 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 use wg_friend::model::Cidr;
-use wg_friend_lab::{Lab, PingStream, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, PingStream, Result, Spec};
 
 use super::edits::{Dice, Edit, think};
+use super::family::{Family, lab_or_skip};
 use super::office::Admin;
 
 /// People's devices. Each has the file that it was given last.
@@ -100,16 +101,17 @@ impl Trial<'_> {
     /// Returns the devices that are switched on and have a peer with a host in the lab.
     fn devices(&self) -> Vec<Device> {
         let word = |shown: &Value, key: &str| shown[key].as_str().unwrap().to_owned();
+        let first = |node: &str| self.admin.addresses(node)[0].to_string();
         let of = |host: &'static str| {
             let shown = self.admin.json(&["show", host]);
-            (word(&shown, "public_key"), word(&shown, "address4"), host)
+            (word(&shown, "public_key"), first(host), host)
         };
         let hosts = ["hub", "out"].map(of);
         let device = |name: &'static str| {
             let shown = self.admin.json(&["show", name]);
             let file = self.lab.host(name).read("/etc/wireguard/wg0.conf").ok()?;
             let (_, own, from) = hosts.iter().find(|(key, ..)| file.contains(key))?;
-            let (from, address, answers) = ((*from).to_owned(), word(&shown, "address4"), permits(&file, own));
+            let (from, address, answers) = ((*from).to_owned(), first(name), permits(&file, own));
             (shown["enabled"] == true).then_some(Device { name, from, address, answers })
         };
         DEVICES.into_iter().filter_map(device).collect()
@@ -239,7 +241,7 @@ fn fits(edit: &Edit) -> bool {
 fn what_a_plan_says_of_others_is_what_happens_to_them() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "effects", "--cidr", "10.66.0.0/23", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init_as("effects", "10.66.0.0/23", Family::Dual);
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "hub"]);
     admin.ok(&["add", "router", "branch", "--lan", "192.168.200.0/24", "--ssh", "branch"]);
     admin.ok(&["add", "exit", "out", "--endpoint", "198.51.100.22", "--ssh", "out"]);

@@ -8,8 +8,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use wg_friend::db::Database;
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Lab, Mishap, Result, Snapshot, Spawned, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Mishap, Result, Snapshot, Spawned, Spec};
 
+use super::family::{Family, addressed, lab_or_skip};
 use super::office::Admin;
 
 /// A server `h1` and as many clients as it takes to make `count` hosts.
@@ -22,7 +23,7 @@ fn star(count: usize) -> Spec {
 
 fn admin_of(lab: &Lab, count: usize) -> Admin<'_> {
     let admin = Admin::new(lab);
-    admin.ok(&["init", "--name", "star", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("star", "10.66.0.0/24", Family::Four);
     admin.ok(&["add", "server", "h1", "--endpoint", "198.51.100.11", "--ssh", "h1"]);
     for n in 2..=count {
         let name = format!("h{n}");
@@ -65,7 +66,7 @@ fn a_client_with_a_new_key_waits_for_its_server_and_stays_as_it_is_when_that_fai
     lab.host("h1").start_sshd()?;
     admin.deploy();
     // Its server knew the new key before it came, so it never had to wait for another try.
-    lab.host("h2").sh("ping -n -c 1 -w 10 10.66.0.1")?;
+    lab.host("h2").sh(&addressed("ping -n -c 1 -w 10 10.66.0.1"))?;
     everything_is_as_it_should_be(&admin);
     let log = |host: &str| {
         let log = admin.json(&["log", host, "--limit", "9"]);
@@ -79,7 +80,7 @@ fn a_client_with_a_new_key_waits_for_its_server_and_stays_as_it_is_when_that_fai
     admin.ok(&["rotate", "h1"]);
     admin.deploy();
     assert!(log("h2").1 <= log("h1").0 && log("h3").1 <= log("h1").0);
-    lab.host("h3").sh("ping -n -c 1 -w 20 10.66.0.1")?;
+    lab.host("h3").sh(&addressed("ping -n -c 1 -w 20 10.66.0.1"))?;
     everything_is_as_it_should_be(&admin);
     Ok(())
 }
@@ -161,7 +162,7 @@ fn an_end_that_is_asked_for_leaves_no_host_in_between() -> Result {
 
     // What isn't as intended yet is taken back, not waited for: here nobody hears the server's new key.
     admin.ok(&["rotate", "h1"]);
-    lab.host("h3").sh("ping -n -c 1 -w 20 10.66.0.1")?;
+    lab.host("h3").sh(&addressed("ping -n -c 1 -w 20 10.66.0.1"))?;
     lab.drop_packets("h1", "udp dport 51820")?;
     let before = lab.host("h1").snapshot()?.without("wg endpoints");
     let mut command = admin.command(&["deploy", "h1", "--yes", "--json"]);
@@ -287,8 +288,8 @@ fn after_a_reboot_of_every_host_with_nobody_there_the_last_confirmed_state_is_ba
     let before: Vec<Snapshot> = names.iter().map(|name| look(name)).collect();
     let server = &before[0];
     assert!(server.section("nft").unwrap().contains("table inet wgf_wg0"), "its firewall came with it");
-    assert!(server.section("sysctl").unwrap().contains("net.ipv4.ip_forward = 1"), "and so did forwarding");
-    lab.host("h3").sh("ping -n -c 1 -w 30 10.66.0.1")?;
+    assert!(server.section("sysctl").unwrap().contains(&addressed("net.ipv4.ip_forward = 1")), "and so did forwarding");
+    lab.host("h3").sh(&addressed("ping -n -c 1 -w 30 10.66.0.1"))?;
 
     // Killed as soon as a host has all it needs: it carries the steps out, and nobody confirms.
     admin.ok(&["set", "h2", "mtu=1380"]);
@@ -308,7 +309,7 @@ fn after_a_reboot_of_every_host_with_nobody_there_the_last_confirmed_state_is_ba
             look(name).diff(before)
         );
     }
-    lab.host("h2").sh("ping -n -c 1 -w 30 10.66.0.1")?;
+    lab.host("h2").sh(&addressed("ping -n -c 1 -w 30 10.66.0.1"))?;
     let resumed = admin.json(&["deploy", "--resume", "--yes"]);
     assert_eq!(resumed["resumed"][0]["outcome"], "reverted", "{resumed:#}");
     assert_eq!(resumed["resumed"][0]["decided_before"], true, "{resumed:#}");

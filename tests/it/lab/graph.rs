@@ -1,9 +1,10 @@
 //! Several servers and direct links, with real packets.
 
-use wg_friend_lab::{HostSpec, Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{HostSpec, Lab, Result, Spec};
 
 use super::can::{Survey, change_everything};
 use super::edits::Dice;
+use super::family::{addressed, lab_or_skip};
 use super::office::{Admin, REMOTES};
 
 /// The nodes of the office that aren't devices, with a second server.
@@ -71,7 +72,7 @@ fn a_direct_link_that_fails_stays_down_until_it_is_taken_away() -> Result {
         // What the router sends to one address in the other LAN goes to this peer.
         let peer = admin.json(&["show", peer])["interfaces"][0]["public_key"].as_str().unwrap().to_owned();
         let allowed = lab.host(router).sh("wg show wg0 allowed-ips")?;
-        Ok(allowed.lines().any(|line| line.starts_with(&peer) && line.contains("192.168.12.0/24")))
+        Ok(allowed.lines().any(|line| line.starts_with(&peer) && line.contains(&addressed("192.168.12.0/24"))))
     };
     assert!(through("router-a", "hub")?);
 

@@ -2,8 +2,9 @@
 //! it is lost.
 
 use serde_json::Value;
-use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Result, Spec};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::{Admin, DOWN};
 
 fn spec() -> Spec {
@@ -18,7 +19,7 @@ fn spec() -> Spec {
 /// A server on `a` whose host made its key, and a router on `b`. Returns the path of the key's file, too.
 fn small(lab: &Lab) -> (Admin<'_>, String) {
     let admin = Admin::new(lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "router", "branch", "--lan", "192.168.11.0/24", "--ssh", "b"]);
     admin.deploy();
@@ -108,6 +109,6 @@ fn a_key_that_is_lost_with_its_interface_is_said_to_be_and_the_host_makes_anothe
     admin.ok(&["interface", "key", "hub", "wg0", "--make-on-host"]);
     admin.deploy();
     admin.ok(&["plan", "--exit-code"]);
-    lab.host("b").sh("ping -n -c 1 -w 20 10.66.0.1")?;
+    lab.host("b").sh(&addressed("ping -n -c 1 -w 20 10.66.0.1"))?;
     Ok(())
 }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Mishap, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Mishap, Result, Spec};
 
+use super::family::{Family, addressed, lab_or_skip};
 use super::office::Admin;
 
 fn spec(text: &str) -> Spec {
@@ -16,7 +17,7 @@ fn spec(text: &str) -> Spec {
 fn hosts_of_every_kind_are_deployed_to_and_are_as_deployed_after_a_reboot() -> Result {
     let lab = lab_or_skip!(spec(
         "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
-         network inside 192.168.7.0/24\n\
+         network inside 192.168.7.0/24 fd0a:7::/64\n\
          host ctl internet:2 controller\n\
          host hub internet:10\n\
          host units internet:11 init=systemd\n\
@@ -25,7 +26,7 @@ fn hosts_of_every_kind_are_deployed_to_and_are_as_deployed_after_a_reboot() -> R
          host deep inside:20 gateway=gate\n"
     ));
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "mixed", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("mixed");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.10", "--ssh", "hub"]);
     // Nothing of these is in ssh_config: what is given here has to be enough.
     lab.write_ssh_config("Host deep\n  HostName 192.168.7.20\n  ProxyJump none\n")?;
@@ -42,7 +43,7 @@ fn hosts_of_every_kind_are_deployed_to_and_are_as_deployed_after_a_reboot() -> R
     let plan = admin.ok(&["plan"]);
     assert!(plan.contains("4 hosts are as they should be") || plan.contains("nothing to do"), "{plan}");
     for node in ["units", "port", "deep"] {
-        lab.host(node).sh("ping -c 1 -W 5 10.66.0.1")?;
+        lab.host(node).sh(&addressed("ping -c 1 -W 5 10.66.0.1"))?;
     }
     let units = lab.host("units");
     assert_eq!(units.sh("systemctl is-enabled wg-quick@wg0")?.trim(), "enabled");
@@ -65,12 +66,12 @@ fn hosts_of_every_kind_are_deployed_to_and_are_as_deployed_after_a_reboot() -> R
     assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
     // An endpoint given by name, which no comparison of addresses can confirm.
     for node in ["units", "port", "deep"] {
-        lab.host(node).sh("echo 198.51.100.10 vpn.example.com >> /etc/hosts")?;
+        lab.host(node).sh(&addressed("echo 198.51.100.10 vpn.example.com >> /etc/hosts"))?;
     }
     admin.ok(&["set", "hub", "endpoint=vpn.example.com"]);
     admin.ok(&["deploy", "--yes"]);
     assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
-    lab.host("port").sh("ping -c 1 -w 20 10.66.0.1")?;
+    lab.host("port").sh(&addressed("ping -c 1 -w 20 10.66.0.1"))?;
     // A change, and the interface's end, under systemd too.
     admin.ok(&["set", "units", "mtu=1380"]);
     admin.ok(&["deploy", "units", "--yes"]);
@@ -101,7 +102,7 @@ fn a_host_that_can_not_be_worked_on_says_why_and_what_to_do() -> Result {
          host bare internet:12 without=wg,nft\n"
     ));
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "bad", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("bad", "10.66.0.0/24", Family::Four);
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.10", "--ssh", "hub"]);
     admin.ok(&["host", "add", "asks", "deploy@asks"]);
     admin.ok(&["host", "add", "bare", "root@bare"]);
@@ -143,7 +144,7 @@ fn a_host_that_can_not_be_worked_on_says_why_and_what_to_do() -> Result {
 fn a_change_made_by_hand_is_found_named_and_mended() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "router", "b", "--lan", "192.168.9.0/24", "--ssh", "b"]);
     admin.deploy();
@@ -151,6 +152,9 @@ fn a_change_made_by_hand_is_found_named_and_mended() -> Result {
     let good = host.snapshot()?.without("wg endpoints");
     let stranger = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
     let router = "$(wg show wg0 peers)";
+    // The server's own address, the last of those that it has.
+    let own = host.sh("ip -o addr show dev wg0 scope global | awk '{print $4}' | tail -n 1")?.trim().to_owned();
+    let own_back = format!("+ address {own}");
     let cases = [
         (format!("wg set wg0 peer {stranger} allowed-ips 10.9.9.9/32"), "- peer hSDwCYkw 10.9.9.9/32"),
         (format!("wg set wg0 peer {router} allowed-ips 192.168.9.0/24"), "~ allowed-ips b"),
@@ -159,7 +163,7 @@ fn a_change_made_by_hand_is_found_named_and_mended() -> Result {
         ("wg set wg0 listen-port 51999".to_owned(), "~ port 51999 -> 51820"),
         ("ip link set wg0 mtu 1300".to_owned(), "~ mtu 1300 -> 1420"),
         ("ip addr add 10.1.2.3/32 dev wg0".to_owned(), "- address 10.1.2.3/32"),
-        ("ip addr del fd66::1/64 dev wg0".to_owned(), "+ address fd66::1/64"),
+        (format!("ip addr del {own} dev wg0"), own_back.as_str()),
         ("ip route del 192.168.9.0/24".to_owned(), "+ route 192.168.9.0/24"),
         ("nft flush table inet wgf_wg0".to_owned(), "~ firewall table wgf_wg0"),
         ("nft delete table inet wgf_wg0".to_owned(), "~ firewall table wgf_wg0 missing"),
@@ -170,11 +174,12 @@ fn a_change_made_by_hand_is_found_named_and_mended() -> Result {
         ("wg-quick down wg0".to_owned(), "+ interface"),
         ("sed -i /wg-friend/d /etc/rc.local".to_owned(), "+ start at boot"),
     ];
-    for (command, expected) in cases {
-        host.sh(&command)?;
+    let cases = cases.map(|(command, expected)| (addressed(&command), addressed(expected)));
+    for (command, expected) in &cases {
+        host.sh(command)?;
         let plan = admin.run(&["plan", "a", "--exit-code"]);
         assert_eq!(plan.status, 3, "{command}: {}{}", plan.stdout, plan.stderr);
-        let line = plan.stdout.lines().find(|l| l.contains(expected));
+        let line = plan.stdout.lines().find(|l| l.contains(expected.as_str()));
         let line = line.unwrap_or_else(|| panic!("{command}: no `{expected}` in\n{}", plan.stdout));
         assert!(line.contains("changed on the host"), "{command}: {line}");
         admin.ok(&["deploy", "a", "--yes"]);
@@ -195,7 +200,7 @@ fn a_canary_goes_first_and_holds_the_others_back_when_it_fails() -> Result {
          host b internet:11\n"
     ));
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "birds", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("birds", "10.66.0.0/24", Family::Four);
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.10", "--ssh", "a"]);
     admin.ok(&["add", "remote", "b", "--device", "server", "--ssh", "b"]);
     lab.host("a").at_call("wg-quick", 2, &Mishap::Fails)?; // the first call reads the new file

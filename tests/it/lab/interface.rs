@@ -1,7 +1,8 @@
 //! One interface of a host: seen, brought up to date by itself, switched off and on, taken away and brought back.
 
-use wg_friend_lab::{Lab, Output, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Output, Result, Spec};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::{Admin, DOWN};
 
 fn spec() -> Spec {
@@ -16,7 +17,7 @@ fn spec() -> Spec {
 /// A server and an exit on the other host: the server has an uplink to it beside its main interface.
 fn office(lab: &Lab) -> Admin<'_> {
     let admin = Admin::new(lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "exit", "out", "--ssh", "b"]);
     admin.ok(&["add", "remote", "alice", "--exit", "out"]);
@@ -133,9 +134,9 @@ fn an_interface_is_taken_away_and_comes_back_as_it_was_found() -> Result {
     let whole = seen(&lab, "a")?;
     // Drifted, in what runs and in the file.
     let stranger = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
-    lab.host("a").sh(&format!(
+    lab.host("a").sh(&addressed(&format!(
         "wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32; sed -i '/^\\[Interface\\]/i # as found' /etc/wireguard/wg0.conf"
-    ))?;
+    )))?;
     let gone = admin.json(&["interface", "delete", "hub", "wg0", "--yes"]);
     assert_eq!((&gone["run"], &gone["saved"]), (&"gone".into(), &true.into()), "{gone:#}");
     let version = gone["copy"]["version"].as_i64().unwrap().to_string();
@@ -151,7 +152,7 @@ fn an_interface_is_taken_away_and_comes_back_as_it_was_found() -> Result {
     admin.ok(&["rollback", "hub", &version, "--yes"]);
     let file = lab.host("a").sh("cat /etc/wireguard/wg0.conf")?;
     assert!(file.contains("# as found") && file.contains(stranger), "{file}");
-    assert!(lab.host("a").sh("wg show wg0 allowed-ips")?.contains("10.66.0.99/32"));
+    assert!(lab.host("a").sh("wg show wg0 allowed-ips")?.contains(&addressed("10.66.0.99/32")));
     assert!(lab.host("a").sh("wg show interfaces")?.contains(&uplink));
 
     // And again as the model has it.
@@ -223,8 +224,7 @@ fn the_way_to_a_host_is_not_cut() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = office(&lab);
     // From now on by the tunnel, over the hub.
-    let address = lab.host("b").sh("ip -o -4 address show wg0 | grep -o '10[.]66[.]0[.][0-9]*' | head -n 1")?;
-    let address = address.trim();
+    let address = admin.addresses("out")[0];
     let key = lab.host("b").sh("cut -d ' ' -f 1-2 /etc/ssh/ssh_host_ed25519_key.pub")?;
     let mut known = std::fs::OpenOptions::new().append(true).open(lab.known_hosts()).unwrap();
     std::io::Write::write_all(&mut known, format!("{address} {}\n", key.trim()).as_bytes()).unwrap();
@@ -244,7 +244,7 @@ fn the_way_to_a_host_is_not_cut() -> Result {
 fn a_host_makes_its_own_key_and_peers_follow() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "router", "branch", "--lan", "192.168.11.0/24", "--ssh", "b"]);
     admin.deploy();
@@ -269,7 +269,8 @@ fn a_host_makes_its_own_key_and_peers_follow() -> Result {
     let key = own(&format!("cat /etc/wireguard/{file}"))?;
     assert_ne!(held.trim(), key.trim());
     // The tunnel lives, and still does after the interface was restarted.
-    let alive = || -> Result<String> { lab.host("b").sh("ping -n -c 1 -w 20 10.66.0.1 >/dev/null && echo yes") };
+    let alive =
+        || -> Result<String> { lab.host("b").sh(&addressed("ping -n -c 1 -w 20 10.66.0.1 >/dev/null && echo yes")) };
     assert_eq!(alive()?.trim(), "yes");
     own(&format!("{DOWN} && wg-quick up wg0"))?;
     assert_eq!(alive()?.trim(), "yes");
@@ -395,7 +396,7 @@ const RESOLVCONF: &str =
 fn other_dns_servers_and_another_routing_table_are_deployed_and_confirmed() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "remote", "desk", "--ssh", "b"]);
     let b = lab.host("b");
@@ -420,7 +421,7 @@ fn other_dns_servers_and_another_routing_table_are_deployed_and_confirmed() -> R
         ("dns=none", "nothing"),
     ] {
         change(&["set", "desk", dns], "dns");
-        assert_eq!((told()?.as_str(), index()?), (lines, before.clone()), "{dns}: while the interface runs");
+        assert_eq!((told()?, index()?), (addressed(lines), before.clone()), "{dns}: while the interface runs");
     }
 
     // What isn't confirmed is told to the resolver again as it was.
@@ -430,12 +431,12 @@ fn other_dns_servers_and_another_routing_table_are_deployed_and_confirmed() -> R
     admin.ok(&["interface", "set", "desk", "wg0", hooks[0], hooks[1]]);
     let output = admin.run(&["deploy", "desk", "--yes", "--confirm-timeout", "12"]);
     assert_eq!(output.status, 4, "{}{}", output.stdout, output.stderr);
-    assert_eq!(told()?, "nameserver 10.66.0.53");
+    assert_eq!(told()?, addressed("nameserver 10.66.0.53"));
     admin.ok(&["interface", "set", "desk", "wg0", "post-up=none", "post-down=none"]);
 
     // A table by name is wg-quick's own: the interface goes down and up, and its host has to show that all is well.
     b.sh("mkdir -p /etc/iproute2; echo '77 lab' >> /etc/iproute2/rt_tables")?;
     change(&["interface", "set", "desk", "wg0", "table=lab"], "restart");
-    assert_eq!(told()?, "nameserver 10.66.0.54");
+    assert_eq!(told()?, addressed("nameserver 10.66.0.54"));
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Hooks that change while their interface runs: the rules come and go, and nobody's packets are lost.
 
-use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Result, Spec};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
 
 fn spec() -> Spec {
@@ -19,12 +20,12 @@ const DOWN: &str = "iptables -t nat -D POSTROUTING -s 192.0.2.0/24 -o eth0 -j MA
 /// A server and a client that has shaken hands with it.
 fn network(lab: &Lab) -> Result<Admin<'_>> {
     let admin = Admin::new(lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "hub"]);
     admin.ok(&["add", "remote", "alice"]);
     admin.deploy();
     admin.hand_out("alice", str::to_owned)?;
-    lab.host("alice").sh("ping -n -c 1 -w 30 10.66.0.1")?;
+    lab.host("alice").sh(&addressed("ping -n -c 1 -w 30 10.66.0.1"))?;
     Ok(admin)
 }
 
@@ -43,7 +44,7 @@ fn a_masquerade_pair_comes_and_goes_live_under_ping() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = network(&lab)?;
     let before = unmoved(&lab)?;
-    let stream = lab.ping_stream("alice", "10.66.0.1", 50)?;
+    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 50)?;
 
     admin.ok(&["interface", "set", "hub", "wg0", &format!("post-up+={UP}"), &format!("post-down+={DOWN}")]);
     let plan = admin.json(&["plan"]);
@@ -78,7 +79,7 @@ fn routes_marks_tables_and_addresses_of_a_made_interface_change_live() -> Result
     let lab = lab_or_skip!(spec());
     let admin = network(&lab)?;
     let before = unmoved(&lab)?;
-    let stream = lab.ping_stream("alice", "10.66.0.1", 50)?;
+    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 50)?;
     let hub = lab.host("hub");
     admin.ok(&[
         "interface",
@@ -93,15 +94,17 @@ fn routes_marks_tables_and_addresses_of_a_made_interface_change_live() -> Result
         "post-up+=sysctl -q -w net.ipv4.conf.wg0.log_martians=1",
     ]);
     admin.deploy();
-    assert!(hub.sh("ip route show dev wg0")?.contains("10.9.0.0/24"));
-    assert!(hub.sh("ip rule")?.contains("10.9.9.9 lookup 9"));
-    assert!(hub.sh("ip address show dev wg0")?.contains("192.168.77.1/24"));
+    assert!(hub.sh(&addressed("ip route show dev wg0"))?.contains(&addressed("10.9.0.0/24")));
+    assert!(hub.sh(&addressed("ip rule"))?.contains(&addressed("10.9.9.9 lookup 9")));
+    assert!(hub.sh("ip address show dev wg0")?.contains(&addressed("192.168.77.1/24")));
     assert_eq!(hub.sh("wg show wg0 fwmark; cat /proc/sys/net/ipv4/conf/wg0/log_martians")?.trim(), "0x2a\n1");
     admin.ok(&["plan", "--exit-code"]);
     assert_eq!(unmoved(&lab)?, before);
 
     // As if it had come up so: a restart makes the same.
-    let seen = "ip -o route show dev wg0 | sort; ip rule; ip -o address show dev wg0 | grep -o 'inet [^ ]*'; wg show wg0 fwmark";
+    let seen = &addressed(
+        "ip -o route show dev wg0 | sort; ip rule; ip -o address show dev wg0 | grep -o 'inet6* [^ ]*'; wg show wg0 fwmark",
+    );
     let live = hub.sh(seen)?;
     let report = stream.stop()?;
     assert!(report.sent > 50 && report.lost == 0, "{report:?}");
@@ -112,7 +115,10 @@ fn routes_marks_tables_and_addresses_of_a_made_interface_change_live() -> Result
     admin.ok(&[&["interface", "set", "hub", "wg0"], &gone[..]].concat());
     admin.deploy();
     let now = hub.sh(seen)?;
-    assert!(!now.contains("10.9.") && !now.contains("192.168.77") && now.contains("off"), "{now}");
+    assert!(
+        !now.contains(&addressed("10.9.9.9")) && !now.contains(&addressed("192.168.77.1")) && now.contains("off"),
+        "{now}"
+    );
     admin.ok(&["plan", "--exit-code"]);
     Ok(())
 }
@@ -143,7 +149,7 @@ fn a_script_needs_leave_and_a_restart_and_a_hook_that_fails_leaves_everything_as
     assert!(restart["subject"].as_str().unwrap().contains("/usr/local/bin/mark up"), "{plan:#}");
     assert!(plan.to_string().contains("(unsafe: "), "{plan:#}");
     // The deploy asks alice to show that she still gets through: she has to have something to say.
-    let stream = lab.ping_stream("alice", "10.66.0.1", 5)?;
+    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 5)?;
     admin.deploy();
     stream.stop()?;
     assert_eq!(hub.sh("cat /run/marks")?, "up");

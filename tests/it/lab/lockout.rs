@@ -3,8 +3,9 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use wg_friend_lab::{Lab, Mishap, Output, Result, Snapshot, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Mishap, Output, Result, Snapshot, Spec};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
 use super::tampered;
 
@@ -32,7 +33,7 @@ impl<'a> Scene<'a> {
     fn new(lab: &'a Lab, path: Path) -> Result<Self> {
         let scene = Self { lab, admin: Admin::new(lab) };
         let admin = &scene.admin;
-        admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+        admin.init("small");
         admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
         for remote in ["b", "ctl"] {
             admin.ok(&["add", "remote", remote]);
@@ -40,10 +41,10 @@ impl<'a> Scene<'a> {
         admin.deploy();
         for remote in ["b", "ctl"] {
             admin.hand_out(remote, str::to_owned)?;
-            lab.host(remote).sh("ping -c 1 -W 5 10.66.0.1")?;
+            lab.host(remote).sh(&addressed("ping -c 1 -W 5 10.66.0.1"))?;
         }
         if path == Path::Through {
-            lab.write_ssh_config("Host a\n  HostName 10.66.0.1\n")?;
+            lab.write_ssh_config(&addressed("Host a\n  HostName 10.66.0.1\n"))?;
         }
         // Something for a deploy to do: a peer more, another MTU, other rules.
         admin.ok(&["add", "remote", "newcomer", "--access", "vpn-only"]);
@@ -402,7 +403,7 @@ fn a_reboot_before_the_confirmation_ends_in_the_old_state() -> Result {
             }
         };
         // The admin's own tunnel has to find its server again after a reboot before anything else can.
-        let tunnel_is_back = || scene.lab.host("ctl").sh("ping -c 1 -w 60 10.66.0.1");
+        let tunnel_is_back = || scene.lab.host("ctl").sh(&addressed("ping -c 1 -w 60 10.66.0.1"));
         host.reboot()?;
         tunnel_is_back()?;
         let before = scene.before()?; // what the old files make of a boot
@@ -456,9 +457,9 @@ fn a_host_that_changed_since_the_plan_is_left_alone_and_the_change_is_named() ->
     let output = tampered::deploy(&lab, &scene.admin, "changed-meanwhile", TIMEOUT);
     assert!(output.stdout.contains("OUTCOME failed"), "{}{}", output.stdout, output.stderr);
     assert!(output.stdout.contains("changed since the plan was made"), "{}", output.stdout);
-    assert!(output.stdout.contains("10.66.0.77/32"), "{}", output.stdout);
+    assert!(output.stdout.contains(&addressed("10.66.0.77/32")), "{}", output.stdout);
     assert!(begun.elapsed() < Duration::from_secs(TIMEOUT));
-    host.sh("ip addr del 10.66.0.77/32 dev wg0")?;
+    host.sh(&addressed("ip addr del 10.66.0.77/32 dev wg0"))?;
     scene.goes_through();
     Ok(())
 }

@@ -8,6 +8,8 @@ mod drift;
 mod edits;
 mod effects;
 mod exits;
+mod fallback;
+mod family;
 mod fleet;
 mod graph;
 mod hooks;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Host, Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Host, Lab, Result, Spec};
 
+use super::family::{Family, addressed, lab_or_skip, outside};
 use super::office::{Admin, DOWN};
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -59,7 +60,8 @@ fn hurry(host: &Host<'_>, stale: u32) -> Result {
 
 #[track_caller]
 fn reaches_the_hub(host: &Host<'_>) {
-    let up = wait_until(PATIENCE, || host.run("ping -n -c 1 -w 2 10.66.0.1").is_ok_and(|ping| ping.success()));
+    let up =
+        wait_until(PATIENCE, || host.run(&addressed("ping -n -c 1 -w 2 10.66.0.1")).is_ok_and(|ping| ping.success()));
     assert!(up, "{}: {:?}\n{:?}", host.name(), endpoint(host), host.run("wg show wg0; cat /etc/hosts"));
 }
 
@@ -67,17 +69,21 @@ fn reaches_the_hub(host: &Host<'_>) {
 /// answer of this one is on its way; then it comes back to it.
 #[track_caller]
 fn finds_the_hub_at(host: &Host<'_>, address: &str) {
-    let there = || host.run("ping -n -c 1 -w 2 10.66.0.1").is_ok_and(|ping| ping.success());
+    let there = || host.run(&addressed("ping -n -c 1 -w 2 10.66.0.1")).is_ok_and(|ping| ping.success());
     let found = wait_until(PATIENCE, || there() && endpoint(host).is_ok_and(|seen| seen == address));
     assert!(found, "{} dials {:?} and not {address}", host.name(), endpoint(host));
 }
 
 #[test]
 fn a_tunnel_follows_the_name_of_its_server_through_both_families_and_the_loop_comes_and_goes_with_it() -> Result {
+    if outside() != Family::Dual {
+        eprintln!("skipped: the name changes from one family to the other outside");
+        return Ok(());
+    }
     let lab = lab_or_skip!(spec());
     let admin = Admin::new(&lab);
     let routers = [lab.host("plain"), lab.host("units")];
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "hub", "--endpoint", NAME, "--address", "10.66.0.1", "--ssh", "hub"]);
     for (router, lan) in [("plain", "192.168.11.0/24"), ("units", "192.168.12.0/24")] {
         admin.ok(&["add", "router", router, "--lan", lan, "--ssh", router]);

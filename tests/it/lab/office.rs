@@ -8,13 +8,15 @@ use wg_friend::db::Database;
 use wg_friend::model::Topology;
 use wg_friend_lab::{Lab, Output, Result};
 
+use super::family::{Family, addressed, inside, of_inside, six_of, wanted};
+
 /// Somebody who runs wg-friend in the lab's controller, with a home of their own.
 pub(super) struct Admin<'a> {
     pub(super) lab: &'a Lab,
     home: tempfile::TempDir,
 }
 
-/// The remotes of the office, with what each is given.
+/// The remotes of the office, with what each is given in a network of both families.
 pub(super) const REMOTES: [(&str, &[&str]); 8] = [
     ("remote1", &["--access", "full", "--exit", "exit-a"]),
     ("remote2", &["--access", "vpn-only", "--exit", "exit-b"]),
@@ -56,9 +58,13 @@ impl<'a> Admin<'a> {
         Database::open(&self.database()).unwrap().topology().unwrap()
     }
 
-    /// Returns `wg-friend` with these arguments, to run in the controller.
+    /// Returns `wg-friend` with these arguments, to run in the controller; addresses among them are said in the run's family.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.lab.command("ctl", env!("CARGO_BIN_EXE_wg-friend"), arguments);
+        self.command_as_it_is(&arguments.iter().map(|argument| addressed(argument)).collect::<Vec<_>>())
+    }
+
+    fn command_as_it_is(&self, arguments: &[String]) -> Command {
+        let mut command = self.lab.command("ctl", &program(), arguments);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.home.path());
         command.env("USER", "admin").env("WG_FRIEND_PASSPHRASE", "correct horse battery staple");
         command.env("WG_FRIEND_DB", self.home.path().join("data/office.db")).env("WG_FRIEND_KDF_LOG_N", "10");
@@ -85,22 +91,47 @@ impl<'a> Admin<'a> {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}", arguments.join(" ")))
     }
 
+    /// Makes a network `wg0` of the run's family, both if it has none.
+    pub(super) fn init(&self, name: &str) {
+        self.init_as(name, "10.66.0.0/24", Family::Dual);
+    }
+
+    /// Makes a network of the run's family, or of this one. `cidr` is its IPv4 prefix; the other one goes with it.
+    pub(super) fn init_as(&self, name: &str, cidr: &str, own: Family) {
+        let family = wanted().unwrap_or(own);
+        let cidr6 = six_of(cidr);
+        let (four, six) = match family {
+            Family::Four => (cidr, "none"),
+            Family::Six => ("none", cidr6.as_str()),
+            Family::Dual => (cidr, cidr6.as_str()),
+        };
+        let arguments = ["init", "--name", name, "--cidr", four, "--cidr6", six, "--yes"].map(str::to_owned);
+        let Output { status, stdout, stderr } = Output::of(&mut self.command_as_it_is(&arguments)).unwrap();
+        assert_eq!(status, 0, "wg-friend {}\n{stdout}{stderr}", arguments.join(" "));
+    }
+
+    /// Adds a router with a LAN of the lab, in every family of the run.
+    pub(super) fn add_router(&self, name: &str, lans: [&str; 2]) -> Value {
+        let ssh = format!("deploy@{name}");
+        let lans = lans.into_iter().filter(|lan| of_this_run(lan)).flat_map(|lan| ["--lan", lan]);
+        let words = ["add", "router", name, "--lan-interface", "eth1", "--ssh", &ssh];
+        self.json(&words.into_iter().chain(lans).collect::<Vec<_>>())
+    }
+
     /// Makes the office: a server, two routers with a LAN each, two exits, eight remotes with all access levels.
     pub(super) fn make_office(&self) {
-        self.ok(&["init", "--name", "office", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+        self.init("office");
         self.ok(&["add", "server", "hub", "--endpoint", "198.51.100.10", "--address", "10.66.0.1", "--ssh", "hub"]);
-        for (router, lan, lan6) in
-            [("router-a", "192.168.11.0/24", "fd0a:11::/64"), ("router-b", "192.168.12.0/24", "fd0a:12::/64")]
-        {
-            let ssh = format!("deploy@{router}");
-            self.ok(&["add", "router", router, "--lan", lan, "--lan", lan6, "--lan-interface", "eth1", "--ssh", &ssh]);
-        }
+        self.add_router("router-a", ["192.168.11.0/24", "fd0a:11::/64"]);
+        self.add_router("router-b", ["192.168.12.0/24", "fd0a:12::/64"]);
         for exit in ["exit-a", "exit-b"] {
             let endpoint = self.lab.host(exit).address().to_string();
             self.ok(&["add", "exit", exit, "--endpoint", &endpoint, "--ssh", exit]);
         }
         for (remote, options) in REMOTES {
-            self.ok(&[&["add", "remote", remote], options].concat());
+            // Every option comes with a value; what is about a family that isn't there has no place.
+            let options = options.chunks(2).filter(|option| of_this_run(option[1])).flatten().copied();
+            self.ok(&["add", "remote", remote].into_iter().chain(options).collect::<Vec<_>>());
         }
     }
 
@@ -113,7 +144,7 @@ impl<'a> Admin<'a> {
     /// seconds.
     pub(super) fn wait_for(&self, nodes: &[&str]) -> Result {
         for node in nodes {
-            let [address, _] = self.addresses(node);
+            let address = self.addresses(node)[0];
             self.lab.host("hub").sh(&format!("ping -n -c 1 -w 30 {address}"))?;
         }
         Ok(())
@@ -131,10 +162,22 @@ impl<'a> Admin<'a> {
     }
 
     /// Returns a node's addresses in the network, IPv4 first.
-    pub(super) fn addresses(&self, node: &str) -> [IpAddr; 2] {
+    pub(super) fn addresses(&self, node: &str) -> Vec<IpAddr> {
         let node = self.json(&["show", node]);
-        let address =
-            |key: &str| node[key].as_str().and_then(|a| a.parse().ok()).unwrap_or_else(|| panic!("{key}: {node:#}"));
-        [address("address4"), address("address6")]
+        let address = |key: &str| node[key].as_str().and_then(|address| address.parse().ok());
+        let all: Vec<IpAddr> = ["address4", "address6"].into_iter().filter_map(address).collect();
+        assert!(!all.is_empty() && wanted().is_none_or(|_| all == of_inside(all.clone())), "{node:#}");
+        all
     }
+}
+
+/// Returns the program that is tried: the one that was built along, or the one that `WGF_PROGRAM` names.
+fn program() -> String {
+    std::env::var("WGF_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wg-friend").to_owned())
+}
+
+/// Returns whether a value, such as a prefix or a grant, is about nothing that the run doesn't have inside.
+fn of_this_run(value: &str) -> bool {
+    let first = value.split([' ', '/']).next().unwrap_or_default();
+    first.parse::<IpAddr>().map_or(true, |address| inside().has(address))
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Host, Lab, Output, Result, Snapshot, Spec, lab_or_skip};
+use wg_friend_lab::{Host, Lab, Output, Result, Snapshot, Spec};
 
+use super::family::{Family, addressed, lab_or_skip};
 use super::office::Admin;
 
 fn spec(text: &str) -> Spec {
@@ -118,7 +119,7 @@ fn hosts_of_every_distribution_are_prepared_by_their_own_means_once() -> Result 
          host void internet:14 without=wg,wg-quick,nft\n"
     ));
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "mixed", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("mixed", "10.66.0.0/24", Family::Four);
     pretend(
         &lab.host("alpine"),
         "NAME=\"Alpine Linux\"\nID=alpine\nPRETTY_NAME=\"Alpine Linux v3.20\"\n",
@@ -207,7 +208,7 @@ fn a_debian_that_has_everything_is_left_alone_and_one_without_a_network_says_so(
          host short internet:11 without=resolvconf,resolvectl\n"
     ));
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "mixed", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("mixed", "10.66.0.0/24", Family::Four);
     admin.ok(&["add", "server", "full", "--endpoint", "198.51.100.10", "--ssh", "full"]);
     admin.ok(&["add", "remote", "short", "--device", "server", "--ssh", "short"]);
     admin.ok(&["set", "short", "dns=9.9.9.9"]);
@@ -252,7 +253,7 @@ fn join(admin: &Admin<'_>, lab: &Lab, node: &str, options: &[&str]) -> Result<Ou
 fn a_machine_behind_nat_joins_by_a_script_and_is_reached_through_the_tunnel() -> Result {
     let lab = lab_or_skip!(spec(
         "network internet 198.51.100.0/24 2001:db8:51::/64 routed\n\
-         network inside 192.168.7.0/24\n\
+         network inside 192.168.7.0/24 fd0a:7::/64\n\
          host ctl internet:2 controller\n\
          host hub internet:10\n\
          host gate internet:13 inside:1 nat=internet\n\
@@ -260,7 +261,7 @@ fn a_machine_behind_nat_joins_by_a_script_and_is_reached_through_the_tunnel() ->
     ));
     let admin = Admin::new(&lab);
     let office = lab.host("office");
-    admin.ok(&["init", "--name", "home", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("home");
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.10", "--ssh", "root@hub"]);
     admin.ok(&["add", "router", "office", "--lan", "192.168.7.0/24"]);
     admin.ok(&["deploy", "--yes"]);
@@ -273,7 +274,7 @@ fn a_machine_behind_nat_joins_by_a_script_and_is_reached_through_the_tunnel() ->
     assert!(output.stdout.contains("SHA256:"), "{}", output.stdout);
 
     // From here it is reached through the server and the tunnel, and its first plan is empty.
-    let [address, _] = admin.addresses("office");
+    let address = admin.addresses("office")[0];
     lab.write_ssh_config(&format!("Host {address}\n  HostKeyAlias office\n"))?;
     let plan = admin.run(&["plan", "--exit-code"]);
     assert_eq!(plan.status, 0, "{}{}", plan.stdout, plan.stderr);
@@ -325,7 +326,7 @@ fn a_script_that_expired_or_finds_another_network_changes_nothing() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
     let b = lab.host("b");
-    admin.ok(&["init", "--name", "home", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("home", "10.66.0.0/24", Family::Four);
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "remote", "b", "--device", "server"]);
     let preview = admin.ok(&["host", "join", "b", "--no-ssh-key", "--dry-run"]);
@@ -359,7 +360,7 @@ fn uninstalling_leaves_a_host_as_it_was_before_the_first_deploy() -> Result {
          host exit internet:12\n"
     ));
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "home", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("home");
     let names = ["hub", "units", "exit"];
     lab.host("hub").sh("echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_ra")?;
     let before: Vec<Snapshot> = names.iter().map(|name| look(&lab.host(name))).collect();
@@ -405,20 +406,22 @@ fn an_interface_that_was_there_before_gets_back_the_file_that_it_had() -> Result
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
     let a = lab.host("a");
-    let file = "# mine\n[Interface]\nPrivateKey = gI6EdUSYvn8ugXOt8QQD6Yc+JyiZxIhp3GInSWRfWGE=\nAddress = 10.7.0.1/24\nListenPort = 51820\n\n[Peer]\n# b\nPublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\nAllowedIPs = 10.7.0.2/32\n";
+    let file = &addressed(
+        "# mine\n[Interface]\nPrivateKey = gI6EdUSYvn8ugXOt8QQD6Yc+JyiZxIhp3GInSWRfWGE=\nAddress = 10.7.0.1/24\nListenPort = 51820\n\n[Peer]\n# b\nPublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\nAllowedIPs = 10.7.0.2/32\n",
+    );
     a.sh("mkdir -p -m 700 /etc/wireguard")?;
     a.write("/etc/wireguard/wg0.conf", file)?;
     a.sh("wg-quick up wg0")?;
     let before = look(&a).without("wg endpoints");
-    admin.ok(&["init", "--name", "old", "--cidr", "10.7.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("old", "10.7.0.0/24", Family::Four);
     admin.ok(&["host", "add", "a", "root@a"]);
     admin.ok(&["import", "--host", "a", "--yes"]);
     admin.ok(&["set", "a", "endpoint=198.51.100.11"]);
     admin.ok(&["add", "remote", "newcomer"]);
     admin.ok(&["deploy", "--yes"]);
-    assert_ne!(a.read("/etc/wireguard/wg0.conf")?, file);
+    assert_ne!(&a.read("/etc/wireguard/wg0.conf")?, file);
     admin.ok(&["host", "uninstall", "a", "--yes"]);
-    assert_eq!(a.read("/etc/wireguard/wg0.conf")?, file);
+    assert_eq!(&a.read("/etc/wireguard/wg0.conf")?, file);
     assert_eq!(look(&a).without("wg endpoints").diff(&before), "");
     Ok(())
 }
@@ -427,7 +430,7 @@ fn an_interface_that_was_there_before_gets_back_the_file_that_it_had() -> Result
 fn a_key_is_let_in_once_when_a_host_is_added() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "home", "--cidr", "10.66.0.0/24", "--no-ipv6", "--yes"]);
+    admin.init_as("home", "10.66.0.0/24", Family::Four);
     let directory = tempfile::tempdir().unwrap();
     let identity = directory.path().join("id_new").display().to_string();
     // Without a terminal no key is made behind anybody's back.

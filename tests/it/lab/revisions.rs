@@ -4,8 +4,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
-use wg_friend_lab::{Host, Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Host, Lab, Result, Spec};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::{Admin, DOWN};
 
 fn spec() -> Spec {
@@ -20,7 +21,7 @@ fn spec() -> Spec {
 /// A server `a`, a phone, another one that nobody has given anything, deployed.
 fn small(lab: &Lab) -> Admin<'_> {
     let admin = Admin::new(lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "a"]);
     admin.ok(&["add", "remote", "phone", "tablet"]);
     admin.deploy();
@@ -37,7 +38,7 @@ fn device(admin: &Admin<'_>, name: &str) -> Value {
 fn comes_up_later(phone: &Host<'_>) -> Result {
     phone
         .sh(&format!("now=$(date +%s); {DOWN}; until [ \"$(date +%s)\" -gt \"$now\" ]; do :; done; wg-quick up wg0"))?;
-    phone.sh("ping -n -c 1 -w 30 10.66.0.1").map(drop)
+    phone.sh(&addressed("ping -n -c 1 -w 30 10.66.0.1")).map(drop)
 }
 
 #[test]
@@ -93,10 +94,10 @@ fn the_way_to_a_host_through_its_own_tunnel_is_named_when_a_plan_touches_it() ->
         admin.ok(&["generate", "desk"]).lines().filter(|l| !l.starts_with("DNS")).map(|l| format!("{l}\n")).collect();
     let ctl = lab.host("ctl");
     ctl.write("/etc/wireguard/wg0.conf", file)?;
-    ctl.sh("wg-quick up wg0 && ping -n -c 1 -w 30 10.66.0.1")?;
+    ctl.sh(&addressed("wg-quick up wg0 && ping -n -c 1 -w 30 10.66.0.1"))?;
     let plan = admin.json(&["plan"]);
     assert!(plan["blast"]["ways"].as_array().unwrap().is_empty(), "nothing changes: {plan:#}");
-    lab.write_ssh_config("Host a\n  HostName 10.66.0.1\n")?;
+    lab.write_ssh_config(&addressed("Host a\n  HostName 10.66.0.1\n"))?;
     admin.ok(&["set", "a", "mtu=1400"]);
     let output = admin.run(&["plan", "--json"]);
     ctl.sh("wg-quick down wg0")?;
@@ -137,9 +138,9 @@ fn a_saved_plan_is_carried_out_as_it_was_or_not_at_all() -> Result {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!text.contains("PrivateKey") && text.contains("mtu 1420 -> 1400"), "{text}");
-    a.sh("wg set wg0 fwmark 0 && ip route add 10.99.0.0/24 dev wg0")?;
-    refused("route 10.99.0.0/24");
-    a.sh("ip route del 10.99.0.0/24 dev wg0")?;
+    a.sh(&addressed("wg set wg0 fwmark 0 && ip route add 10.99.0.0/24 dev wg0"))?;
+    refused(&addressed("route 10.99.0.0/24"));
+    a.sh(&addressed("ip route del 10.99.0.0/24 dev wg0"))?;
 
     // An edited one is refused, and so is one of an older model.
     std::fs::write(&path, text.replace("1420 -> 1400", "1420 -> 1401")).unwrap();

@@ -1,7 +1,8 @@
 //! A host goes back to what it ran before, files and running state.
 
-use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Result, Spec};
 
+use super::family::lab_or_skip;
 use super::office::Admin;
 
 fn spec() -> Spec {
@@ -27,7 +28,7 @@ fn seen(lab: &Lab) -> Result<(String, String)> {
 fn a_host_goes_back_to_any_version_and_forth_again() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "remote", "alice"]);
     admin.deploy();

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use wg_friend_lab::{Host, Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Host, Lab, Result, Spec};
 
+use super::family::lab_or_skip;
 use super::office::Admin;
 use crate::secrets::{files_below, learn_file, scanner::Scanner};
 
@@ -102,7 +103,7 @@ fn learn(admin: &Admin<'_>, scanner: &mut Scanner) {
 fn a_deploy_shows_no_secret_to_other_processes_and_leaves_none_outside_of_etc_wireguard() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "office", "--yes"]);
+    admin.init("office");
     admin.ok(&["add", "server", "hub", "--endpoint", &lab.host("a").address().to_string(), "--ssh", "a"]);
     admin.ok(&["add", "exit", "exit", "--endpoint", &lab.host("b").address().to_string(), "--ssh", "deploy@b"]);
     admin.ok(&["add", "remote", "alice", "bob", "--exit", "exit"]);

@@ -15,9 +15,10 @@ use wg_friend::ops::clock::{Clock as _, System};
 use wg_friend::ops::deploy::desired::Deployed;
 use wg_friend::ops::deploy::steps::steps;
 use wg_friend::ops::deploy::{HostPlan, Kind, Options, Outcome, Plan, Silent, deploy, plan};
-use wg_friend_lab::{Output, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Output, Result, Spec};
 
 use super::edits::{Dice, Edit, think};
+use super::family::{Family, addressed, lab_or_skip, variables};
 use super::office::Admin;
 use super::tampered::options;
 
@@ -32,7 +33,7 @@ fn edits_at_random_are_each_taken_to_the_host_and_touch_nobody_else() -> Result 
                 host b internet:12\n";
     let lab = lab_or_skip!(spec.parse::<Spec>().unwrap());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "long", "--cidr", "10.66.0.0/23", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init_as("long", "10.66.0.0/23", Family::Dual);
     admin.ok(&["add", "server", "hub", "--endpoint", "198.51.100.11", "--ssh", "local"]);
     admin.ok(&["add", "remote", "anna", "--access", "full"]);
     // The program and its database go to the host itself.
@@ -43,7 +44,7 @@ fn edits_at_random_are_each_taken_to_the_host_and_touch_nobody_else() -> Result 
     a.sh("chmod 700 /root/it; chmod 600 /root/data/office.db; cp /bin/true /usr/local/bin/resolvconf")?;
     let edit = |from: u64, number: u64| {
         let mut command: Command = a.command("env");
-        command.arg(format!("{EDITS}={from} {number}")).arg("/root/it");
+        command.arg(format!("{EDITS}={from} {number}")).args(variables()).arg("/root/it");
         command.args(["--exact", "lab::sequence::inside_the_host", "--nocapture"]);
         let Output { status, stdout, stderr } = Output::of(&mut command).unwrap();
         // What it came to stands at the end.
@@ -58,7 +59,7 @@ fn edits_at_random_are_each_taken_to_the_host_and_touch_nobody_else() -> Result 
     let file: String =
         admin.ok(&["generate", "anna"]).lines().filter(|l| !l.starts_with("DNS")).map(|l| format!("{l}\n")).collect();
     lab.host("b").write("/etc/wireguard/wg0.conf", file)?;
-    lab.host("b").sh("wg-quick up wg0 && ping -n -c 3 -w 30 10.66.0.1")?;
+    lab.host("b").sh(&addressed("wg-quick up wg0 && ping -n -c 3 -w 30 10.66.0.1"))?;
     let long = std::env::var_os("WGF_LONG").is_some_and(|value| value == "1");
     let (runs, each) = if long { (40, 250) } else { (1, 25) };
     (0..runs).for_each(|run| edit(run * each, each));
@@ -162,7 +163,7 @@ impl Trial {
     }
 
     fn what_went_wrong_once(&mut self) {
-        let set = |setting: &str| Edit::Set { node: "hub".to_owned(), settings: vec![setting.to_owned()] };
+        let set = |setting: &str| Edit::Set { node: "hub".to_owned(), settings: vec![addressed(setting)] };
         // The kernel takes the new address away with the old one, the first of its subnet.
         for edit in [set("address=10.66.0.3"), set("address=10.66.0.1")] {
             edit.make(&mut self.store, &System, &self.actor).unwrap();

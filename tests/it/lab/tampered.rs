@@ -13,6 +13,7 @@ use wg_friend::ops::deploy::{HostPlan, Options, Outcome, Silent, deploy as carry
 use wg_friend::wg::{NodeConfig, config};
 use wg_friend_lab::{Lab, Output};
 
+use super::family::{addressed, variables};
 use super::office::Admin;
 
 const FAULT: &str = "WG_FRIEND_TEST_FAULT";
@@ -25,6 +26,7 @@ pub(super) fn deploy(lab: &Lab, admin: &Admin<'_>, fault: &str, timeout: u64) ->
     let mut command = lab.command("ctl", here.to_str().unwrap(), &arguments);
     copy_environment(&admin.command(&[]), &mut command);
     command.env(FAULT, fault).env(TIMEOUT, timeout.to_string());
+    command.envs(variables().iter().filter_map(|variable| variable.split_once('=')));
     Output::of(&mut command).unwrap()
 }
 
@@ -114,7 +116,7 @@ fn spoil(fault: &str, host: &mut HostPlan, secrets: &mut Secrets) {
         }
         "empty-file" => host.desired.files.get_mut("wg0.conf").unwrap().clear(),
         "changed-meanwhile" => {
-            let address: InterfaceAddr = "10.66.0.77/32".parse().unwrap();
+            let address: InterfaceAddr = addressed("10.66.0.77/32").parse().unwrap();
             let line = format!("ssh a ip addr add {address} dev wg0");
             assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
         }

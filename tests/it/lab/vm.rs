@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Image, Lab, Protocol, Result, Spawned, Spec, Vm, lab_or_skip};
+use wg_friend_lab::{Image, Lab, Protocol, Result, Spawned, Spec, Vm};
 
+use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
 
 /// Says whether the long suites run.
@@ -21,7 +22,7 @@ fn long() -> bool {
 fn network(lab: &Lab) -> Result<(Vm<'_>, Admin<'_>)> {
     let vm = lab.start_vm(&Image::get()?, "vm", "internet", 40)?;
     let admin = Admin::new(lab);
-    admin.ok(&["init", "--name", "long", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("long");
     let endpoint = vm.address().to_string();
     admin.ok(&["add", "server", "vm", "--endpoint", &endpoint, "--address", "10.66.0.1", "--ssh", "deploy@vm"]);
     admin.ok(&["add", "remote", "a"]);
@@ -31,7 +32,7 @@ fn network(lab: &Lab) -> Result<(Vm<'_>, Admin<'_>)> {
 }
 
 fn reaches(lab: &Lab) -> bool {
-    let server = "10.66.0.1".parse().unwrap();
+    let server = addressed("10.66.0.1").parse().unwrap();
     wait_until(Duration::from_secs(60), || lab.reaches("a", server, Protocol::Icmp).unwrap())
 }
 

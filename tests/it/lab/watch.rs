@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Result, Spawned, Spec, lab_or_skip};
+use wg_friend_lab::{Result, Spawned, Spec};
 
+use super::family::lab_or_skip;
 use super::office::Admin;
 
 /// What a watcher prints, line by line, with when it came.
@@ -49,7 +50,7 @@ fn wait_for(told: &Receiver<(Instant, String)>, subject: &str, name: &str, after
 fn a_pulled_cable_shows_after_three_intervals_delays_no_other_host_and_a_plugged_one_shows_again() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "a"]);
     admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--ssh", "b"]);
     admin.deploy();

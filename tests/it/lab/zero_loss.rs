@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use wg_friend_lab::{Lab, Result, Spec, lab_or_skip};
+use wg_friend_lab::{Lab, Result, Spec};
 
+use super::family::{Family, addressed, inside, lab_or_skip};
 use super::office::Admin;
 
 /// What `wg show` says of each peer of the hub: its endpoint, and the bytes it sent and received.
@@ -32,7 +33,7 @@ fn a_hundred_pings_a_second_lose_none_while_twenty_peers_a_route_an_address_and_
     let streams = [
         lab.ping_stream("remote3", &to_lan, 100)?,
         lab.ping_stream("remote3", &to_peer, 100)?,
-        lab.ping_stream("remote3", "10.66.0.1", 100)?,
+        lab.ping_stream("remote3", &addressed("10.66.0.1"), 100)?,
     ];
     let before = peers(&lab)?;
 
@@ -46,12 +47,17 @@ fn a_hundred_pings_a_second_lose_none_while_twenty_peers_a_route_an_address_and_
         admin.ok(&["set", guest, "access=vpn-only", "keepalive=15"]);
     }
     admin.ok(&["set", "router-b", "lan+=192.168.99.0/24=annex"]);
-    admin.ok(&["set", "hub", "address=10.66.0.1,fd66::1234"]);
+    // Another address of the server, while it is asked by its first.
+    let (other, setting) = match inside() {
+        Family::Dual => ("fd66::1234".to_owned(), ["set", "hub", "address=10.66.0.1,fd66::1234"].as_slice()),
+        _ => (addressed("10.66.0.222"), ["interface", "set", "hub", "wg0", "address+=10.66.0.222/32"].as_slice()),
+    };
+    admin.ok(setting);
     let rules = lab.host("hub").sh("nft list ruleset")?;
     admin.deploy();
     assert_ne!(lab.host("hub").sh("nft list ruleset")?, rules);
-    assert!(lab.host("hub").sh("ip route get 192.168.99.7")?.contains("dev wg0"));
-    assert!(lab.host("hub").sh("ip -6 addr show dev wg0")?.contains("fd66::1234"));
+    assert!(lab.host("hub").sh(&addressed("ip route get 192.168.99.7"))?.contains("dev wg0"));
+    assert!(lab.host("hub").sh("ip addr show dev wg0")?.contains(&other));
 
     admin.ok(&[&["remove", "--yes"], &guests[..]].concat());
     admin.deploy();
@@ -84,7 +90,7 @@ fn exchange() -> &'static str {
 fn a_firewall_whose_sets_and_chains_come_and_go_loses_no_packet_either() -> Result {
     let lab = lab_or_skip!(Spec::pair());
     let admin = Admin::new(&lab);
-    admin.ok(&["init", "--name", "small", "--cidr", "10.66.0.0/24", "--cidr6", "fd66::/64", "--yes"]);
+    admin.init("small");
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
     admin.ok(&["add", "remote", "b"]);
     admin.ok(&["add", "remote", "ctl"]);
