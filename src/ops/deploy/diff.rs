@@ -404,7 +404,7 @@ impl Context<'_> {
         let differs = change(Some(&self.interface.name), Kind::Fallback, "", cause(same));
         let links = |interface| format!("watches {}", fallback::names(interface));
         let seen = runs.map(|version| match self.before.filter(|b| fallback::version(b).as_ref() == Some(version)) {
-            Some(before) if !same => links(before),
+            Some(before) if !same && links(before) != links(self.interface) => links(before),
             _ => "another one".to_owned(),
         });
         changes.push(Change { before: seen, after: wanted.map(|_| links(self.interface)), ..differs });

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod blast;
 mod exits;
+mod fallback;
 
 use super::change::{Cause, Kind};
 use super::desired::{Deployed, Desired, Version, addresses_of_peers};
@@ -91,6 +92,9 @@ impl Scene {
             }
             if let Some(version) = resolve::version(interface) {
                 writeln!(text, "\n@x resolver {name} {version}").unwrap();
+            }
+            if let Some(version) = crate::wg::fallback::version(interface) {
+                writeln!(text, "\n@x watcher {name} {version}").unwrap();
             }
             writeln!(text, "\n@x boot {name}").unwrap();
         }
