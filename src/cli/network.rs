@@ -174,7 +174,8 @@ fn remove(args: &RemoveArgs, context: &Context) -> Result<Exit, Error> {
     let (actor, clock) = (context.actor(), &context.clock);
     if !context.dry_run {
         let outcome = networks::remove(&mut store, clock, &actor, &args.name, args.force, Mode::Preview)?;
-        let nodes = if outcome.nodes.is_empty() { String::new() } else { format!(" with its {} nodes", outcome.nodes.len()) };
+        let nodes =
+            if outcome.nodes.is_empty() { String::new() } else { format!(" with its {} nodes", outcome.nodes.len()) };
         context.confirm(&format!("Remove the network {}{nodes}? It doesn't come back.", outcome.network.name))?;
     }
     let outcome = networks::remove(&mut store, clock, &actor, &args.name, args.force, context.mode())?;

@@ -76,6 +76,12 @@ fn chosen_row(conn: &Connection) -> Result<Option<i64>> {
     Ok(conn.prepare_cached(&format!("SELECT {NETWORK}"))?.query_row([], |row| row.get(0))?)
 }
 
+/// Returns the name of the chosen network where there are others.
+pub(super) fn chosen_among_several(conn: &Connection) -> Result<Option<Name>> {
+    let several: bool = conn.prepare_cached("SELECT count(*) > 1 FROM networks")?.query_row([], |row| row.get(0))?;
+    Ok(if several { load(conn)?.map(|network| network.name) } else { None })
+}
+
 /// Reads all networks with their rows, in the order in which they were made.
 pub(super) fn load_all(conn: &Connection) -> Result<Vec<(i64, Network)>> {
     let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS}, id FROM networks ORDER BY id"))?;

@@ -26,6 +26,15 @@ pub(super) fn of(events: &[Event]) -> String {
     some(parts.into_iter(), "; ")
 }
 
+/// Whether what was done was done within a network: hosts belong to none.
+pub(super) fn is_of_a_network(events: &[Event]) -> bool {
+    let elsewhere = |event: &Event| {
+        matches!(event.entity_type, EntityType::Host | EntityType::Database)
+            || matches!(event.action, Action::NetworkAdded | Action::NetworkRemoved)
+    };
+    !events.iter().all(elsewhere)
+}
+
 fn some(texts: impl ExactSizeIterator<Item = String>, between: &str) -> String {
     let more = texts.len().saturating_sub(TOLD);
     let told: Vec<String> = texts.take(TOLD).collect();
@@ -48,14 +57,23 @@ fn verb(event: &Event) -> Option<String> {
         EntityType::Host => "host ",
         EntityType::ExitGroup => "exit group ",
         EntityType::Group => "group ",
+        EntityType::Network => "network ",
         _ => "",
     };
     let role = detail(event, "role").map(|role| format!("{role} ")).unwrap_or_default();
     Some(match event.action {
-        Action::PeerAdded | Action::HostAdded | Action::ExitGroupAdded | Action::GroupAdded => {
+        Action::PeerAdded
+        | Action::HostAdded
+        | Action::ExitGroupAdded
+        | Action::GroupAdded
+        | Action::NetworkAdded => {
             format!("added {host}{role}").trim_end().to_owned()
         }
-        Action::PeerRemoved | Action::HostRemoved | Action::ExitGroupRemoved | Action::GroupRemoved => {
+        Action::PeerRemoved
+        | Action::HostRemoved
+        | Action::ExitGroupRemoved
+        | Action::GroupRemoved
+        | Action::NetworkRemoved => {
             format!("removed {host}{role}").trim_end().to_owned()
         }
         Action::PrivateKeyForgotten => "forgot the private key of".to_owned(),

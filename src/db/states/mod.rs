@@ -35,7 +35,7 @@ use super::row::Cells;
 use super::vault::{DOCUMENT, ORIGINAL, STATE_DOCUMENT, STATE_ORIGINAL};
 use super::{Database, exit_groups, groups, hosts, links, micros, networks, nodes};
 use crate::model::{
-    Access, Actor, Event, ExitGroup, ExitGroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology,
+    Access, Actor, Event, ExitGroup, ExitGroupId, Group, GroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology,
 };
 
 /// What kind of entity a value belongs to.
@@ -263,6 +263,12 @@ impl Database {
         found.map(|text| record::to_node(parse(&text)?)).transpose()
     }
 
+    /// Returns what a group of nodes was last, also when it is gone.
+    pub fn last_known_group(&self, group: GroupId) -> Result<Option<Group>> {
+        let steps = self.entity_steps(Kind::Group, group.0, record::to_group)?;
+        Ok(steps.into_iter().filter_map(|(_, group)| group).next_back())
+    }
+
     /// Returns what a node was from each state on that changed it; `None` once it is gone.
     pub fn node_steps(&self, node: NodeId) -> Result<Vec<(i64, Option<Node>)>> {
         self.entity_steps(Kind::Node, node.0, record::to_node)
@@ -444,7 +450,11 @@ pub(super) fn append(
         return Ok(());
     }
     let audit = conn.prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM audit")?.query_row([], |row| row.get(0))?;
-    save(conn, key, now, Some(actor), &line::of(events), Some(audit))
+    let line = match networks::chosen_among_several(conn)? {
+        Some(network) if line::is_of_a_network(events) => format!("{network}: {}", line::of(events)),
+        _ => line::of(events),
+    };
+    save(conn, key, now, Some(actor), &line, Some(audit))
 }
 
 /// Compares what was touched with the history and records what differs.

@@ -152,9 +152,8 @@ fn going_back_leaves_hosts_of_other_networks_as_they_are() {
     lab.write(|tx| tx.update_host(&name("shared"), &host("renamed"))).unwrap();
 
     choose(&lab, "office");
-    let hosts = |lab: &Lab| -> Vec<String> {
-        lab.store.hosts().unwrap().iter().map(|host| host.name.to_string()).collect()
-    };
+    let hosts =
+        |lab: &Lab| -> Vec<String> { lab.store.hosts().unwrap().iter().map(|host| host.name.to_string()).collect() };
     lab.write(|tx| tx.return_to(then, at(9))).unwrap();
     assert_eq!(hosts(&lab), ["own", "renamed"], "its name is not this network's to take back");
     assert_eq!(lab.store.topology().unwrap().nodes[0].host, Some(name("renamed")));

@@ -47,8 +47,12 @@ pub(in crate::ops) fn running(store: &Store, host: &Name) -> db::Result<Vec<Inte
 /// Returns what other networks have on a host, as it was deployed.
 pub(in crate::ops) fn only_of(deployed: Deployed, others: &BTreeSet<InterfaceName>) -> Deployed {
     let Deployed { version, tables } = deployed;
-    let own: BTreeSet<InterfaceName> =
-        version.interfaces.iter().map(|interface| interface.name.clone()).filter(|name| !others.contains(name)).collect();
+    let own: BTreeSet<InterfaceName> = version
+        .interfaces
+        .iter()
+        .map(|interface| interface.name.clone())
+        .filter(|name| !others.contains(name))
+        .collect();
     let theirs = |table: &String| others.iter().any(|name| *table == firewall::table_name(name));
     let tables = tables.into_iter().filter(|(table, _)| theirs(table)).collect();
     Deployed { version: Version { only: None, ..version.without(&own) }, tables }

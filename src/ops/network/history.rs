@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{adopted, defaults, find, group, interface, setting};
-use crate::db::{Database, Deployment, Model, State, StateFilter};
+use crate::db::{self, Database, Deployment, Model, State, StateFilter};
 use crate::model::{
-    ExitGroup, Group, Host, Interface, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, NodeId, Topology,
+    Destination, Egress, ExitGroup, Group, Host, Interface, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, RuleAction, Topology,
 };
 use crate::ops::Error;
 use crate::ops::error::similar;
@@ -154,7 +154,7 @@ pub fn about(database: &Database, name: &str, since: Option<DateTime<Utc>>, limi
     let mut changes: BTreeMap<i64, Vec<Changed>> = BTreeMap::new();
     for id in &ever.nodes {
         let steps = database.node_steps(*id)?;
-        let around = with_exits(database, &topology, steps.iter().filter_map(|(_, node)| node.as_ref()))?;
+        let around = with_gone(database, &topology, steps.iter().filter_map(|(_, node)| node.as_ref()))?;
         let mut before: Option<&Node> = None;
         for (state, after) in &steps {
             let after = after.as_ref();
@@ -181,19 +181,37 @@ fn unknown(error: Error, name: &str, topology: &Topology) -> Error {
     }
 }
 
-/// Adds the exits that nodes had and that are gone, so that they can be named.
-fn with_exits<'a>(
+/// Adds what nodes referred to and what is gone, so that it can be named: exits, servers, and what grants lead to.
+fn with_gone<'a>(
     database: &Database,
     topology: &Topology,
     nodes: impl Iterator<Item = &'a Node>,
 ) -> Result<Topology, Error> {
-    let gone: BTreeSet<NodeId> =
-        nodes.filter_map(|node| node.exit?.node()).filter(|exit| topology.node(*exit).is_none()).collect();
+    let (mut gone, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    for node in nodes {
+        gone.extend(node.exit.and_then(Egress::node).into_iter().chain(node.server));
+        for rule in &node.exit_rules {
+            if let RuleAction::Exit(exit) = rule.action {
+                gone.insert(exit);
+            }
+        }
+        for grant in &node.grants {
+            match grant.destination {
+                Destination::Prefix(_) => {}
+                Destination::Node(id) => _ = gone.insert(id),
+                Destination::Group(id) => _ = groups.insert(id),
+            }
+        }
+    }
     let mut around = topology.clone();
-    for exit in gone {
-        around.nodes.extend(database.last_known(exit)?);
+    for id in gone.into_iter().filter(|id| topology.node(*id).is_none()) {
+        around.nodes.extend(database.last_known(id)?);
     }
     around.nodes.sort_by_key(|node| node.id);
+    for id in groups.into_iter().filter(|id| topology.group(*id).is_none()) {
+        around.groups.extend(database.last_known_group(id)?);
+    }
+    around.groups.sort_by_key(|group| group.id);
     for group in database.exit_groups_ever()?.into_iter().filter(|id| topology.exit_group(*id).is_none()) {
         let last = database.exit_group_steps(group)?.into_iter().filter_map(|(_, group)| group).next_back();
         around.exit_groups.extend(last);
@@ -205,10 +223,14 @@ fn with_exits<'a>(
 pub fn show(database: &Database, number: i64) -> Result<Shown, Error> {
     let state = find(database, number)?;
     let after = database.model_at(number)?;
-    let changes = match number {
-        1 => difference(None, &after),
-        _ => difference(Some(&database.model_at(number - 1)?), &after),
+    let before = match number {
+        1 => None,
+        _ => match database.model_at(number - 1) {
+            Err(db::Error::NotThen { .. }) => None, // the state made the network
+            before => Some(before?),
+        },
     };
+    let changes = difference(before.as_ref(), &after);
     Ok(Shown { state, changes })
 }
 
@@ -239,7 +261,10 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
     let mut changes = Vec::new();
     let network = before.map(|before| &before.topology.network);
     let was = before.map(|before| defaults::values(&before.topology).into_iter());
-    let fields = compare(was.map(named), Some(named(defaults::values(&after.topology).into_iter())));
+    let mut fields = compare(was.map(named), Some(named(defaults::values(&after.topology).into_iter())));
+    if let Some(before) = network {
+        fields.retain(|field| !defaults::is_renamed(&field.field, before, &after.topology.network));
+    }
     if !fields.is_empty() {
         let how = if network.is_some() { How::Changed } else { How::Added };
         let name = after.topology.network.name.to_string();
@@ -359,7 +384,10 @@ fn of_host(before: Option<&Host>, after: Option<&Host>) -> Option<Changed> {
 
 fn of_group(before: Option<&Group>, after: Option<&Group>, was: &Topology, is: &Topology) -> Option<Changed> {
     let values = |group: &Group, topology: &Topology| named(group::values(group, topology).into_iter());
-    let fields = compare(before.map(|group| values(group, was)), after.map(|group| values(group, is)));
+    let mut fields = compare(before.map(|group| values(group, was)), after.map(|group| values(group, is)));
+    if let (Some(before), Some(after)) = (before, after) {
+        fields.retain(|field| !group::is_renamed(&field.field, before, after));
+    }
     let name = |group: &Group| group.name.to_string();
     changed(What::Group, before.map(name), after.map(name), fields)
 }
@@ -379,6 +407,7 @@ fn of_exit_group(
 fn of_node(before: Option<&Node>, after: Option<&Node>, was: &Topology, is: &Topology) -> Option<Changed> {
     let mut fields = compare(before.map(|node| values(node, was)), after.map(|node| values(node, is)));
     if let (Some(before), Some(after)) = (before, after) {
+        fields.retain(|field| !setting::is_renamed(&field.field, before, after));
         let kept = |node: &Node| -> BTreeMap<InterfaceId, Kept> {
             let untold = |interface: &Interface| Some((interface.id, untold(interface.kept.as_ref()?)));
             node.interfaces.iter().filter_map(untold).filter(|(_, kept)| !kept.is_nothing()).collect()

@@ -8,9 +8,7 @@ use serde::Serialize;
 use super::change::Mode;
 use super::init::{DEFAULT_CIDR, random_prefix6};
 use crate::db::{Database, Store, Tx};
-use crate::model::{
-    Action, Actor, Cidr, Egress, Event, InterfaceName, Mtu, Name, Network, Port, PskPolicy, Topology,
-};
+use crate::model::{Action, Actor, Cidr, Egress, Event, InterfaceName, Mtu, Name, Network, Port, PskPolicy, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::deploy::shared;
@@ -206,7 +204,9 @@ fn same_as_others(network: &Network, others: &[Topology]) -> Vec<String> {
     for other in others.iter().map(|topology| &topology.network) {
         let mut alike: Vec<String> = network
             .prefixes()
-            .filter_map(|prefix| other.prefixes().find(|theirs| theirs.overlaps(&prefix)).map(|theirs| (prefix, theirs)))
+            .filter_map(|prefix| {
+                other.prefixes().find(|theirs| theirs.overlaps(&prefix)).map(|theirs| (prefix, theirs))
+            })
             .map(|(prefix, theirs)| format!("{prefix} overlaps {theirs}"))
             .collect();
         if network.interface == other.interface {
@@ -289,10 +289,7 @@ fn refuse_running(store: &Store, topology: &Topology) -> Result<(), Error> {
                     names.join(", "),
                     topology.network.name
                 ),
-                hint: format!(
-                    "first `wg-friend host uninstall {} --network {}`",
-                    host.name, topology.network.name
-                ),
+                hint: format!("first `wg-friend host uninstall {} --network {}`", host.name, topology.network.name),
             });
         }
     }

@@ -105,9 +105,8 @@ pub(in crate::ops) fn refuse_new(tx: &Tx<'_>, before: &Topology, after: &Topolog
 
 /// Returns what a network and others can't both have on hosts that they share.
 pub fn conflicts(topology: &Topology, others: &[Topology]) -> Vec<Conflict> {
-    let hosts_of = |topology: &Topology| -> BTreeSet<Name> {
-        topology.enabled().filter_map(|node| node.host.clone()).collect()
-    };
+    let hosts_of =
+        |topology: &Topology| -> BTreeSet<Name> { topology.enabled().filter_map(|node| node.host.clone()).collect() };
     let own_hosts = hosts_of(topology);
     let theirs: BTreeSet<Name> = others.iter().flat_map(hosts_of).collect();
     let shared: BTreeSet<Name> = own_hosts.intersection(&theirs).cloned().collect();

@@ -15,6 +15,7 @@ mod import;
 mod interface;
 mod links;
 mod model;
+mod networks;
 mod other_tools;
 mod plain;
 mod settings;
