@@ -49,6 +49,12 @@ impl ExitRule {
             && (self.protocol == Protocol::Any || (self.protocol == protocol && port_fits()))
     }
 
+    /// Whether a tunnel that carries the network alone carries its destinations too: not those of which it blocks a part and
+    /// says nothing of the rest.
+    pub fn is_carried(&self) -> bool {
+        self.action != RuleAction::Block || self.protocol == Protocol::Any
+    }
+
     /// Whether it fits just what another one fits.
     pub fn fits_same(&self, other: &Self) -> bool {
         (&self.destinations, self.protocol, &self.ports) == (&other.destinations, other.protocol, &other.ports)

@@ -135,11 +135,18 @@ pub(super) fn table(rules: &[RuleView]) -> String {
     table.render()
 }
 
+/// So many prefixes are told before the rest is counted.
+const PREFIXES_SHOWN: usize = 3;
+
 fn destinations(prefixes: &[Cidr]) -> String {
     if prefixes == [Cidr::ALL4, Cidr::ALL6] {
         return "internet".into();
     }
-    prefixes.iter().map(Cidr::to_string).collect::<Vec<_>>().join("\n")
+    let told: Vec<String> = prefixes.iter().take(PREFIXES_SHOWN).map(Cidr::to_string).collect();
+    match prefixes.len().checked_sub(PREFIXES_SHOWN) {
+        None | Some(0) => told.join(", "),
+        Some(more) => format!("{} and {more} more", told.join(", ")),
+    }
 }
 
 fn flow(rule: &RuleView) -> String {

@@ -59,6 +59,12 @@ pub fn add(
         if !(1..=last).contains(&place) {
             return Err(Error::value("--position", format!("{place} is no place: {holder} has places 1 to {last}")));
         }
+        if let Some(at) = rules.iter().position(|other| other.fits_same(&rule)) {
+            return Err(Error::RefusedWithRemedy {
+                message: format!("rule {} of {holder} fits just that already: {rule}", at + 1),
+                hint: format!("remove that one first: `wg-friend exit rule remove {} {}`", holder.name(), at + 1),
+            });
+        }
         rules.insert(place - 1, rule);
         let mut done = save(scope, holder, &rules)?;
         done.remarks.extend(remarks(scope.before, holder, &rules, place));
@@ -254,7 +260,12 @@ fn remarks(topology: &Topology, holder: RuleHolder<'_>, rules: &[ExitRule], plac
     }
     let whole = ExitRule { protocol: Protocol::Any, ports: Vec::new(), ..rule.clone() };
     let rest_is_ruled = rules.iter().any(|other| other.covers(&whole));
-    if !rest_is_ruled && let Some(name) = with_split_tunnel(topology, holder) {
+    let split = with_split_tunnel(topology, holder).filter(|_| !rest_is_ruled);
+    if let Some(name) = split.filter(|_| !rule.is_carried()) {
+        remarks.push(format!(
+            "the tunnel of {name} carries the network alone: what the device sends by its own connection isn't blocked"
+        ));
+    } else if let Some(name) = split {
         let destinations = whole.to_string();
         remarks.push(format!(
             "the tunnel of {name} carries everything to {destinations} now, and what no rule fits ends at the server: \

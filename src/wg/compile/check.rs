@@ -250,7 +250,7 @@ fn rights(topology: &Topology, found: &mut Vec<Refusal>) {
 }
 
 /// The smallest MTU with which the kernel lets an interface have an IPv6 address.
-const SMALLEST6: u16 = 1280;
+pub(super) const SMALLEST6: u16 = 1280;
 
 fn mtus(topology: &Topology, found: &mut Vec<Refusal>) {
     for node in topology.enabled().filter(|node| node.address6.is_some() && !was_there_before(node)) {

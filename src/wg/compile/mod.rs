@@ -9,6 +9,7 @@ mod check;
 mod egress;
 mod exit;
 mod fallback;
+mod hops;
 mod kept;
 mod layout;
 mod links;
@@ -73,6 +74,7 @@ pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
     names::follow(topology, &mut nodes);
     let mut refusals = fallback::add(&layout, &mut nodes);
     refusals.extend(check::endpoints_in_tunnels(topology, &nodes));
+    refusals.extend(hops::mtus(topology, &nodes));
     if refusals.is_empty() { Ok(nodes) } else { Err(refusals) }
 }
 

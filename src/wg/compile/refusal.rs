@@ -149,6 +149,21 @@ pub enum Refusal {
         /// Its MTU, or the network's.
         mtu: Mtu,
     },
+    /// Packets too small for IPv6 on an interface that others' packets pass by.
+    #[error(
+        "`{node}` carries IPv6 to `{peer}` over {interface} with an MTU of {mtu}: IPv6 needs at least 1280 on every hop \
+         (RFC 8200), so give that interface more"
+    )]
+    MtuTooSmallOnTheWay {
+        /// Whose interface.
+        node: Name,
+        /// Which.
+        interface: InterfaceName,
+        /// Who is at its other end.
+        peer: Name,
+        /// Its MTU.
+        mtu: Mtu,
+    },
     /// An address twice.
     #[error("`{first}` and `{second}` both have the address {address}: change one of them")]
     DuplicateAddress {

@@ -69,7 +69,8 @@ fn path(layout: &Layout<'_>, server: &Node, action: RuleAction) -> RulePath {
 }
 
 /// Returns the destinations that a remote's file carries because of rules, when its tunnel doesn't carry everything anyway.
-/// One whose exit can't be used isn't among them, unless the kill switch has it end in the tunnel.
+/// One whose exit can't be used isn't among them, unless the kill switch has it end in the tunnel; and one that is blocked by
+/// protocol isn't, for then the rest of it, which nothing is said about, would end there too.
 pub(super) fn carried(members: &Members<'_>, node: &Node) -> Vec<Cidr> {
     let topology = members.topology;
     let kill_switch = topology.kill_switch(node);
@@ -79,7 +80,7 @@ pub(super) fn carried(members: &Members<'_>, node: &Node) -> Vec<Cidr> {
         RuleAction::Direct | RuleAction::Block => true,
     };
     let rules = topology.exit_rules_of(node).map(|(_, _, rule)| rule);
-    let carried = rules.filter(|rule| kill_switch || usable(rule.action));
+    let carried = rules.filter(|rule| rule.is_carried() && (kill_switch || usable(rule.action)));
     carried.flat_map(|rule| rule.destinations.iter().copied()).collect()
 }
 

@@ -18,7 +18,7 @@ fn a_group_is_made_shown_changed_and_removed() {
     assert_snapshot!(env.run(&["exit", "group", "set", "europe", "exits-=exit-nl"]), @"
     --- stderr ---
     ~ changed exit group europe
-        europe  exits  exit-de=10, exit-nl=20 → exit-de=10
+        europe  exits  - exit-nl=20
     ");
     env.ok(&["exit", "group", "set", "europe", "exits+=exit-nl", "name=eu"]);
     let group = env.json(&["exit", "group", "show", "eu"]);
@@ -193,4 +193,183 @@ fn what_the_internet_routes_to_an_exit_is_not_masqueraded() {
     assert!(text.contains("is for exits, and `branch` is of role router"), "{text}");
     env.ok(&["set", "exit-de", "routed-=fd00:66::/64"]);
     assert!(env.json(&["show", "exit-de"]).get("routed").is_none());
+}
+
+/// The usual network with two exits and a group of both; alice's phone sends everything into the tunnel, her laptop doesn't.
+fn with_rules() -> TestEnv {
+    let env = network();
+    env.ok(&["exit", "assign", "alice-phone", "exit-de"]);
+    env.ok(&["exit", "rule", "add", "alice-phone", "198.51.100.0/24,2001:db8:51::/48", "europe"]);
+    let more = ["--protocol", "tcp", "--port", "443,80", "--position", "1"];
+    env.ok(&[&["exit", "rule", "add", "alice-phone", "203.0.113.0/24", "direct"], more.as_slice()].concat());
+    env.ok(&["group", "add", "travellers", "alice-phone"]);
+    env.ok(&["exit", "rule", "add", "travellers", "192.0.2.0/24", "block"]);
+    env
+}
+
+#[test]
+fn rules_are_added_listed_moved_and_removed() {
+    let env = with_rules();
+    assert_snapshot!(env.run(&["exit", "rule", "add", "alice-laptop", "192.0.2.7", "exit-nl", "--protocol", "tcp", "--port", "443"]), @"
+    --- stderr ---
+    ~ changed remote alice-laptop  10.66.0.31  fd00:66::1f
+        exit-rules  none → 192.0.2.7/32 tcp 443 by exit-nl
+      note: the tunnel of alice-laptop carries everything to 192.0.2.7/32 now, and what no rule fits ends at the server: `wg-friend exit rule add alice-laptop 192.0.2.7/32 direct` lets the rest out there
+      needs a new file: hub, alice-laptop
+    ");
+    // Blocking some ports everywhere is no reason to carry everything.
+    assert_snapshot!(env.run(&["exit", "rule", "add", "network", "internet", "block", "--protocol", "tcp", "--port", "25,465"]), @"
+    --- stderr ---
+    ~ changed the network
+        exit-rules  none → internet tcp 25,465 block
+      note: the tunnel of alice-laptop carries the network alone: what the device sends by its own connection isn't blocked
+      needs a new file: hub
+    ");
+    assert_snapshot!(env.run(&["exit", "rule", "list"]), @"
+    FOR           #  TO                                 PROTOCOL    LEAVES BY
+    alice-laptop  1  192.0.2.7/32                       tcp 443     exit-nl
+    alice-phone   1  203.0.113.0/24                     tcp 80,443  its server
+    alice-phone   2  198.51.100.0/24, 2001:db8:51::/48  any         europe, now exit-de
+    travellers    1  192.0.2.0/24                       any         nothing: it is blocked
+    network       1  internet                           tcp 25,465  nothing: it is blocked
+    ");
+    let of_phone = env.json(&["exit", "rule", "list", "alice-phone"]);
+    let places: Vec<String> =
+        of_phone["rules"].as_array().unwrap().iter().map(|r| format!("{} {}", r["holder"], r["place"])).collect();
+    assert_eq!(places, [r#""alice-phone" 1"#, r#""alice-phone" 2"#, r#""travellers" 1"#, r#""network" 1"#]);
+    assert_eq!((&of_phone["rules"][1]["by"], &of_phone["rules"][1]["now"]), (&"europe".into(), &"exit-de".into()));
+    assert_eq!(env.json(&["exit", "status"])["rules"].as_array().unwrap().len(), 5);
+
+    env.ok(&["exit", "rule", "move", "alice-phone", "2", "1"]);
+    assert_eq!(env.json(&["exit", "rule", "list", "alice-phone"])["rules"][0]["action"], "group");
+    assert_snapshot!(env.run(&["exit", "rule", "add", "alice-phone", "198.51.100.7", "block"]), @"
+    --- stderr ---
+    ~ changed remote alice-phone  10.66.0.30  fd00:66::1e
+        exit-rules  198.51.100.0/24,2001:db8:51::/48 by europe; 203.0.113.0/24 tcp 80,443 direct → 198.51.100.0/24,2001:db8:51::/48 by europe; 203.0.113.0/24 tcp 80,443 direct; 198.51.100.7/32 block
+      note: rule 1 comes first and fits all of it, so this one never decides
+      needs a new file: hub
+    ");
+    let before = env.json(&["history", "--limit", "1"])["states"][0]["number"].as_i64().unwrap();
+    env.ok(&["exit", "rule", "remove", "alice-phone", "1", "3"]);
+    env.ok(&["exit", "rule", "remove", "network", "--all"]);
+    assert_eq!(env.json(&["exit", "rule", "list", "alice-phone"])["rules"].as_array().unwrap().len(), 2);
+    // A return of the model brings rules back, in their order.
+    env.ok(&["rollback", "--model", &before.to_string(), "--yes"]);
+    let back = env.json(&["exit", "rule", "list", "alice-phone"]);
+    let actions: Vec<&str> =
+        back["rules"].as_array().unwrap().iter().filter_map(|rule| rule["action"].as_str()).collect();
+    assert_eq!(actions, ["group", "direct", "block", "block", "block"]);
+}
+
+#[test]
+fn who_asks_is_told_which_rule_decides() {
+    let env = with_rules();
+    let because = |to: &str| {
+        let said = env.run(&["can", "alice-phone", to]);
+        said.lines().find_map(|line| line.trim().strip_prefix("because  ").map(str::to_owned)).unwrap_or(said)
+    };
+    let answers = ["198.51.100.9", "203.0.113.7:443", "203.0.113.7:22", "192.0.2.9"].map(because);
+    assert_snapshot!(answers.join("\n"), @"
+    hub's firewall: by rule 2 of alice-phone (198.51.100.0/24,2001:db8:51::/48), the traffic of alice-phone leaves by exit-de (wgx1)
+    hub's firewall: by rule 1 of alice-phone (203.0.113.0/24 tcp 80,443), the traffic of alice-phone leaves at the server itself
+    hub's firewall: the internet traffic of alice-phone leaves by exit-de (wgx1)
+    hub's firewall: by rule 1 of the group travellers (192.0.2.0/24), the traffic of alice-phone ends here: it is blocked, or its exit can't be used
+    ");
+}
+
+#[test]
+fn what_a_rule_cannot_be_is_refused_with_a_remedy() {
+    let env = with_rules();
+    let add = |words: &[&'static str]| [&["exit", "rule", "add"], words].concat();
+    let tries: Vec<Vec<&str>> = vec![
+        add(&["alice-phone", "10.66.0.9", "block"]),
+        add(&["network", "192.168.10.0/25", "exit-de"]),
+        add(&["network", "172.16.0.0/12", "exit-de"]),
+        add(&["alice-phone", "192.0.2.0/24", "exit-d"]),
+        add(&["alice-phone", "192.0.2.0/24", "hub"]),
+        add(&["branch", "192.0.2.0/24", "direct"]),
+        add(&["traveller", "192.0.2.0/24", "direct"]),
+        add(&["alice-phone", "192.0.2.0/24", "direct", "--port", "80"]),
+        add(&["alice-phone", "192.0.2.5/24", "direct"]),
+        add(&["alice-phone", "192.0.2.0/24", "direct", "--position", "9"]),
+        add(&["alice-phone", "2001:db8:51::/48,198.51.100.0/24", "block"]),
+        vec!["exit", "rule", "remove", "alice-phone", "9"],
+        vec!["exit", "rule", "remove", "alice-laptop", "--all"],
+        vec!["exit", "rule", "move", "alice-phone", "1", "1"],
+        vec!["exit", "group", "remove", "europe", "--yes"],
+        vec!["set", "alice-phone", "access=exit-only"],
+    ];
+    let said: Vec<String> =
+        tries.iter().map(|words| env.refused(words).trim_end().replace("--- stderr ---\n", "")).collect();
+    assert_snapshot!(said.join("\n"), @"
+    error: `alice-phone` has a rule for 10.66.0.9/32, which lies in the network's own 10.66.0.0/24: rules are for internet traffic, and grants say who may reach what inside
+    [exit 1]
+    error: the network has a rule for 192.168.10.0/25, which lies in the LAN 192.168.10.0/24 of `branch`: rules are for internet traffic, and grants say who may reach what inside
+    [exit 1]
+    error: the network has a rule for 172.16.0.0/12, which is no part of the internet: neither an exit nor the server lets anything out to there
+    [exit 1]
+    error: there is no node named `exit-d`
+     hint: did you mean `exit-de` or `exit-nl`?
+    [exit 1]
+    error: `hub` is a server, not an exit, an exit group, `direct` (out at the server) or `block`
+     hint: `wg-friend list` shows the role of each node
+    [exit 1]
+    error: `branch` is a router, not a remote, a group of nodes or `network`
+     hint: `wg-friend list` shows the role of each node
+    [exit 1]
+    error: there is no node named `traveller`
+     hint: did you mean `travellers`?
+    [exit 1]
+    error: --port: needs `--protocol tcp` or `udp`, not any
+    [exit 2]
+    error: DESTINATION: `192.0.2.5/24` has host bits set: did you mean the network 192.0.2.0/24?
+    [exit 2]
+    error: --position: 9 is no place: `alice-phone` has places 1 to 3
+    [exit 2]
+    error: rule 2 of `alice-phone` fits just that already: 198.51.100.0/24,2001:db8:51::/48
+     hint: remove that one first: `wg-friend exit rule remove alice-phone 2`
+    [exit 1]
+    error: `alice-phone` has no rule 9
+     hint: `wg-friend exit rule list alice-phone` shows their places
+    [exit 1]
+    error: `alice-laptop` has no rules of its own; nothing was changed
+    [exit 1]
+    error: rule 1 of `alice-phone` stands there already; nothing was changed
+    [exit 1]
+    error: rule 2 of `alice-phone` goes by europe: 198.51.100.0/24,2001:db8:51::/48
+     hint: remove the rule first: `wg-friend exit rule remove alice-phone 2`
+    [exit 1]
+    error: `alice-phone` has access exit_only and no server on its way, so that nobody could go by its rules: `wg-friend exit rule remove alice-phone --all`, or give it another access level
+    [exit 1]
+    ");
+    env.ok(&["exit", "rule", "add", "alice-laptop", "192.0.2.7", "exit-nl"]);
+    assert_snapshot!(env.run(&["remove", "exit-nl", "--yes"]), @"
+    --- stderr ---
+    error: rule 1 of `alice-laptop` goes by exit-nl: 192.0.2.7/32
+     hint: remove the rule first: `wg-friend exit rule remove alice-laptop 1`
+    [exit 1]
+    ");
+    env.ok(&["remove", "alice-laptop", "--yes"]);
+    env.ok(&["remove", "exit-nl", "--yes"]);
+}
+
+#[test]
+fn a_split_tunnel_carries_what_rules_name_and_the_file_follows() {
+    let env = with_rules();
+    let carried = || {
+        let file = String::from_utf8(env.ok(&["generate", "alice-laptop"]).stdout).unwrap();
+        file.lines().find_map(|line| line.strip_prefix("AllowedIPs = ").map(str::to_owned)).unwrap()
+    };
+    let alone = carried();
+    let added = env.json(&["exit", "rule", "add", "alice-laptop", "192.0.2.7,2001:db8:7::/48", "exit-nl"]);
+    assert_eq!(added["new_files"], serde_json::json!(["hub", "alice-laptop"]));
+    assert_eq!(carried(), "10.66.0.0/24, 192.0.2.7/32, 192.168.10.0/24, 2001:db8:7::/48, fd00:66::/64");
+    // One that sends everything needs no new file.
+    let added = env.json(&["exit", "rule", "add", "alice-phone", "192.0.2.7", "exit-nl"]);
+    assert_eq!(added["new_files"], serde_json::json!(["hub"]));
+    env.ok(&["disable", "exit-nl"]);
+    assert_eq!(carried(), alone);
+    env.ok(&["set", "alice-laptop", "kill-switch=yes"]);
+    assert!(carried().contains("192.0.2.7/32"));
+    assert_eq!(env.json(&["exit", "rule", "list", "alice-laptop"])["rules"][0]["now"], serde_json::Value::Null);
 }

@@ -237,7 +237,7 @@ proptest! {
                 });
                 prop_assert_eq!(found, wanted);
             }
-            let named = all.iter().any(|rule| rule.destinations.iter().any(|prefix| prefix.contains(to)));
+            let named = all.iter().any(|rule| rule.is_carried() && rule.destinations.iter().any(|prefix| prefix.contains(to)));
             prop_assert_eq!(file.iter().any(|prefix| prefix.contains(to)), everything || named);
         }
     }
