@@ -235,12 +235,13 @@ fn terms(reason: String, until: Option<&str>, now: DateTime<Utc>) -> Result<Term
     Ok(Terms { reason, until: until.map(|text| moment(text, now)).transpose()? })
 }
 
-/// Reads a time (RFC 3339), the end of a day, or how long from now.
+/// Reads a time (RFC 3339, or without seconds or zone in UTC), the end of a day, or how long from now.
 pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    if let Ok(time) = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M") {
+    let forms = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
+    if let Some(time) = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()) {
         return Ok(time.and_utc());
     }
     if let Ok(date) = text.parse::<NaiveDate>() {
@@ -248,7 +249,7 @@ pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Er
     }
     let long = humantime::parse_duration(text).ok().and_then(|long| chrono::TimeDelta::from_std(long).ok());
     long.and_then(|long| now.checked_add_signed(long)).ok_or_else(|| {
-        Error::value("--until", format!("`{text}` is no time: write 2026-12-31, 2026-12-31T12:00:00Z or 30d"))
+        Error::value("--until", format!("`{text}` is no time: write 2026-12-31, '2026-12-31 12:00', 2026-12-31T12:00:00Z or 30d"))
     })
 }
 

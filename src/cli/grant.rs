@@ -32,7 +32,7 @@ pub(super) struct GrantArgs {
     /// For how long: 90m, 8h, 30d
     #[arg(long = "for", value_name = "DURATION", conflicts_with = "until", value_parser = duration)]
     lasting: Option<TimeDelta>,
-    /// Until when: 2026-12-01 (the end of that day), '2026-12-01 18:00', 2026-12-01T18:00:00Z; UTC
+    /// Until when: 2026-12-01 (the end of that day), '2026-12-01 18:00', 2026-12-01T18:00:00Z, or 30d from now; UTC
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// What it is for
@@ -154,7 +154,7 @@ fn render(list: &List) -> String {
         table.row([
             text(who),
             text(held.grant.destination.clone()),
-            text(by(held)),
+            text(held.grant.flow()),
             Cell::new(until(held), if held.over { style::WARN } else { look }),
             text(held.grant.note.clone()),
         ]);
@@ -162,17 +162,7 @@ fn render(list: &List) -> String {
     table.render()
 }
 
-fn by(held: &Held) -> String {
-    let ports: Vec<String> = held.grant.ports.iter().map(PortRange::to_string).collect();
-    format!("{} {}", held.grant.protocol, ports.join(",")).trim_end().to_owned()
-}
-
 fn until(held: &Held) -> String {
-    match held.grant.until {
-        None => String::new(),
-        Some(until) => {
-            let time = until.format("%Y-%m-%d %H:%M:%S");
-            if held.over { format!("{time}, over") } else { time.to_string() }
-        }
-    }
+    let end = held.grant.end().unwrap_or_default();
+    if held.over { format!("{end}, over") } else { end }
 }

@@ -7,7 +7,6 @@ use super::{Context, Exit, change};
 use crate::model::Name;
 use crate::ops::Error;
 use crate::ops::network::change::Mode;
-use crate::ops::network::grant::GrantView;
 use crate::ops::network::group::{self, GroupView, List};
 
 /// Name sets of nodes: what is granted to a group, each member has
@@ -100,18 +99,6 @@ fn listed(names: &[Name]) -> String {
     names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn granted(grant: &GrantView) -> String {
-    let ports: Vec<String> = grant.ports.iter().map(ToString::to_string).collect();
-    let mut text = format!("{} {} {}", grant.destination, grant.protocol, ports.join(",")).trim_end().to_owned();
-    if let Some(until) = grant.until {
-        text.push_str(&format!(" until {}", until.format("%Y-%m-%d %H:%M:%S UTC")));
-    }
-    if !grant.note.is_empty() {
-        text.push_str(&format!(" ({})", grant.note));
-    }
-    text
-}
-
 fn render_list(list: &List) -> String {
     if list.groups.is_empty() {
         return String::new();
@@ -136,7 +123,7 @@ fn render(group: &GroupView) -> String {
     }
     fields.add("members", if group.members.is_empty() { "none".to_owned() } else { listed(&group.members) });
     for (at, grant) in group.grants.iter().enumerate() {
-        fields.add(if at == 0 { "may reach" } else { "" }, granted(grant));
+        fields.add(if at == 0 { "may reach" } else { "" }, grant.to_string());
     }
     if !group.reached_by.is_empty() {
         fields.add("reached by", listed(&group.reached_by));

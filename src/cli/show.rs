@@ -5,6 +5,7 @@ use super::output::{Cell, Fields, Table, paint, style};
 use super::{Context, Exit};
 use crate::model::{KeyState, Name, Provenance, Role, Weight, WhenDown};
 use crate::ops::Error;
+use crate::ops::clock::Clock as _;
 use crate::ops::network::view::{self, NodeDetails};
 use crate::ops::revision::DeviceState;
 
@@ -27,7 +28,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         return super::hooks::list(&args.node, context);
     }
     let database = context.open()?;
-    context.out.show(&view::show(&database, &args.node)?, render)?;
+    context.out.show(&view::show(&database, &args.node, context.clock.now())?, render)?;
     super::vault::mark_unencrypted(&database, context)?;
     Ok(Exit::Done)
 }

@@ -66,13 +66,14 @@ fn line(event: &Event, json: bool) -> String {
 }
 
 fn words(event: &Event) -> String {
-    let Event { name, before, after, reason, .. } = event;
-    let subject = match event.subject {
-        Subject::Host => "host",
-        Subject::Link => "link to",
+    let Event { name, near, before, after, reason, .. } = event;
+    let subject = match (event.subject, near) {
+        (Subject::Host, _) => format!("host {name}"),
+        (Subject::Link, None) => format!("link to {name}"),
+        (Subject::Link, Some(near)) => format!("link {name} → {near}"),
     };
     let reason = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-    format!("{subject} {name} {} -> {}{reason}", before.replace('_', " "), after.replace('_', " "))
+    format!("{subject} {} -> {}{reason}", before.replace('_', " "), after.replace('_', " "))
 }
 
 fn render(picture: &Picture, events: &[Event], schedule: Schedule, now: DateTime<Utc>) -> String {
@@ -178,7 +179,7 @@ mod tests {
 
     fn event(subject: Subject, before: &'static str, after: &'static str, reason: Option<&str>) -> Event {
         let reason = reason.map(str::to_owned);
-        Event { time: time(95), subject, name: "branch".parse().unwrap(), before, after, reason }
+        Event { time: time(95), subject, name: "branch".parse().unwrap(), near: None, before, after, reason }
     }
 
     #[test]
@@ -232,7 +233,9 @@ mod tests {
     fn without_a_terminal_each_change_is_a_line_for_people_or_a_document() {
         let change = event(Subject::Link, "not_deployed", "connected", None);
         insta::assert_snapshot!(line(&change, false), @"1970-01-01T00:01:35Z link to branch not deployed -> connected");
-        insta::assert_snapshot!(line(&change, true), @r#"{"time":"1970-01-01T00:01:35Z","subject":"link","name":"branch","before":"not_deployed","after":"connected","reason":null}"#);
+        insta::assert_snapshot!(line(&change, true), @r#"{"time":"1970-01-01T00:01:35Z","subject":"link","name":"branch","near":null,"before":"not_deployed","after":"connected","reason":null}"#);
+        let change = Event { near: Some("hub-us".parse().unwrap()), ..change };
+        insta::assert_snapshot!(line(&change, false), @"1970-01-01T00:01:35Z link branch → hub-us not deployed -> connected");
         assert!(is_beginning(&event(Subject::Host, "pending", "connected", None)));
         assert!(is_beginning(&event(Subject::Link, "unknown", "connected", None)));
         assert!(!is_beginning(&event(Subject::Host, "pending", "disconnected", None)));

@@ -32,6 +32,9 @@ pub enum InvalidNet {
     /// Port 0, above 65535, or no number.
     #[error("`{0}` is not a port: expected 1 to 65535")]
     Port(String),
+    /// A range whose first port is above its last.
+    #[error("`{0}` is no range of ports: its first port is above its last")]
+    PortRange(String),
     /// Outside what WireGuard can carry.
     #[error(
         "`{0}` is not an MTU that works here: expected 576 to 65535 (IPv6 needs at least 1280, RFC 8200 section 5)"

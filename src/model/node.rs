@@ -48,7 +48,7 @@ macro_rules! words {
                     _ => Err(InvalidWord {
                         what: $what,
                         found: text.to_owned(),
-                        expected: Self::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>().join(", "),
+                        expected: Self::ALL.iter().map(|w| w.as_str().replace('_', "-")).collect::<Vec<_>>().join(", "),
                     }),
                 }
             }
@@ -224,6 +224,21 @@ impl PortRange {
     pub fn last(self) -> Port {
         self.last
     }
+
+    /// The same ports in order, each once: what overlaps or touches is one range.
+    pub fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
+        ranges.sort_unstable();
+        let mut merged: Vec<Self> = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last) if u32::from(range.first.get()) <= u32::from(last.last.get()) + 1 => {
+                    last.last = last.last.max(range.last);
+                }
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
 }
 
 impl FromStr for PortRange {
@@ -231,7 +246,7 @@ impl FromStr for PortRange {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last) = (first.trim().parse::<Port>()?, last.trim().parse::<Port>()?);
-        Self::new(first, last).ok_or_else(|| super::InvalidNet::Port(text.to_owned()))
+        Self::new(first, last).ok_or_else(|| super::InvalidNet::PortRange(text.to_owned()))
     }
 }
 
@@ -279,7 +294,19 @@ impl Grant {
 
     /// Whether another grant opens the same, for however long and whatever reason.
     pub fn opens_same(&self, other: &Self) -> bool {
-        (self.destination, self.protocol, &self.ports) == (other.destination, other.protocol, &other.ports)
+        self.destination == other.destination && self.flows_same(other.protocol, &other.ports)
+    }
+
+    /// Whether it opens a protocol and just these ports, however they are written.
+    pub fn flows_same(&self, protocol: Protocol, ports: &[PortRange]) -> bool {
+        let merged = |ports: &[PortRange]| PortRange::merged(ports.to_vec());
+        self.protocol == protocol && merged(&self.ports) == merged(ports)
+    }
+
+    /// The latest end that a grant can have: 2262-04-11. Firewalls count nanoseconds in 64 bits (nft(8), `meta time`), so a
+    /// later one would be over at once.
+    pub fn latest_end() -> DateTime<Utc> {
+        DateTime::from_timestamp(i64::MAX / 1_000_000_000, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Whether it has ended by a time.
@@ -287,7 +314,7 @@ impl Grant {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Reads `[PROTOCOL [PORTS]]`, what a grant says after its destination.
+    /// Reads `[PROTOCOL [PORTS]]`, what a grant says after its destination. Ports come out in order, each once.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -305,7 +332,7 @@ impl Grant {
         }
         match words.next() {
             Some(rest) => Err(format!("`{rest}` is one word too many: a grant is DESTINATION [PROTOCOL [PORTS]]")),
-            None => Ok((protocol, ports)),
+            None => Ok((protocol, PortRange::merged(ports))),
         }
     }
 
@@ -410,6 +437,11 @@ impl Node {
         &self.interfaces[0]
     }
 
+    /// Whether the rules decide with which it was adopted, and none of ours.
+    pub fn has_own_rules(&self) -> bool {
+        self.main().kept.as_ref().is_some_and(|kept| !kept.firewall)
+    }
+
     /// Returns the server's interface towards an exit.
     pub fn uplink_to(&self, exit: NodeId) -> Option<&Interface> {
         self.interfaces.iter().find(|i| i.kind == InterfaceKind::Uplink(exit))
@@ -437,7 +469,7 @@ mod tests {
         assert_eq!("peer".parse::<Role>().unwrap(), Role::Remote);
         assert_eq!(
             "all".parse::<Access>().unwrap_err().to_string(),
-            "`all` is no access level: expected one of full, vpn_only, lan_only, custom, exit_only"
+            "`all` is no access level: expected one of full, vpn-only, lan-only, custom, exit-only"
         );
     }
 
@@ -446,6 +478,9 @@ mod tests {
         for text in ["192.168.1.50/32 tcp 22,443,8000-8999", "fd00::/64 any", "10.0.0.0/8 icmp"] {
             assert_eq!(text.parse::<Grant>().unwrap().to_string(), text);
         }
+        let ordered = |text: &str| format!("10.0.0.1 tcp {text}").parse::<Grant>().unwrap().flow();
+        assert_eq!(ordered("443,22"), ordered("22,443"));
+        assert_eq!(ordered("25,22,22,20-23,24,65535,65000-65535"), "tcp 20-25,65000-65535");
         for bad in ["", "x", "10.0.0.1 icmp 22", "10.0.0.1 tcp 9-2", "10.0.0.1 tcp 22 more", "10.0.0.1 sctp"] {
             assert!(bad.parse::<Grant>().is_err(), "{bad:?}");
         }

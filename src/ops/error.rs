@@ -48,6 +48,18 @@ pub enum Error {
         /// Names that look like it, the nearest first.
         similar: Vec<Name>,
     },
+    /// Nothing of the kinds that were meant has this name.
+    #[error("there is no {what} named `{name}`")]
+    UnknownName {
+        /// The kinds: `node or group`.
+        what: &'static str,
+        /// As given.
+        name: String,
+        /// Names that look like it, the nearest first.
+        similar: Vec<Name>,
+        /// What lists them.
+        hint: &'static str,
+    },
     /// No host has this name.
     #[error("there is no host named `{name}`")]
     UnknownHost {
@@ -89,7 +101,7 @@ pub enum Error {
         by: String,
     },
     /// A word that commands use for something else.
-    #[error("`{0}` can't be the name of a node: commands use this word for something else")]
+    #[error("`{0}` can't be a name: commands use this word for something else")]
     ReservedName(Name),
     /// A node of another role was needed.
     #[error("`{name}` is {} {role}, not {wanted}", article(role))]
@@ -215,6 +227,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownNode { similar, .. }
+            | Self::UnknownName { similar, .. }
             | Self::UnknownHost { similar, .. }
             | Self::UnknownGroup { similar, .. }
             | Self::UnknownExitGroup { similar, .. }
@@ -224,6 +237,7 @@ impl Error {
                 Some(format!("did you mean {}?", names.join(" or ")))
             }
             Self::UnknownNode { .. } => Some("`wg-friend list` shows all nodes".into()),
+            Self::UnknownName { hint, .. } => Some((*hint).into()),
             Self::UnknownHost { .. } => Some("`wg-friend host list` shows all hosts".into()),
             Self::UnknownGroup { .. } => Some("`wg-friend group list` shows all groups".into()),
             Self::UnknownExitGroup { .. } => Some("`wg-friend exit group list` shows all groups of exits".into()),

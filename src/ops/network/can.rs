@@ -188,12 +188,12 @@ fn split(text: &str) -> Result<(Target, Option<Port>), Error> {
         let address = IpAddr::V6(address.parse().map_err(|_| wrong())?);
         let port = match rest {
             "" => None,
-            _ => Some(rest.strip_prefix(':').ok_or_else(wrong)?.parse()?),
+            _ => Some(port(text, rest.strip_prefix(':').ok_or_else(wrong)?)?),
         };
         return Ok((Target::Address(address), port));
     }
     let (place, port) = match text.rsplit_once(':') {
-        Some((place, port)) => (place, Some(port.parse()?)),
+        Some((place, number)) => (place, Some(port(text, number)?)),
         None => (text, None),
     };
     let target = match place.parse::<IpAddr>() {
@@ -202,6 +202,19 @@ fn split(text: &str) -> Result<(Target, Option<Port>), Error> {
         Err(_) => Target::Node(place.to_owned()),
     };
     Ok((target, port))
+}
+
+/// Reads the port of `text`.
+fn port(text: &str, number: &str) -> Result<Port, Error> {
+    let wrong = |error: crate::model::InvalidNet| {
+        let protocol = number.split_once('/').map(|(_, protocol)| protocol);
+        let hint = match protocol {
+            Some(protocol) => format!("the protocol is an option: `--protocol {protocol}`"),
+            None => "a port follows the last colon, as in `nas:445` or `[fd00::5]:445`".to_owned(),
+        };
+        Error::Value { what: format!("`{text}`"), reason: error.to_string(), hint: Some(hint) }
+    };
+    number.parse().map_err(wrong)
 }
 
 /// How far one gets to another.

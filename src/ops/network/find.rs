@@ -30,6 +30,19 @@ pub fn node<'a>(topology: &'a Topology, wanted: &str) -> Result<&'a Node, Error>
     }
 }
 
+/// Returns the error for a name that nothing of several kinds has: where a node was looked for, and more was possible.
+pub(in crate::ops) fn unknown<'a>(
+    error: Error,
+    what: &'static str,
+    hint: &'static str,
+    names: impl Iterator<Item = &'a Name>,
+) -> Error {
+    match error {
+        Error::UnknownNode { name, .. } => Error::UnknownName { similar: similar(&name, names), what, name, hint },
+        other => other,
+    }
+}
+
 /// Returns the host with a name, upper and lower case being the same.
 pub fn host<'a>(topology: &'a Topology, wanted: &str) -> Result<&'a Host, Error> {
     topology.hosts.iter().find(|h| same(&h.name, wanted)).ok_or_else(|| Error::UnknownHost {

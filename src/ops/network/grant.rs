@@ -88,11 +88,10 @@ pub fn grant(
         let destination = destination(topology, wanted.destination)?;
         check(holder, destination)?;
         let until = wanted.until.map(|until| until.trunc_subsecs(0));
-        if until.is_some_and(|until| until <= scope.now) {
-            return Err(Error::value("the end of the grant", "that time is over"));
-        }
-        let note = wanted.note.trim().to_owned();
-        let new = Grant { destination, protocol: wanted.protocol, ports: wanted.ports.clone(), until, note };
+        refuse_end(until, scope.now)?;
+        let note = setting::note("--note", &wanted.note)?;
+        let ports = PortRange::merged(wanted.ports.clone());
+        let new = Grant { destination, protocol: wanted.protocol, ports, until, note };
         if holder.grants().contains(&new) {
             return Err(Error::Refused(format!(
                 "`{}` is granted just that already; nothing was changed",
@@ -105,11 +104,8 @@ pub fn grant(
             None => grants.push(new.clone()),
         }
         let mut done = Done { remarks: remarks(topology, holder, &new), ..Done::default() };
-        let own = match holder {
-            Holder::Node(node) => Owner::Node(node.id),
-            Holder::Group(group) => Owner::Group(group.id),
-        };
-        save(scope, &mut done, |owner, kept| {
+        let own = Owner::of(holder);
+        save(scope, &mut done, Some(own), |owner, kept| {
             if owner == own {
                 *kept = grants.clone();
             }
@@ -117,6 +113,23 @@ pub fn grant(
         })?;
         Ok(done)
     })
+}
+
+/// Refuses an end that is over, and one that no firewall can tell from one that is.
+fn refuse_end(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), Error> {
+    let Some(until) = until else { return Ok(()) };
+    if until <= now {
+        return Err(Error::value("the end of the grant", "that time is over"));
+    }
+    let latest = Grant::latest_end();
+    if until > latest {
+        return Err(Error::Value {
+            what: "the end of the grant".into(),
+            reason: format!("the clocks of firewalls end on {}", latest.format("%Y-%m-%d")),
+            hint: Some("leave --until and --for away for a grant for good".into()),
+        });
+    }
+    Ok(())
 }
 
 /// Takes grants away.
@@ -142,8 +155,9 @@ pub fn revoke(
             Which::To { destination: text, flow, .. } => {
                 let (to, flow) = (destination(topology, text)?, flow.clone());
                 let fits = move |grant: &Grant| {
-                    let same = |(protocol, ports): &(Protocol, Option<Vec<PortRange>>)| {
-                        grant.protocol == *protocol && ports.as_ref().is_none_or(|ports| grant.ports == *ports)
+                    let same = |(protocol, ports): &(Protocol, Option<Vec<PortRange>>)| match ports {
+                        Some(ports) => grant.flows_same(*protocol, ports),
+                        None => grant.protocol == *protocol,
                     };
                     grant.destination == to && flow.as_ref().is_none_or(same)
                 };
@@ -152,7 +166,7 @@ pub fn revoke(
         };
         let mut found = 0;
         let mut done = Done::default();
-        save(scope, &mut done, |owner, kept| {
+        save(scope, &mut done, own, |owner, kept| {
             let (before, now) = (kept.len(), scope.now);
             if own == Some(owner) {
                 kept.retain(|grant| !goes(grant));
@@ -195,8 +209,20 @@ impl Owner {
     }
 }
 
-/// Lets `edit` change the grants of each holder, and saves those that it did change.
-fn save(scope: &Scope<'_>, done: &mut Done, mut edit: impl FnMut(Owner, &mut Vec<Grant>)) -> Result<(), Error> {
+/// Lets `edit` change the grants of each holder, and saves those that it did change. The change is about `own`; what it takes
+/// from others along the way, because it is over, is only remarked. Without `own` it is about all.
+fn save(
+    scope: &Scope<'_>,
+    done: &mut Done,
+    own: Option<Owner>,
+    mut edit: impl FnMut(Owner, &mut Vec<Grant>),
+) -> Result<(), Error> {
+    let mut over = Vec::new();
+    let mut note_over = |name: &Name, was: &[Grant], is: &[Grant]| {
+        let gone = was.iter().filter(|grant| !is.contains(grant));
+        over.extend(gone.map(|grant| format!("{name} {}", in_words(scope.before, grant))));
+    };
+    let is_about = |owner: Owner| own.is_none_or(|own| own == owner);
     for before in &scope.before.nodes {
         let mut node = before.clone();
         edit(Owner::Node(node.id), &mut node.grants);
@@ -204,7 +230,10 @@ fn save(scope: &Scope<'_>, done: &mut Done, mut edit: impl FnMut(Owner, &mut Vec
             scope.tx.update_node(&node, scope.now)?;
             let changes = setting::differences((before, scope.before), (&node, scope.before));
             done.events.push(with_changes(Event::node(Action::AccessChanged, &node), &changes));
-            done.nodes.push(node.id);
+            match is_about(Owner::Node(node.id)) {
+                true => done.nodes.push(node.id),
+                false => note_over(&node.name, &before.grants, &node.grants),
+            }
         }
     }
     for before in &scope.before.groups {
@@ -214,8 +243,14 @@ fn save(scope: &Scope<'_>, done: &mut Done, mut edit: impl FnMut(Owner, &mut Vec
             scope.tx.update_group(&group)?;
             let changes = group::difference(Some((before, scope.before)), Some((&group, scope.before)));
             done.events.push(with_changes(Event::group(Action::AccessChanged, &group), &changes));
-            done.subjects.push(format!("group {}", group.name));
+            match is_about(Owner::Group(group.id)) {
+                true => done.subjects.push(format!("group {}", group.name)),
+                false => note_over(&group.name, &before.grants, &group.grants),
+            }
         }
+    }
+    if !over.is_empty() {
+        done.remarks.push(format!("grants that were over are gone: {}", over.join("; ")));
     }
     Ok(())
 }
@@ -230,18 +265,28 @@ pub(super) fn destination(topology: &Topology, text: &str) -> Result<Destination
     match group::holder(topology, text) {
         Ok(Holder::Node(node)) => Ok(Destination::Node(node.id)),
         Ok(Holder::Group(group)) => Ok(Destination::Group(group.id)),
-        Err(Error::UnknownNode { .. }) if text.contains(['/', ':']) => {
+        Err(Error::UnknownName { .. }) if is_meant_as_prefix(text) => {
+            setting::refuse_ports(DESTINATION, text)?;
             // It was meant as a prefix: say what is wrong with it.
             text.parse()
                 .map(Destination::Prefix)
-                .map_err(|error: crate::model::InvalidNet| Error::value("the destination of a grant", error))
+                .map_err(|error: crate::model::InvalidNet| Error::value(DESTINATION, error))
         }
         Err(error) => Err(error),
     }
 }
 
+/// What messages call where a grant leads.
+const DESTINATION: &str = "the destination of a grant";
+
+/// Whether a text that names nothing was meant as an address or a prefix.
+fn is_meant_as_prefix(text: &str) -> bool {
+    text.contains(['/', ':']) || (text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.'))
+}
+
 /// Refuses grants that could have no effect.
 fn check(holder: Holder<'_>, destination: Destination) -> Result<(), Error> {
+    setting::refuse_internet(DESTINATION, destination)?;
     let Holder::Node(node) = holder else { return Ok(()) };
     if !matches!(node.role, Role::Remote | Role::Router) {
         return Err(Error::Refused(format!(
@@ -302,7 +347,7 @@ fn remarks(topology: &Topology, holder: Holder<'_>, grant: &Grant) -> Vec<String
 }
 
 /// Returns where a grant leads, as it is typed.
-pub fn destination_in_words(topology: &Topology, destination: Destination) -> String {
+fn destination_in_words(topology: &Topology, destination: Destination) -> String {
     let gone = || destination.to_string();
     match destination {
         Destination::Prefix(prefix) => prefix.to_string(),
@@ -313,14 +358,7 @@ pub fn destination_in_words(topology: &Topology, destination: Destination) -> St
 
 /// Returns a grant on one line: `printers tcp 631 until 2026-12-01 18:00:00 UTC (new driver)`.
 pub fn in_words(topology: &Topology, grant: &Grant) -> String {
-    let mut text = format!("{} {}", destination_in_words(topology, grant.destination), grant.flow());
-    if let Some(until) = grant.until {
-        text.push_str(&format!(" until {}", until.format("%Y-%m-%d %H:%M:%S UTC")));
-    }
-    if !grant.note.is_empty() {
-        text.push_str(&format!(" ({})", grant.note));
-    }
-    text
+    GrantView::of(grant, topology).to_string()
 }
 
 /// A grant as it is shown.
@@ -348,6 +386,25 @@ impl GrantView {
             until: grant.until,
             note: grant.note.clone(),
         }
+    }
+
+    /// Returns what it opens there: `tcp 22,443`.
+    pub fn flow(&self) -> String {
+        let ports: Vec<String> = self.ports.iter().map(PortRange::to_string).collect();
+        format!("{} {}", self.protocol, ports.join(",")).trim_end().to_owned()
+    }
+
+    /// Returns when it ends: `2026-12-01 18:00:00 UTC`.
+    pub fn end(&self) -> Option<String> {
+        self.until.map(|until| until.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+    }
+}
+
+impl std::fmt::Display for GrantView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.destination, self.flow())?;
+        self.end().map_or(Ok(()), |end| write!(f, " until {end}"))?;
+        if self.note.is_empty() { Ok(()) } else { write!(f, " ({})", self.note) }
     }
 }
 

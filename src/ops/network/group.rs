@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::change::{Done, Mode, Outcome, carry_out, with_changes};
 use super::find;
 use super::grant::{GrantView, Holder, in_words};
-use super::setting::{Difference, Values, compare};
+use super::setting::{Difference, Values, compare, note as note_text};
 use crate::db::{Database, Store};
 use crate::model::{Access, Action, Actor, Destination, Event, Grant, Group, GroupId, Name, Node, Role, Topology};
 use crate::ops::clock::Clock;
@@ -19,13 +19,14 @@ pub(super) fn holder<'a>(topology: &'a Topology, wanted: &str) -> Result<Holder<
     if let Some(group) = by_name(topology, wanted) {
         return Ok(Holder::Group(group));
     }
-    find::node(topology, wanted).map(Holder::Node).map_err(|error| match error {
-        Error::UnknownNode { name, .. } => {
-            let names =
-                topology.nodes.iter().map(|node| &node.name).chain(topology.groups.iter().map(|group| &group.name));
-            Error::UnknownNode { similar: similar(&name, names), name }
-        }
-        other => other,
+    find::node(topology, wanted).map(Holder::Node).map_err(|error| {
+        let names = topology.nodes.iter().map(|node| &node.name).chain(topology.groups.iter().map(|group| &group.name));
+        find::unknown(
+            error,
+            "node or group",
+            "`wg-friend list` shows all nodes, `wg-friend group list` all groups",
+            names,
+        )
     })
 }
 
@@ -76,7 +77,7 @@ pub fn add(
             done.remarks.extend(without_effect(node, &group));
         }
         if let Some(note) = note {
-            note.trim().clone_into(&mut group.note);
+            group.note = note_text("--note", note)?;
         }
         let action = match found {
             None => {

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{adopted, defaults, find, group, interface, setting};
 use crate::db::{self, Database, Deployment, Model, State, StateFilter};
 use crate::model::{
-    Destination, Egress, ExitGroup, Group, Host, Interface, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node, RuleAction, Topology,
+    Destination, Egress, ExitGroup, Group, Host, Interface, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node,
+    RuleAction, Topology,
 };
 use crate::ops::Error;
 use crate::ops::error::similar;
@@ -306,8 +307,9 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
     }
 
     let owners = Owners::of(before, after);
-    let links =
-        |model: &Model| model.topology.links.iter().map(|link| (link.id, (link.weight, link.when_down))).collect::<BTreeMap<_, _>>();
+    let links = |model: &Model| {
+        model.topology.links.iter().map(|link| (link.id, (link.weight, link.when_down))).collect::<BTreeMap<_, _>>()
+    };
     owners.compare(What::Link, &links(before), &links(after), &mut changes);
     owners.compare(What::PresharedKey, &before.preshared, &after.preshared, &mut changes);
     let documents = |model: &Model| {

@@ -1,6 +1,8 @@
 //! Links that the operator makes beside those that follow from roles: a direct way between two nodes, or between each two
 //! of several.
 
+use std::collections::BTreeSet;
+
 use super::change::{Done, Mode, Outcome, Scope, carry_out};
 use super::find;
 use super::setting::Difference;
@@ -30,7 +32,10 @@ pub fn link(
     wish: Wish,
     mode: Mode,
 ) -> Result<Outcome, Error> {
-    carry_out(store, clock, actor, "linked", mode, |scope| {
+    let before = store.topology()?;
+    let are_linked = |(a, b): &(&Node, &Node)| are_servers(a, b) || found(&before, a, b).is_some();
+    let action = if pairs(&before, wanted)?.iter().all(are_linked) { "changed" } else { "linked" };
+    carry_out(store, clock, actor, action, mode, |scope| {
         let mut done = Done::default();
         for (a, b) in pairs(scope.before, wanted)? {
             put(scope, (a, b), wish, &mut done)?;
@@ -54,17 +59,26 @@ pub fn unlink(
     wanted: &[String],
     mode: Mode,
 ) -> Result<Outcome, Error> {
-    carry_out(store, clock, actor, "unlinked", mode, |scope| {
+    // Servers stay linked: what goes is what was said of their link.
+    let stay_linked = pairs(&store.topology()?, wanted)?.iter().all(|(a, b)| are_servers(a, b));
+    let action = if stay_linked { "changed" } else { "unlinked" };
+    carry_out(store, clock, actor, action, mode, |scope| {
         let mut done = Done::default();
+        let mut not_linked = Vec::new();
         for (a, b) in pairs(scope.before, wanted)? {
             match found(scope.before, a, b).filter(|link| link.weight.is_some()) {
                 Some(link) => take(scope, (a, b), link, &mut done)?,
-                None => done.remarks.push(not_linked(scope.before, a, b)),
+                None => not_linked.push(why_not(scope.before, a, b)),
             }
         }
         if done.events.is_empty() {
-            return Err(Error::Refused(done.remarks.join("; ")));
+            let hints: BTreeSet<&str> = not_linked.iter().map(|(_, hint)| hint.as_str()).collect();
+            return Err(Error::RefusedWithRemedy {
+                hint: hints.into_iter().collect::<Vec<_>>().join("; "),
+                message: not_linked.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join("; "),
+            });
         }
+        done.remarks.extend(not_linked.into_iter().map(|(what, hint)| format!("{what}: {hint}")));
         Ok(done)
     })
 }
@@ -75,7 +89,10 @@ fn pairs<'t>(topology: &'t Topology, wanted: &[String]) -> Result<Vec<(&'t Node,
     for name in wanted {
         let node = find::node(topology, name)?;
         if nodes.iter().any(|other| other.id == node.id) {
-            return Err(Error::value("NAME", format!("names `{}` twice: a link has two ends", node.name)));
+            return Err(Error::RefusedWithRemedy {
+                message: format!("`{}` is named twice, and nothing is linked to itself", node.name),
+                hint: "name each node once: `wg-friend link A B`".into(),
+            });
         }
         nodes.push(node);
     }
@@ -99,14 +116,19 @@ fn follows_from_roles(topology: &Topology, a: &Node, b: &Node) -> bool {
     let belongs = |node: &Node, server: &Node| {
         node.role != Role::Server && topology.home(node).is_some_and(|home| home.id == server.id)
     };
-    belongs(a, b) || belongs(b, a) || (a.role == Role::Server && b.role == Role::Server)
+    belongs(a, b) || belongs(b, a) || are_servers(a, b)
+}
+
+/// Whether both are servers, which are always linked.
+fn are_servers(a: &Node, b: &Node) -> bool {
+    a.role == Role::Server && b.role == Role::Server
 }
 
 /// What a link costs, if it carries anything beside what its ends keep, and what becomes of its traffic while it is down.
 type Terms = (Option<Weight>, WhenDown);
 
 fn put(scope: &Scope<'_>, (a, b): (&Node, &Node), wish: Wish, done: &mut Done) -> Result<(), Error> {
-    let servers = a.role == Role::Server && b.role == Role::Server;
+    let servers = are_servers(a, b);
     if follows_from_roles(scope.before, a, b) && !servers {
         done.remarks.push(format!("`{}` and `{}` are linked already: one belongs to the other", a.name, b.name));
         return Ok(());
@@ -129,7 +151,7 @@ fn put(scope: &Scope<'_>, (a, b): (&Node, &Node), wish: Wish, done: &mut Done) -
 
 fn take(scope: &Scope<'_>, (a, b): (&Node, &Node), link: Link, done: &mut Done) -> Result<(), Error> {
     scope.tx.delete_link(link.id)?;
-    let servers = a.role == Role::Server && b.role == Role::Server;
+    let servers = are_servers(a, b);
     if servers {
         done.remarks.push(format!("`{}` and `{}` stay linked, as all servers are, with weight 1", a.name, b.name));
     } else {
@@ -144,21 +166,26 @@ fn take(scope: &Scope<'_>, (a, b): (&Node, &Node), link: Link, done: &mut Done) 
     Ok(())
 }
 
-/// Says why there is nothing to take away.
-fn not_linked(topology: &Topology, a: &Node, b: &Node) -> String {
+/// Says why there is nothing to take away, and what may be done instead.
+fn why_not(topology: &Topology, a: &Node, b: &Node) -> (String, String) {
     let (first, second) = (&a.name, &b.name);
-    if a.role == Role::Server && b.role == Role::Server {
-        return format!(
-            "`{first}` and `{second}` are servers of one network, which are always linked: `wg-friend link {first} {second} --weight 100` makes other ways cheaper"
+    if are_servers(a, b) {
+        return (
+            format!("`{first}` and `{second}` are servers of one network, which are always linked"),
+            format!("`wg-friend link {first} {second} --weight 100` makes other ways cheaper"),
         );
     }
     if follows_from_roles(topology, a, b) {
         let (node, server) = if a.role == Role::Server { (second, first) } else { (first, second) };
-        return format!(
-            "`{node}` belongs to `{server}`: `wg-friend set {node} server=NAME` gives it another one, `wg-friend disable {node}` takes it out"
+        return (
+            format!("`{node}` belongs to `{server}`"),
+            format!("`wg-friend set {node} server=NAME` gives it another one, `wg-friend disable {node}` takes it out"),
         );
     }
-    format!("`{first}` and `{second}` have no link of their own")
+    (
+        format!("`{first}` and `{second}` have no link of their own"),
+        "`wg-friend topology` shows the links that somebody made".into(),
+    )
 }
 
 /// Puts down what was done to a link.

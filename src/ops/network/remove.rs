@@ -32,6 +32,7 @@ pub fn remove(
                 }
             }
         }
+        gone.iter().try_for_each(|node| scope.tx.release_ties(node.id))?;
         // Servers before exits: their uplinks refer to the exits.
         gone.sort_by_key(|node| node.role);
         for node in &gone {

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use super::adopted;
 use super::grant::in_words;
 use crate::model::{
-    Access, Cidr, Custody, Device, Egress, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, Port, Role, Topology,
+    Access, Cidr, Custody, Destination, Device, Egress, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, Port,
+    Role, Topology,
 };
 use crate::ops::error::which_key;
 use crate::ops::{Error, exit};
@@ -126,7 +127,10 @@ pub fn split(assignment: &str) -> Result<(&str, Change, &str), Error> {
         return Err(Error::Value {
             what: format!("`{assignment}`"),
             reason: "expected key=value".into(),
-            hint: Some("for example: wg-friend set alice-phone access=vpn-only".into()),
+            hint: Some(match is_word(assignment) {
+                true => format!("for example `{assignment}=VALUE`; `--help` lists the keys and what they take"),
+                false => "put the key and `=` before it; `--help` lists the keys and what they take".into(),
+            }),
         });
     };
     let (key, change) = match (key.strip_suffix('+'), key.strip_suffix('-')) {
@@ -135,6 +139,11 @@ pub fn split(assignment: &str) -> Result<(&str, Change, &str), Error> {
         _ => (key, Change::Set),
     };
     Ok((key.trim(), change, value.trim()))
+}
+
+/// Whether a text could be a key.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 /// Reads assignments in order. The first `=` of a list empties it, so that `lan=A lan=B` leaves just these two.
@@ -203,7 +212,7 @@ pub fn parse(label: &str, key: &str, change: Change, value: &str) -> Result<Vec<
         "kept" if value == "none" => Setting::FollowModel,
         "kept" => return Err(Error::value(label, "only `none` can be set: what is kept comes from an import")),
         "save-config" => Setting::SaveConfig(yes_or_no(label, value)?),
-        "notes" => Setting::Notes(value.to_owned()),
+        "notes" => Setting::Notes(free_text(label, value, |c| c.is_control() && c != '\n')?),
         "lan" => {
             return list(change, value, Setting::ClearLans, |v| match change {
                 Change::Remove => Ok(Setting::RemoveLan(read(label, v.split('=').next().unwrap_or(v))?)),
@@ -278,20 +287,78 @@ pub fn lan(label: &str, value: &str) -> Result<Lan, Error> {
             hint: Some("to carry internet traffic add an exit: `wg-friend add exit NAME`".into()),
         });
     }
-    Ok(Lan { cidr, description: description.trim().to_owned() })
+    Ok(Lan { cidr, description: note(label, description)? })
+}
+
+/// Reads what something is for, in the operator's words, on one line.
+///
+/// # Errors
+/// For control characters: it is shown in tables.
+pub(super) fn note(label: &str, text: &str) -> Result<String, Error> {
+    free_text(label, text, char::is_control)
+}
+
+fn free_text(label: &str, text: &str, is_wrong: impl Fn(char) -> bool) -> Result<String, Error> {
+    match text.trim().chars().find(|c| is_wrong(*c)) {
+        None => Ok(text.trim().to_owned()),
+        Some('\n' | '\r') => Err(Error::value(label, "has more than one line: say it on one")),
+        Some(found) => Err(Error::value(label, format!("holds the control character `{}`", found.escape_debug()))),
+    }
 }
 
 /// Reads `PREFIX [PROTOCOL [PORTS]]`.
 fn grant(label: &str, value: &str) -> Result<Grant, Error> {
-    let grant: Grant = read(label, value)?;
-    if grant.destination.prefix().is_none() {
+    let (destination, flow) = value.trim().split_once(char::is_whitespace).unwrap_or((value.trim(), ""));
+    let names = |text: &str| is_word(text) && !text.starts_with(|c: char| c.is_ascii_digit());
+    if names(destination) || destination.starts_with("node:") || destination.starts_with("group:") {
         return Err(Error::Value {
             what: label.into(),
-            reason: format!("`{value}` is no prefix"),
-            hint: Some("towards a node or a group: `wg-friend grant NAME NODE|GROUP`".into()),
+            reason: format!("`{destination}` is no prefix"),
+            hint: Some(format!(
+                "towards a node or a group: `wg-friend {}`",
+                format!("grant NAME {destination} {}", flow.trim()).trim_end()
+            )),
         });
     }
+    refuse_ports(label, destination)?;
+    let grant: Grant = read(label, value)?;
+    refuse_internet(label, grant.destination)?;
     Ok(grant)
+}
+
+/// Refuses an address with a port: a grant has them apart.
+///
+/// # Errors
+/// For `ADDRESS:PORTS`.
+pub(super) fn refuse_ports(label: &str, text: &str) -> Result<(), Error> {
+    let Some((address, ports)) = text.rsplit_once(':') else { return Ok(()) };
+    let address = address.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(address);
+    let is_address = address.parse::<IpAddr>().is_ok() && text.parse::<IpAddr>().is_err();
+    let ports = ports.split_once('/').map_or(ports, |(ports, _)| ports);
+    if !is_address || !ports.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(Error::Value {
+        what: label.into(),
+        reason: format!("`{text}` is an address with a port"),
+        hint: Some(format!("a protocol and its ports follow the address: `{address} tcp {ports}`")),
+    })
+}
+
+/// Refuses the whole internet as a destination: a grant opens the network and LANs alone.
+///
+/// # Errors
+/// For `0.0.0.0/0` and `::/0`.
+pub(super) fn refuse_internet(label: &str, destination: Destination) -> Result<(), Error> {
+    let Some(prefix) = destination.prefix().filter(Cidr::is_default) else { return Ok(()) };
+    Err(Error::Value {
+        what: label.into(),
+        reason: format!("`{prefix}` is the whole internet, and grants open the network and its LANs alone"),
+        hint: Some(
+            "for internet traffic: `wg-friend exit assign NAME EXIT`; for the whole network: `wg-friend set NAME access=full`"
+                .into(),
+        ),
+    })
 }
 
 /// Reads DNS servers and search domains, separated by commas.
@@ -472,7 +539,16 @@ fn egress(name: &str, topology: &Topology) -> Result<Egress, Error> {
     if let Some(group) = topology.exit_groups.iter().find(|group| group.name.as_str().eq_ignore_ascii_case(name)) {
         return Ok(Egress::Group(group.id));
     }
-    let node = super::find::node(topology, name)?;
+    let node = super::find::node(topology, name).map_err(|error| {
+        let ways = topology.nodes.iter().filter(|node| matches!(node.role, Role::Exit | Role::Server));
+        let names = ways.map(|node| &node.name).chain(topology.exit_groups.iter().map(|group| &group.name));
+        super::find::unknown(
+            error,
+            "exit, exit group or server",
+            "`wg-friend exit status` shows all exits and groups",
+            names,
+        )
+    })?;
     if matches!(node.role, Role::Exit | Role::Server) {
         return Ok(Egress::Node(node.id));
     }

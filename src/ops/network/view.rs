@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::grant::{GrantView, destination_in_words};
+use super::grant::GrantView;
 use super::{adopted, find};
 use crate::db::Database;
 use crate::model::{
@@ -206,8 +206,9 @@ pub struct Reach {
     pub what: String,
 }
 
-/// Returns what a node may reach, as its access level says; what the server enforces is compiled from the same values.
-pub fn reach(node: &Node, topology: &Topology) -> Vec<Reach> {
+/// Returns what a node may reach at a time, as its access level and its grants say; what the server enforces is compiled from
+/// the same values.
+pub fn reach(node: &Node, topology: &Topology, now: DateTime<Utc>) -> Vec<Reach> {
     let entry = |destination: String, what: String| Reach { destination, what };
     let network =
         || topology.network.prefixes().map(|p| entry(p.to_string(), format!("network {}", topology.network.name)));
@@ -233,14 +234,15 @@ pub fn reach(node: &Node, topology: &Topology) -> Vec<Reach> {
         let groups = topology.groups.iter().filter(|group| group.members.contains(&node.id));
         let by_groups =
             groups.flat_map(|group| group.grants.iter().map(|grant| (grant, format!("granted to {}", group.name))));
-        for (grant, mut what) in own.chain(by_groups) {
-            if let Some(until) = grant.until {
-                what.push_str(&format!(" until {}", until.format("%Y-%m-%d %H:%M:%S UTC")));
+        for (grant, mut what) in own.chain(by_groups).filter(|(grant, _)| !grant.is_over(now)) {
+            let grant = GrantView::of(grant, topology);
+            if let Some(end) = grant.end() {
+                what.push_str(&format!(" until {end}"));
             }
             if !grant.note.is_empty() {
                 what.push_str(&format!(": {}", grant.note));
             }
-            list.push(entry(format!("{} {}", destination_in_words(topology, grant.destination), grant.flow()), what));
+            list.push(entry(format!("{} {}", grant.destination, grant.flow()), what));
         }
     }
     match topology.egress(node) {
@@ -349,7 +351,7 @@ pub struct NodeDetails {
     pub keys: Vec<KeyView>,
     /// Its peers.
     pub links: Vec<LinkView>,
-    /// What it may reach.
+    /// What it may reach now: a grant that is over isn't among it.
     pub reaches: Vec<Reach>,
     /// The server whose own rules decide what it really reaches, since wg-friend's aren't in force there.
     pub not_enforced_by: Option<Name>,
@@ -361,8 +363,8 @@ pub struct NodeDetails {
     pub sources: Vec<Provenance>,
 }
 
-/// Tells everything about one node. Needs no passphrase.
-pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
+/// Tells everything about one node, as it is at a time. Needs no passphrase.
+pub fn show(database: &Database, wanted: &str, now: DateTime<Utc>) -> Result<NodeDetails, Error> {
     let topology = database.topology()?;
     let node = find::node(&topology, wanted)?;
     let interface = |interface: &Interface| InterfaceView {
@@ -384,7 +386,7 @@ pub fn show(database: &Database, wanted: &str) -> Result<NodeDetails, Error> {
         interfaces: node.interfaces.iter().map(interface).collect(),
         keys: keys.collect(),
         links: peers(node, &topology, &database.preshared_links()?.into_iter().collect()),
-        reaches: reach(node, &topology),
+        reaches: reach(node, &topology, now),
         not_enforced_by: not_enforced_by(node, &topology),
         kept: node.main().kept.as_ref().map(|_| adopted::in_words(node)),
         file: revision::of(database, &topology, node)?,
@@ -400,8 +402,7 @@ fn not_enforced_by(node: &Node, topology: &Topology) -> Option<Name> {
 
 /// Returns the server that has rules of its own, with which it was adopted, and none of ours.
 pub(in crate::ops) fn with_own_rules(topology: &Topology) -> Option<Name> {
-    let own_rules = |server: &&Node| server.main().kept.as_ref().is_some_and(|kept| !kept.firewall);
-    topology.with_role(Role::Server).find(own_rules).map(|server| server.name.clone())
+    topology.with_role(Role::Server).find(|server| server.has_own_rules()).map(|server| server.name.clone())
 }
 
 /// Returns the links of a node, by the names of its peers. `preshared` are the links that have a preshared key.

@@ -80,6 +80,8 @@ pub struct Event {
     pub subject: Subject,
     /// The host, or the node at the far end of the link.
     pub name: Name,
+    /// The node at the link's near end, where links lead to more than one; to one, it goes without saying.
+    pub near: Option<Name>,
     /// The state before, as `status --json` writes it.
     pub before: &'static str,
     /// The state now.
@@ -216,10 +218,11 @@ impl Board {
     fn relink(&mut self, now: Moment) -> Vec<Event> {
         let links = self.network.links(&self.answers());
         let ends = |link: &LinkStatus| (link.node.clone(), link.near.clone());
+        let several = links.iter().filter_map(|link| link.near.as_ref()).collect::<BTreeSet<_>>().len() > 1;
         let before: BTreeMap<_, LinkState> = self.links.iter().map(|link| (ends(link), link.state)).collect();
         let changed = links.iter().filter_map(|link| {
             let before = before.get(&ends(link)).copied().unwrap_or(LinkState::Unknown);
-            (before != link.state).then(|| link_event(link, before, now))
+            (before != link.state).then(|| link_event(link, several, before, now))
         });
         let events = changed.collect();
         self.links = links;
@@ -254,17 +257,18 @@ fn rate(before: (u64, u64), after: (u64, u64), time: Duration) -> Option<(u64, u
 
 fn host_event(host: &Name, before: HostState, after: HostState, reason: Option<String>, now: Moment) -> Event {
     let (before, after) = (before.as_str(), after.as_str());
-    Event { time: now.time, subject: Subject::Host, name: host.clone(), before, after, reason }
+    Event { time: now.time, subject: Subject::Host, name: host.clone(), near: None, before, after, reason }
 }
 
-fn link_event(link: &LinkStatus, before: LinkState, now: Moment) -> Event {
+fn link_event(link: &LinkStatus, several: bool, before: LinkState, now: Moment) -> Event {
     let (before, after) = (before.as_str(), link.state.as_str());
     let reason = match link.state {
         LinkState::Disconnected => link.handshake_age.map(|age| format!("the last handshake was {age} s ago")),
         LinkState::Unknown => link.seen_by.as_ref().map(|host| format!("{host} does not tell")),
         _ => None,
     };
-    Event { time: now.time, subject: Subject::Link, name: link.node.clone(), before, after, reason }
+    let near = link.near.clone().filter(|_| several);
+    Event { time: now.time, subject: Subject::Link, name: link.node.clone(), near, before, after, reason }
 }
 
 #[cfg(test)]
@@ -310,7 +314,8 @@ mod tests {
     fn told(events: &[Event]) -> String {
         let line = |e: &Event| {
             let reason = e.reason.as_deref().unwrap_or("-");
-            format!("{} {:?} {} {} -> {} {reason}", e.time.format("%M:%S"), e.subject, e.name, e.before, e.after)
+            let name = e.near.as_ref().map_or_else(|| e.name.to_string(), |near| format!("{} of {near}", e.name));
+            format!("{} {:?} {name} {} -> {} {reason}", e.time.format("%M:%S"), e.subject, e.before, e.after)
         };
         events.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -356,6 +361,25 @@ mod tests {
         let picture = board.picture();
         assert!(picture.hosts.iter().all(|line| line.state == HostState::Disconnected && line.uptime.is_none()));
         assert_eq!(picture.hosts[1].last_answer, Some(at(62).time));
+    }
+
+    #[test]
+    fn where_links_lead_to_two_servers_an_event_says_which_one_it_is() {
+        let mut topology = {
+            let mut fixture = Fixture::new();
+            fixture.add("server", Role::Server).host = Some("hub".parse().unwrap());
+            fixture.add("other", Role::Server);
+            fixture.add("office", Role::Router);
+            fixture.topology
+        };
+        let main = |name: &str| topology.nodes.iter().find(|n| n.name.as_str() == name).unwrap().main().id;
+        let id = crate::model::LinkId::between(main("office"), main("other"));
+        let weight = Some(crate::model::Weight::ONE);
+        topology.links = vec![crate::model::Link { id, weight, when_down: crate::model::WhenDown::Stay }];
+        topology.hosts = vec![Host::new("hub".parse().unwrap(), HostAddress::Local, Become::Root)];
+        let mut board = Board::new(Network::over(topology.clone()).unwrap(), at(0));
+        let events = board.answer(&"hub".parse().unwrap(), hub(&topology, &[("office", Some(1), 0, 0)]), at(1));
+        insta::assert_snapshot!(told(&events), @"");
     }
 
     #[test]
