@@ -14,7 +14,7 @@ use crate::ops::clock::Clock;
 /// What a link is to be; what isn't said stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// What a step over it costs. Where this is all that could be said, a link has weight 1 unless something is said.
+    /// What a step over it costs; a new link has weight 1.
     pub weight: Option<Weight>,
     /// What becomes of its traffic while it is down; of a new link it stays.
     pub when_down: Option<WhenDown>,
@@ -136,8 +136,7 @@ fn put(scope: &Scope<'_>, (a, b): (&Node, &Node), wish: Wish, done: &mut Done) -
     let before = found(scope.before, a, b);
     let was: Terms =
         before.map_or((servers.then_some(Weight::ONE), WhenDown::Stay), |link| (link.weight, link.when_down));
-    let as_before = was.0.filter(|_| wish.when_down.is_some());
-    let weight = wish.weight.or(as_before).unwrap_or(Weight::ONE);
+    let weight = wish.weight.or(was.0).unwrap_or(Weight::ONE);
     let when_down = wish.when_down.unwrap_or(was.1);
     if was == (Some(weight), when_down) {
         let gives_way = if when_down == WhenDown::Move { " and give way when the link is down" } else { "" };

@@ -149,25 +149,29 @@ fn a_link_comes_back_with_the_state_that_had_it() {
     );
 }
 
+/// The command that links the two routers.
+fn link_both<'a>(options: &[&'a str]) -> Vec<&'a str> {
+    [&["link", "branch", "denver"], options].concat()
+}
+
 #[test]
 fn a_link_gives_way_where_hosts_at_both_ends_can_watch_it() {
     let env = env();
-    let link = |options: &[&str]| [&["link", "branch", "denver"], options].concat();
-    assert_snapshot!(env.refused(&link(&["--when-down", "move"])), @"
+    assert_snapshot!(env.refused(&link_both(&["--when-down", "move"])), @"
     --- stderr ---
-    error: the link between `branch` and `denver` is to give way when it is down, but `denver` is on no host that could watch it: `wg-friend set denver host=HOST`, or `wg-friend link branch denver --when-down stay`
+    error: the link between `denver` and `branch` is to give way when it is down, but `denver` is on no host that could watch it: `wg-friend set denver host=HOST`, or `wg-friend link denver branch --when-down stay`
     [exit 1]
     ");
     env.run(&["host", "add", "denver", "root@denver.example.com"]);
     env.run(&["set", "denver", "host=denver"]);
-    assert_snapshot!(env.run(&link(&["--when-down", "move", "--weight", "2"])), @"
+    assert_snapshot!(env.run(&link_both(&["--when-down", "move", "--weight", "2"])), @"
     --- stderr ---
     + linked branch – denver
         branch – denver    link  none → weight 2, moves when down
       to deploy: branch, denver
       next: `wg-friend plan`
     ");
-    assert_snapshot!(env.refused(&link(&["--when-down", "move"])), @"
+    assert_snapshot!(env.refused(&link_both(&["--when-down", "move"])), @"
     --- stderr ---
     error: `branch` and `denver` are linked with weight 2 and give way when the link is down already
     [exit 1]
@@ -177,7 +181,7 @@ fn a_link_gives_way_where_hosts_at_both_ends_can_watch_it() {
     let shown = env.run(&["show", "branch"]);
     assert!(shown.contains("made, weight 2, moves when down"), "{shown}");
     let state = env.json(&["history"])["states"][0]["number"].as_i64().unwrap().to_string();
-    assert_snapshot!(env.run(&link(&["--when-down", "stay"])), @"
+    assert_snapshot!(env.run(&link_both(&["--when-down", "stay"])), @"
     --- stderr ---
     + linked branch – denver
         branch – denver    link  weight 2, moves when down → weight 2
@@ -187,7 +191,7 @@ fn a_link_gives_way_where_hosts_at_both_ends_can_watch_it() {
     env.run(&["rollback", "--model", &state, "--yes"]);
     let links = env.json(&["topology"])["links"].clone();
     assert_eq!(links, serde_json::json!([{ "nodes": ["branch", "denver"], "weight": 2, "when_down": "move" }]));
-    assert_snapshot!(env.refused(&link(&["--when-down", "perhaps"])), @"
+    assert_snapshot!(env.refused(&link_both(&["--when-down", "perhaps"])), @"
     --- stderr ---
     error: invalid value 'perhaps' for '--when-down <WHAT>': `perhaps` is no choice for a link that is down: expected one of stay, move
 

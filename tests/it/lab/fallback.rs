@@ -1,8 +1,8 @@
 //! A direct link that fails, and whose traffic goes over the servers until it is up again.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use wg_friend_lab::process::wait_until;
 use wg_friend_lab::{Host, HostSpec, Lab, Result, Spec};
 
@@ -39,29 +39,39 @@ fn make(lab: &Lab) -> Admin<'_> {
     admin
 }
 
-/// The name of the peer to which a router sends what is for a prefix.
-fn sends(admin: &Admin<'_>, router: &str, prefix: &str) -> Result<String> {
-    let allowed = admin.lab.host(router).sh("wg show wg0 allowed-ips")?;
-    let carries = |line: &&str| line.split(['\t', ' ']).any(|word| word == prefix);
-    let key = allowed.lines().find(carries).and_then(|line| line.split('\t').next()).unwrap_or_default().to_owned();
-    let names = ["hub", "hub2", "router-a", "router-b", "site"];
-    let has = |name: &&str| admin.json(&["show", name])["interfaces"][0]["public_key"] == Value::from(key.as_str());
-    Ok(names.into_iter().find(has).unwrap_or("nobody").to_owned())
+/// The routers and servers by their public keys.
+struct Keys<'a> {
+    lab: &'a Lab,
+    names: BTreeMap<String, &'static str>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(admin: &Admin<'a>) -> Self {
+        let key = |name| admin.json(&["show", name])["interfaces"][0]["public_key"].as_str().unwrap().to_owned();
+        let names = ["hub", "hub2", "router-a", "router-b", "site"];
+        Self { lab: admin.lab, names: names.into_iter().map(|name| (key(name), name)).collect() }
+    }
+
+    /// Returns the peer to which a router sends what is for a prefix.
+    fn sends(&self, router: &str, prefix: &str) -> Result<&'static str> {
+        let allowed = self.lab.host(router).sh("wg show wg0 allowed-ips")?;
+        let carries = |line: &&str| line.split(['\t', ' ']).any(|word| word == prefix);
+        let key = allowed.lines().find(carries).and_then(|line| line.split('\t').next());
+        Ok(key.and_then(|key| self.names.get(key)).copied().unwrap_or("nobody"))
+    }
+
+    /// Waits until it is this one.
+    #[track_caller]
+    fn becomes(&self, router: &str, prefix: &str, peer: &str) {
+        let there = || self.sends(router, prefix).is_ok_and(|found| found == peer);
+        let host = self.lab.host(router);
+        assert!(wait_until(PATIENCE, there), "{router}: {:?}", host.run("wg show wg0; cat /run/wg-friend/moved-wg0"));
+    }
 }
 
 /// Has the loop look every second, and take a link for down after so many seconds of silence.
 fn hurry(host: &Host<'_>, stale: u32) -> Result {
     host.sh(&format!("WGF_FALLBACK_EVERY=1 WGF_FALLBACK_STALE={stale} sh {SCRIPT} start")).map(drop)
-}
-
-#[track_caller]
-fn becomes(admin: &Admin<'_>, router: &str, prefix: &str, peer: &str) {
-    let there = || sends(admin, router, prefix).is_ok_and(|found| found == peer);
-    assert!(
-        wait_until(PATIENCE, there),
-        "{router}: {:?}",
-        admin.lab.host(router).run("wg show wg0; cat /run/wg-friend/moved-wg0")
-    );
 }
 
 /// The LANs behind the two routers, in a family that the run has.
@@ -73,6 +83,7 @@ fn lans() -> [String; 2] {
 fn what_a_failed_link_carried_goes_over_the_servers_and_comes_back_while_another_link_stays_down() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = make(&lab);
+    let keys = Keys::of(&admin);
     let [router_a, router_b, site] = ["router-a", "router-b", "site"].map(|name| lab.host(name));
     let [lan_a, lan_b] = lans();
     let pc_b = lab.host("pc-b").address().to_string();
@@ -80,7 +91,7 @@ fn what_a_failed_link_carried_goes_over_the_servers_and_comes_back_while_another
         Ok(lab.host("pc-a").run(&format!("ping -n -c 1 -w {seconds} {pc_b}"))?.success())
     };
     assert!(reaches(30)?, "by the direct link");
-    assert_eq!([sends(&admin, "router-a", &lan_b)?, sends(&admin, "router-b", &lan_a)?], ["router-b", "router-a"]);
+    assert_eq!([keys.sends("router-a", &lan_b)?, keys.sends("router-b", &lan_a)?], ["router-b", "router-a"]);
     let to_site = admin.addresses("site")[usize::from(inside() == Family::Six)].to_string();
     let reaches_site =
         |seconds: u32| router_a.run(&format!("ping -n -c 1 -w {seconds} {to_site}")).map(|ping| ping.success());
@@ -108,8 +119,8 @@ fn what_a_failed_link_carried_goes_over_the_servers_and_comes_back_while_another
         hurry(&router_a, 15)?;
         hurry(&router_b, 15)?;
     }
-    becomes(&admin, "router-a", &lan_b, "hub");
-    becomes(&admin, "router-b", &lan_a, "hub2");
+    keys.becomes("router-a", &lan_b, "hub");
+    keys.becomes("router-b", &lan_a, "hub2");
     assert!(reaches(10)?, "by way of both servers");
     if long {
         // The bound that the guide names, and half a minute for a machine that is busy.
@@ -133,8 +144,8 @@ fn what_a_failed_link_carried_goes_over_the_servers_and_comes_back_while_another
     admin.ok(&["set", "router-b", &addressed("lan+=192.168.99.0/24")]);
     admin.deploy();
     admin.ok(&["plan", "--exit-code"]);
-    assert_eq!(sends(&admin, "router-a", &addressed("192.168.99.0/24"))?, "hub");
-    assert_eq!([sends(&admin, "router-a", &lan_b)?, sends(&admin, "router-b", &lan_a)?], ["hub", "hub2"]);
+    assert_eq!(keys.sends("router-a", &addressed("192.168.99.0/24"))?, "hub");
+    assert_eq!([keys.sends("router-a", &lan_b)?, keys.sends("router-b", &lan_a)?], ["hub", "hub2"]);
     let report = stream.stop()?;
     assert_eq!(report.lost, 0, "{report:?}");
     for stream in streams {
@@ -148,16 +159,16 @@ fn what_a_failed_link_carried_goes_over_the_servers_and_comes_back_while_another
     assert!(wait_until(PATIENCE, || router_a
         .run("test -s /run/wg-friend/fallback-wg0")
         .is_ok_and(|there| there.success())));
-    assert_eq!(sends(&admin, "router-a", &lan_b)?, "router-b");
+    assert_eq!(keys.sends("router-a", &lan_b)?, "router-b");
     hurry(&router_a, 5)?;
-    becomes(&admin, "router-a", &lan_b, "hub");
+    keys.becomes("router-a", &lan_b, "hub");
     assert!(wait_until(PATIENCE, || reaches(5).is_ok_and(|there| there)), "by way of both servers again");
 
     // The link is back, and so is what it carries.
     router_a.sh(&format!("sh {SCRIPT} start"))?;
     lab.heal("router-a")?;
-    becomes(&admin, "router-a", &lan_b, "router-b");
-    becomes(&admin, "router-b", &lan_a, "router-a");
+    keys.becomes("router-a", &lan_b, "router-b");
+    keys.becomes("router-b", &lan_a, "router-a");
     assert!(reaches(10)? && reaches_site(30)?);
     for router in [&router_a, &router_b] {
         assert!(router.run("cat /run/wg-friend/moved-wg0 2>/dev/null")?.stdout.is_empty());
@@ -190,6 +201,7 @@ fn what_a_failed_link_carried_goes_over_the_servers_and_comes_back_while_another
 fn a_link_that_is_taken_away_while_its_traffic_has_moved_leaves_nothing_and_loses_nothing() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = make(&lab);
+    let keys = Keys::of(&admin);
     let [router_a, router_b] = ["router-a", "router-b"].map(|name| lab.host(name));
     let [_, lan_b] = lans();
     let pc_b = lab.host("pc-b").address().to_string();
@@ -199,8 +211,8 @@ fn a_link_that_is_taken_away_while_its_traffic_has_moved_leaves_nothing_and_lose
     for router in [&router_a, &router_b] {
         hurry(router, 10)?;
     }
-    becomes(&admin, "router-a", &lan_b, "hub");
-    becomes(&admin, "router-b", &lans()[0], "hub2");
+    keys.becomes("router-a", &lan_b, "hub");
+    keys.becomes("router-b", &lans()[0], "hub2");
     lab.host("pc-a").sh(&format!("ping -n -c 1 -w 60 {pc_b}"))?;
 
     let stream = lab.ping_stream("pc-a", &pc_b, 20)?;
