@@ -71,17 +71,18 @@ fn links_between_servers_have_a_weight_and_stay() {
     let env = env();
     assert_snapshot!(env.refused(&["unlink", "hub", "hub-us"]), @"
     --- stderr ---
-    error: `hub` and `hub-us` are servers of one network, which are always linked: `wg-friend link hub hub-us --weight 100` makes other ways cheaper
+    error: `hub` and `hub-us` are servers of one network, which are always linked
+     hint: `wg-friend link hub hub-us --weight 100` makes other ways cheaper
     [exit 1]
     ");
     assert_snapshot!(env.run(&["link", "hub", "hub-us", "--weight", "5"]), @"
     --- stderr ---
-    + linked hub – hub-us
+    ~ changed hub – hub-us
         hub – hub-us    link  weight 1 → weight 5
     ");
     assert_snapshot!(env.run(&["unlink", "hub", "hub-us"]), @"
     --- stderr ---
-    - unlinked hub – hub-us
+    ~ changed hub – hub-us
         hub – hub-us    link  weight 5 → weight 1
       note: `hub` and `hub-us` stay linked, as all servers are, with weight 1
     ");
@@ -97,13 +98,15 @@ fn what_cannot_be_linked_is_refused() {
     ");
     assert_snapshot!(env.refused(&["unlink", "branch", "hub"]), @"
     --- stderr ---
-    error: `branch` belongs to `hub`: `wg-friend set branch server=NAME` gives it another one, `wg-friend disable branch` takes it out
+    error: `branch` belongs to `hub`
+     hint: `wg-friend set branch server=NAME` gives it another one, `wg-friend disable branch` takes it out
     [exit 1]
     ");
     assert_snapshot!(env.refused(&["link", "branch", "branch"]), @"
     --- stderr ---
-    error: NAME: names `branch` twice: a link has two ends
-    [exit 2]
+    error: `branch` is named twice, and nothing is linked to itself
+     hint: name each node once: `wg-friend link A B`
+    [exit 1]
     ");
     assert_snapshot!(env.refused(&["link", "branch", "exit-de"]), @"
     --- stderr ---
@@ -120,6 +123,7 @@ fn what_cannot_be_linked_is_refused() {
     assert_snapshot!(env.refused(&["unlink", "branch", "denver"]), @"
     --- stderr ---
     error: `branch` and `denver` have no link of their own
+     hint: `wg-friend topology` shows the links that somebody made
     [exit 1]
     ");
     assert_snapshot!(env.refused(&["remove", "hub-us", "--yes"]), @"
@@ -183,7 +187,7 @@ fn a_link_gives_way_where_hosts_at_both_ends_can_watch_it() {
     let state = env.json(&["history"])["states"][0]["number"].as_i64().unwrap().to_string();
     assert_snapshot!(env.run(&link_both(&["--when-down", "stay"])), @"
     --- stderr ---
-    + linked branch – denver
+    ~ changed branch – denver
         branch – denver    link  weight 2, moves when down → weight 2
       to deploy: branch, denver
       next: `wg-friend plan`
