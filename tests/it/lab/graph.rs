@@ -84,9 +84,12 @@ fn a_direct_link_that_fails_stays_down_until_it_is_taken_away() -> Result {
 
     // Something between the two lets no packet through any more: nothing goes another way by itself.
     let wall = "nft add table inet wall; nft add chain inet wall in '{ type filter hook input priority -300; }'; \
-                nft add rule inet wall in ip saddr";
+                nft add rule inet wall in";
     let [a, b] = ["router-a", "router-b"].map(|name| lab.host(name));
-    let behind = |host: &str| lab.host(host).address();
+    let behind = |host: &str| {
+        let address = lab.host(host).address();
+        format!("{} saddr {address}", if address.is_ipv4() { "ip" } else { "ip6" })
+    };
     a.sh(&format!("{wall} {} udp dport 1-65535 drop", behind("router-b")))?;
     b.sh(&format!("{wall} {} udp dport 1-65535 drop", behind("router-a")))?;
     assert_ne!(reaches(3)?.status, 0, "a link that is down stays down");

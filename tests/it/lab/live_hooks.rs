@@ -103,7 +103,7 @@ fn routes_marks_tables_and_addresses_of_a_made_interface_change_live() -> Result
 
     // As if it had come up so: a restart makes the same.
     let seen = &addressed(
-        "ip -o route show dev wg0 | sort; ip rule; ip -o address show dev wg0 | grep -o 'inet6* [^ ]*'; wg show wg0 fwmark",
+        "ip -o route show dev wg0 | sort; ip rule; ip -o address show dev wg0 scope global | grep -o 'inet6* [^ ]*'; wg show wg0 fwmark",
     );
     let live = hub.sh(seen)?;
     let report = stream.stop()?;
