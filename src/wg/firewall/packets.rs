@@ -403,3 +403,40 @@ fn a_new_rule_ends_flows_that_it_blocks_in_both_directions() {
     let Some(output) = run(&script, &NEEDS, &files) else { return };
     assert_eq!(printed(&output), "two\nthree\n");
 }
+
+#[test]
+fn a_flow_that_a_rule_moves_to_the_server_leaves_nothing_with_its_own_address() {
+    let ruleset_with = |to: &str| {
+        let mut fixture = Fixture::everything();
+        fixture.node("frank").exit_rules = vec![rule(&[to], "", RuleAction::Direct)];
+        let nodes = compile(&fixture.topology).unwrap();
+        ruleset(nodes[0].interfaces[0].firewall.as_ref().unwrap())
+    };
+    let (by_exit, by_server) = (ruleset_with("192.0.2.0/24"), ruleset_with("198.51.100.2"));
+    let script = network()
+        + "mkfifo /run/frank.said /run/tokyo.said
+           ip netns exec tokyo socat UDP4-LISTEN:7000,bind=198.51.100.2,reuseaddr - </run/tokyo.said >/run/tokyo &
+           exec 9>/run/tokyo.said
+           until ip netns exec tokyo ss -Hlun | grep -q :7000; do :; done
+           ip netns exec frank socat - UDP4:198.51.100.2:7000,bind=10.66.0.11:7001 </run/frank.said >/run/frank &
+           exec 8>/run/frank.said
+           until ip netns exec frank ss -Hun | grep -q 10.66.0.11:7001; do :; done
+           nft 'add table inet seen; add counter inet seen here; add counter inet seen gone; add counter inet seen other
+               add chain inet seen arrival { type filter hook prerouting priority -500; }
+               add rule inet seen arrival iifname wg0 udp sport 7001 counter name here
+               add chain inet seen leaving { type filter hook postrouting priority 500; }
+               add rule inet seen leaving oifname eth0 ip saddr 10.66.0.11 counter name gone
+               add rule inet seen leaving oifname eth0 udp dport 7002 counter name other'
+           until_heard() { until grep -q $2 /run/$1; do :; done; }
+           until_counted() { until nft list counter inet seen $1 | grep -q \"packets $2 \"; do :; done; }
+           echo one >&8; until_heard tokyo one
+           echo two >&9; until_heard frank two
+           nft -f /etc/wireguard/y.nft
+           echo lost >&8; until_counted here 2
+           # A flow that begins now does leave, as the server.
+           echo new | ip netns exec frank socat -u - UDP4-SENDTO:198.51.100.2:7002; until_counted other 1
+           nft list counter inet seen gone | grep packets";
+    let files = [("x.nft", by_exit.as_str()), ("y.nft", by_server.as_str())];
+    let Some(output) = run(&script, &NEEDS, &files) else { return };
+    assert_eq!(printed(&output).trim(), "packets 0 bytes 0");
+}

@@ -491,6 +491,8 @@ fn rules_by_destination_have_a_chain_for_each_list() {
         ct direction original oifname "eth0" ip6 daddr @private6 drop
         ct direction reply iifname "eth0" ip saddr @private4 drop
         ct direction reply iifname "eth0" ip6 saddr @private6 drop
+        # A flow that has just been moved here from an exit would leave with its own address.
+        ct direction original oifname "eth0" ct status & (confirmed | snat) == confirmed drop
         ct direction reply jump way
         ct direction original meta mark . oifname @ways accept
         ct direction reply meta mark . iifname @ways accept
