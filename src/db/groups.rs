@@ -7,7 +7,7 @@ use super::networks::NETWORK;
 use super::row::{Cells, merge};
 use super::states::{Kind, Which};
 use super::tx::Tx;
-use super::{Database, exit_groups, micros};
+use super::{exit_groups, micros};
 use crate::model::{Destination, Grant, Group, GroupId, NodeId};
 
 /// The columns of a grant, in the order in which [`read_grant`] takes them.
@@ -30,7 +30,10 @@ pub(super) fn read_grant(cells: &Cells<'_>, at: usize) -> Result<Grant> {
 /// Reads groups, ordered by id.
 pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
-    let sql = format!("SELECT id, name, note, exit_rules FROM node_groups {} ORDER BY id", which.condition(Kind::Group, "id"));
+    let sql = format!(
+        "SELECT id, name, note, exit_rules FROM node_groups {} ORDER BY id",
+        which.condition(Kind::Group, "id")
+    );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -63,13 +66,11 @@ fn unknown(id: GroupId) -> Error {
     Error::NotFound { what: "group", name: format!("number {}", id.0) }
 }
 
-impl Database {
-    /// Returns the newest state in whose records a grant beside another level than `custom` permits nothing: the model was
-    /// read so until then.
-    pub(super) fn inert_grants_until(&self) -> Result<i64> {
-        let sql = "SELECT after_state FROM grants_add";
-        Ok(self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    }
+/// Returns the newest state in whose records a grant beside another level than `custom` permits nothing: the model was
+/// read so until then.
+pub(super) fn inert_grants_until(conn: &Connection) -> Result<i64> {
+    let sql = "SELECT after_state FROM grants_add";
+    Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 impl Tx<'_> {

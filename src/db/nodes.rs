@@ -206,11 +206,21 @@ impl Tx<'_> {
         }
     }
 
+    /// Takes from a node what others it relies on: for nodes that go together, in whatever order.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn release_ties(&self, id: NodeId) -> Result<()> {
+        let sql = "UPDATE nodes SET server_id = NULL, exit_id = NULL, exit_group_id = NULL WHERE id = ?1";
+        self.transaction.execute(sql, [id.0])?;
+        Ok(())
+    }
+
     /// Removes a node with its interfaces. Its keys are kept apart, sealed, for a return to an earlier state. Its
     /// addresses count as released at `now`.
     ///
     /// # Errors
-    /// [`Error::InUse`] while other nodes use it as their exit or have an uplink to it.
+    /// [`Error::InUse`] while others rely on it: as their server, exit or member of a group of exits, or by an uplink to it.
     pub fn delete_node(&self, id: NodeId, now: DateTime<Utc>) -> Result<()> {
         for address in self.addresses(id)?.ok_or_else(|| unknown(id))?.into_iter().flatten() {
             self.release(address, now)?;

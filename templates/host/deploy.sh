@@ -73,7 +73,12 @@ w_dns() {
 		w_v=$(sed -n 's/^\([A-Za-z0-9-]\{1,\}\)\*$/\1./p' /etc/resolvconf/interface-order | head -n 1)
 	w_v=$w_v$1
 	shift
-	if [ $# -gt 0 ]; then printf '%s\n' "$@" | resolvconf -a "$w_v" -m 0 -x; else resolvconf -d "$w_v" -f; fi
+	if [ $# -gt 0 ]; then
+		printf '%s\n' "$@" | resolvconf -a "$w_v" -m 0 -x
+	else
+		# Where there is no resolvconf any more, it says nothing any more.
+		! command -v resolvconf >/dev/null || resolvconf -d "$w_v" -f
+	fi
 }
 
 # Puts the key whose public half is $2 into file $1, which may hold it already; else interface $3 runs with it.

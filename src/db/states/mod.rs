@@ -227,7 +227,7 @@ impl Database {
         let _snapshot = self.snapshot()?;
         self.state(number)?;
         let network = self.chosen()?.0;
-        let found = Model::read(values_at(&self.conn, number)?, network, self.inert_grants_until()?)?;
+        let found = Model::read(values_at(&self.conn, number)?, network, groups::inert_grants_until(&self.conn)?)?;
         match found {
             Some(model) => Ok(model),
             None => Err(Error::NotThen { network: self.network()?.name, state: number }),
@@ -388,7 +388,7 @@ impl Model {
                 Kind::Node => {
                     let mut node = record::to_node(value)?;
                     interfaces.extend(node.interfaces.iter().map(|interface| interface.id.0));
-                    if since <= inert_grants_until && node.access != Access::Custom {
+                    if since <= inert_grants_until && has_inert_grants(&node) {
                         node.grants.clear();
                     }
                     nodes.push(node);
@@ -578,14 +578,26 @@ fn networks_of_touched(conn: &Connection) -> Result<BTreeMap<Entity, i64>> {
     Ok(homes)
 }
 
+/// Whether a node has grants that permitted nothing while they didn't add to levels.
+fn has_inert_grants(node: &Node) -> bool {
+    node.access != Access::Custom && !node.grants.is_empty()
+}
+
 /// Whether an entity isn't what the history says last.
 fn differs(conn: &Connection, key: &DataKey, entity: Entity, value: Option<&str>) -> Result<bool> {
     let Entity { kind, id, other } = entity;
-    let sql =
-        "SELECT value FROM state_values WHERE kind = ?1 AND entity = ?2 AND other = ?3 ORDER BY state DESC LIMIT 1";
-    let last: Option<Option<String>> =
-        conn.prepare_cached(sql)?.query_row(params![kind.as_str(), id, other], |row| row.get(0)).optional()?;
-    let last = last.flatten();
+    let sql = "SELECT value, state FROM state_values WHERE kind = ?1 AND entity = ?2 AND other = ?3
+               ORDER BY state DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<String>>(0)?, row.get(1)?));
+    let last = conn.prepare_cached(sql)?.query_row(params![kind.as_str(), id, other], read).optional()?;
+    let (last, since) = last.unwrap_or((None, 0));
+    // The same words said less then.
+    if let (Kind::Node, Some(last)) = (kind, &last)
+        && since <= groups::inert_grants_until(conn)?
+        && has_inert_grants(&record::to_node(parse(last)?)?)
+    {
+        return Ok(true);
+    }
     if kind == Kind::Document && value.is_some() && last.is_some() {
         return documents_differ(conn, key, InterfaceId(id));
     }

@@ -128,6 +128,21 @@ fn a_grant_that_permitted_nothing_in_an_old_state_does_not_come_back_with_it() {
 }
 
 #[test]
+fn a_grant_made_again_that_permitted_nothing_before_is_in_the_history() {
+    let mut lab = lab();
+    let phone = lab.add("phone", 9);
+    let granted = Node { grants: vec!["10.66.0.0/24 icmp".parse().unwrap()], access: Access::VpnOnly, ..phone.clone() };
+    lab.write(|tx| tx.update_node(&granted, at(2))).unwrap();
+    // As if that had been before grants added to levels: the grant was taken out of the model then, not out of its records.
+    lab.store.conn.execute("UPDATE grants_add SET after_state = ?1", [newest(&lab)]).unwrap();
+    lab.store.conn.execute("DELETE FROM grants", []).unwrap();
+    lab.write(|tx| tx.update_node(&granted, at(3))).unwrap();
+    let model = lab.store.model_at(newest(&lab)).unwrap();
+    assert_eq!(model.topology, lab.store.topology().unwrap());
+    assert_eq!(model.topology.node(phone.id).unwrap().grants, granted.grants);
+}
+
+#[test]
 fn every_change_of_the_model_is_a_state_and_nothing_else_is() {
     let mut lab = lab();
     let phone = lab.add("phone", 9);

@@ -181,6 +181,10 @@ impl Place<'_> {
             _ => return Vec::new(),
         };
         let concerned = |(name, peer): &(String, Option<&PeerConfig>)| match because {
+            // The live key is known by the name that its peer had when it was deployed.
+            Because::PeerGone if change.kind == Kind::PeerKey => {
+                peer.is_some_and(|peer| Some(peer.public_key.short()) == change.before)
+            }
             Because::PeerGone | Because::PresharedKey => *name == change.subject,
             // Whom the host dials itself hears from it, and follows.
             Because::Port => peer.is_none_or(|peer| peer.endpoint.is_none()),

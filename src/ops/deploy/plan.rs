@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::fleet::{Connection, Observed, Question};
-use crate::model::{Host, Name, Secrets};
+use crate::model::{Host, InterfaceName, Name, Secrets};
 use crate::ops::revision::DeviceReport;
 
 use super::change::{Change, Kind};
@@ -60,9 +60,12 @@ impl HostPlan {
     pub fn obstacle(&self) -> Option<HostError> {
         let host = self.host.name.clone();
         let changes = self.changes();
-        if let Some(lost) = changes.iter().find(|change| change.kind == Kind::KeyLost) {
-            let interface = lost.interface.clone()?;
-            return Some(HostError::KeyLost { host, interface, file: lost.subject.clone() });
+        // An interface that isn't to run needs no key yet, and holds nothing up.
+        let runs = |name: &InterfaceName| self.desired.interface(name).is_some_and(|interface| interface.run.is_up());
+        let lost = changes.iter().filter(|change| change.kind == Kind::KeyLost);
+        let lost = lost.filter_map(|change| Some((change, change.interface.as_ref().filter(|name| runs(name))?))).next();
+        if let Some((change, interface)) = lost {
+            return Some(HostError::KeyLost { host, interface: interface.clone(), file: change.subject.clone() });
         }
         let saves = self.desired.interfaces.iter().find(|interface| interface.save_config);
         let saves = saves.filter(|_| !changes.is_empty())?;

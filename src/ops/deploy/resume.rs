@@ -122,6 +122,7 @@ pub fn resume(
     let ended = each(jobs.iter().collect(), options.parallel, |job: &Job| {
         let run = Run { fleet, journal: &journal, secrets: &job.secrets, options, progress, shown: Shown::default() };
         let ended = run.resume(job);
+        run.note_uses(&job.secrets);
         progress.reached(&job.host.name, Phase::Done);
         ended
     });

@@ -107,15 +107,27 @@ pub fn steps(
     for interface in desired.interfaces.iter().filter(|i| stays_up(i) && loses_table(&i.name)) {
         builder.hooks(interface, &hooks_of(interface));
     }
+    // A mark leads into a table by a rule: both are there before the firewall gives the mark to anybody.
+    let moves = route_moves::of(changes, desired, observed);
+    let ways = moves.new_ways(desired);
+    let is_way = |change: &&Change| {
+        let place = change.interface.as_ref().zip(change.after.clone());
+        change.kind == Kind::RouteMissing && place.is_some_and(|place| ways.contains(&place))
+    };
+    for interface in desired.interfaces.iter().filter(|interface| stays_up(interface)) {
+        let mine = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name));
+        builder.routes(interface, &mine.filter(is_way).collect::<Vec<_>>(), &moves);
+    }
+    of(Kind::RuleMissing).for_each(|change| builder.rules(change, desired));
     for change in of(Kind::Firewall) {
         if let Some(name) = &change.interface {
             let was = deployed.and_then(|d| d.interface(name));
             builder.firewall(name, config(change), was);
         }
     }
-    let moves = route_moves::of(changes, desired, observed);
     for interface in &desired.interfaces {
-        let mine: Vec<&Change> = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name)).collect();
+        let mine = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name));
+        let mine: Vec<&Change> = mine.filter(|change| !is_way(change)).collect();
         if stays_up(interface) {
             builder.link(interface, &mine);
             if mine.iter().any(|change| change.kind == Kind::Dns) {
@@ -134,9 +146,7 @@ pub fn steps(
             }
         }
     }
-    for change in of(Kind::RuleMissing).chain(of(Kind::RuleExtra)) {
-        builder.rules(change, desired);
-    }
+    of(Kind::RuleExtra).for_each(|change| builder.rules(change, desired));
     for change in of(Kind::InterfaceMissing).chain(of(Kind::Restart)) {
         if let Some(interface) = config(change) {
             builder.up(interface, change.kind == Kind::Restart);

@@ -80,11 +80,14 @@ fn own_links(members: &Members<'_>, found: &mut Vec<Refusal>) {
         }
         for (node, other) in [(a, b), (b, a)] {
             let (name, far) = (node.name.clone(), other.name.clone());
+            let access = node.access;
             let both_remotes = node.role == Role::Remote && other.role == Role::Remote;
-            match node.access {
+            let judged_at_home = members.home(node).is_some_and(|home| !home.has_own_rules());
+            match access {
                 Access::ExitOnly => found.push(Refusal::LinkOfExitOnly { node: name, other: far }),
-                Access::Custom if both_remotes => {
-                    found.push(Refusal::LinkUnjudged { node: name, other: far, access: node.access });
+                Access::Custom if both_remotes => found.push(Refusal::LinkUnjudged { node: name, other: far, access }),
+                Access::VpnOnly | Access::LanOnly | Access::Custom if judged_at_home && other.has_own_rules() => {
+                    found.push(Refusal::LinkPastRules { node: name, other: far });
                 }
                 _ => {}
             }

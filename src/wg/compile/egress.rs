@@ -184,7 +184,7 @@ pub(super) fn check(members: &Members<'_>, found: &mut Vec<Refusal>) {
 /// What is routed to an exit has to be somebody's. The LANs of disabled routers count: they may come back.
 fn routed(members: &Members<'_>, found: &mut Vec<Refusal>) {
     let lans = || members.topology.nodes.iter().flat_map(|node| node.lans.iter().map(|lan| lan.cidr));
-    let is_inside = |prefix: &Cidr| members.topology.network.prefixes().chain(lans()).any(|own| own.overlaps(prefix));
+    let is_inside = |prefix: &Cidr| members.topology.network.prefixes().chain(lans()).any(|own| own.covers(prefix));
     for exit in &members.exits {
         for prefix in exit.routed.iter().filter(|prefix| !is_inside(prefix)) {
             found.push(Refusal::RoutedElsewhere { exit: exit.name.clone(), prefix: *prefix });

@@ -7,7 +7,7 @@ use crate::wg::firewall::Duty;
 use crate::wg::{NodeConfig, PeerConfig};
 
 use super::access::is_exit_only;
-use super::layout::{Layout, config};
+use super::layout::{Layout, aggregated, config};
 use super::links::{End, Link};
 use super::ways::prefixes;
 
@@ -28,7 +28,7 @@ pub(super) fn compile(layout: &Layout<'_>, exit: &Node) -> NodeConfig {
     let mut interface = layout.interface(exit, exit.main(), peers);
     interface.sysctls = layout.forwarding();
     interface.firewall =
-        layout.firewall(exit, Duty::Exit { direct: sources, routed: exit.routed.iter().copied().collect() });
+        layout.firewall(exit, Duty::Exit { direct: sources, routed: aggregated(exit.routed.iter().copied().collect()) });
     config(exit, vec![interface])
 }
 

@@ -99,6 +99,10 @@ impl<'a> Members<'a> {
 
     /// Returns the server that a node belongs to.
     pub(super) fn home(&self, node: &Node) -> Option<&'a Node> {
+        // The first server may stand behind thousands of other nodes.
+        if node.role != Role::Server && node.server.is_none() {
+            return self.servers.first().copied();
+        }
         self.topology.home(node)
     }
 

@@ -72,7 +72,7 @@ pub enum Refusal {
     },
     /// Nobody on the way could enforce an access level.
     #[error(
-        "`{node}` and `{other}` are both remotes: nobody between them could enforce access {access} of `{node}`. Unlink them, or give it full, vpn-only or lan-only"
+        "`{node}` and `{other}` are both remotes: nobody between them could enforce access {access} of `{node}`. Give it full, vpn-only or lan-only; without a link of their own, their server is between them"
     )]
     LinkUnjudged {
         /// The remote with limited access.
@@ -81,6 +81,17 @@ pub enum Refusal {
         other: Name,
         /// Its access.
         access: Access,
+    },
+    /// What enforces an access level elsewhere is missing at the other end of a link.
+    #[error(
+        "`{node}` is linked to `{other}`, which has the rules with which it was adopted and none of ours: nobody there would \
+         enforce the access level of `{node}`. `wg-friend hooks adopt {other}`, unlink them, or give `{node}` full access"
+    )]
+    LinkPastRules {
+        /// The node with limited access.
+        node: Name,
+        /// The node without our rules.
+        other: Name,
     },
     /// What passes a link with a server is others' traffic too.
     #[error(

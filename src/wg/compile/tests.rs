@@ -479,6 +479,25 @@ fn a_direct_link_carries_what_is_behind_it_unless_it_is_a_detour() {
 }
 
 #[test]
+fn a_link_does_not_lead_past_the_rules_that_enforce_an_access_level() {
+    let mut fixture = two_servers();
+    fixture.node("bob").access = Access::VpnOnly;
+    fixture.link("bob", "office", 1);
+    assert_eq!(refusals(&fixture), "");
+    let own_rules = || Some(Kept { firewall: false, ..Kept::made() });
+    fixture.node("office").interfaces[0].kept = own_rules();
+    insta::assert_snapshot!(refusals(&fixture), @"`bob` is linked to `office`, which has the rules with which it was adopted and none of ours: nobody there would enforce the access level of `bob`. `wg-friend hooks adopt office`, unlink them, or give `bob` full access");
+    fixture.node("bob").access = Access::Full;
+    assert_eq!(refusals(&fixture), "");
+    // Where nothing is enforced at all, a link opens nothing.
+    fixture.node("bob").access = Access::VpnOnly;
+    for server in ["hub", "spare"] {
+        fixture.node(server).interfaces[0].kept = own_rules();
+    }
+    assert_eq!(refusals(&fixture), "");
+}
+
+#[test]
 fn links_that_cannot_be_are_refused() {
     let mut fixture = two_servers();
     fixture.node("bob").access = Access::Custom;

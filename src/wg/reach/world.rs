@@ -40,6 +40,8 @@ pub struct World<'a> {
     lans: Vec<(Cidr, NodeId)>,
     /// Whether every remote's own file asks for everything.
     pub(super) edited: bool,
+    /// Then what their files ask of each peer, by the remote and the peer's key.
+    asked: HashMap<(NodeId, PublicKey), Vec<Cidr>>,
     /// When packets are sent; `None` is before any grant has ended.
     pub(super) at: Option<DateTime<Utc>>,
 }
@@ -59,15 +61,36 @@ impl<'a> World<'a> {
         let lans = machines.iter().flat_map(|m| m.node.lans.iter().map(|lan| (lan.cidr, m.node.id)));
         let mut lans: Vec<_> = lans.collect();
         lans.sort_unstable();
-        Self { topology, machines, ends, by_id, lans, edited: false, at: None }
+        Self { topology, machines, ends, by_id, lans, edited: false, asked: HashMap::new(), at: None }
     }
 
-    /// The same network after the owner of every remote has asked for everything (`AllowedIPs = 0.0.0.0/0, ::/0`) in his
-    /// own file: what is reached then is what is enforced.
+    /// The same network after the owner of every remote has asked for everything in his own file, of the peer that carries
+    /// what no other one does (`AllowedIPs = 0.0.0.0/0, ::/0`), and of those beside it whatever is theirs: what is reached
+    /// then is what is enforced.
     #[must_use]
     pub fn with_edited_remotes(mut self, edited: bool) -> Self {
         self.edited = edited;
+        self.asked = if edited { self.asked_by_remotes() } else { HashMap::new() };
         self
+    }
+
+    fn asked_by_remotes(&self) -> HashMap<(NodeId, PublicKey), Vec<Cidr>> {
+        let mut asked = HashMap::new();
+        for machine in self.machines.iter().filter(|machine| machine.node.role == Role::Remote) {
+            let home = self.topology.home(machine.node).map(|server| server.id);
+            for peer in machine.config.interfaces.iter().flat_map(|interface| &interface.peers) {
+                let far = self.end(&peer.public_key).map(|(at, _)| self.machines[at].node);
+                let all = match far.filter(|far| far.role != Role::Exit && Some(far.id) != home) {
+                    None => vec![Cidr::ALL4, Cidr::ALL6],
+                    Some(far) => {
+                        let theirs = far.addresses().chain(far.lans.iter().map(|lan| lan.cidr));
+                        peer.allowed_ips.iter().copied().chain(theirs).collect()
+                    }
+                };
+                asked.insert((machine.node.id, peer.public_key), all);
+            }
+        }
+        asked
     }
 
     /// The same network at a time: what was granted until then has ended.
@@ -118,17 +141,9 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Returns the AllowedIPs of a machine's peer, as its file says or, on a remote whose owner has edited it, everything
-    /// for the peer that carries what no other one does.
-    pub(super) fn allowed<'p>(&self, machine: &Machine<'_>, peer: &'p PeerConfig) -> &'p [Cidr] {
-        const ALL: &[Cidr] = &[Cidr::ALL4, Cidr::ALL6];
-        if !self.edited || machine.node.role != Role::Remote {
-            return &peer.allowed_ips;
-        }
-        let far = self.end(&peer.public_key).map(|(at, _)| self.machines[at].node);
-        let home = self.topology.home(machine.node).map(|server| server.id);
-        let is_main = far.is_none_or(|far| far.role == Role::Exit || Some(far.id) == home);
-        if is_main { ALL } else { &peer.allowed_ips }
+    /// Returns the AllowedIPs of a machine's peer, as its file says, which on a remote its owner may have edited.
+    pub(super) fn allowed<'p>(&'p self, machine: &Machine<'_>, peer: &'p PeerConfig) -> &'p [Cidr] {
+        self.asked.get(&(machine.node.id, peer.public_key)).unwrap_or(&peer.allowed_ips)
     }
 
     /// Returns which peer of an interface gets an address, with the AllowedIP: the longest wins.
@@ -250,7 +265,7 @@ impl<'a> Machine<'a> {
 
     /// Whether the machine's own rules decide, and not ours: it was adopted with them.
     pub(super) fn has_own_rules(&self) -> bool {
-        self.node.main().kept.as_ref().is_some_and(|kept| !kept.firewall)
+        self.node.has_own_rules()
     }
 
     /// Whether it forwards packets of a family.

@@ -119,11 +119,16 @@ fn a_change_of_one_peer_concerns_that_peer() {
         loses(|scene| scene.node("bob").enabled = false),
         loses(|scene| other_key(scene, "alice")),
         loses(|scene| other_psk(scene, "carol")),
+        loses(|scene| {
+            other_key(scene, "dave");
+            scene.node("dave").name = "dora".parse().unwrap();
+        }),
     ];
     insta::assert_snapshot!(lines.concat().join("\n"), @"
     wg0 PeerGone: bob
     wg0 PeerGone: alice
     wg0 PresharedKey: carol
+    wg0 PeerGone: dave
     ");
 }
 
