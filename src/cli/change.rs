@@ -31,10 +31,27 @@ pub(super) fn show(context: &Context, outcome: &Outcome) -> Result<(), Error> {
     Ok(())
 }
 
+/// Shows what would follow from a change and asks whether it is to be made, unless that was said with the command. With
+/// `--json` it only asks: what is shown then is for programs.
+pub(super) fn preview_and_confirm(
+    context: &Context,
+    question: &str,
+    preview: impl FnOnce() -> Result<Outcome, Error>,
+) -> Result<(), Error> {
+    if context.dry_run || context.yes {
+        return Ok(());
+    }
+    let outcome = preview()?;
+    if !context.out.is_json() {
+        context.out.note(consequences(&outcome).trim_end());
+    }
+    context.confirm(question)
+}
+
 /// Returns what would follow, to be read before a question is answered.
-pub(super) fn consequences(outcome: &Outcome) -> String {
+fn consequences(outcome: &Outcome) -> String {
     let mut text = String::new();
-    for node in &outcome.nodes {
+    for node in outcome.nodes.iter().filter(|_| outcome.action == "removed") {
         text.push_str(&format!("{} {}\n", paint(style::BAD, "-"), headline(node)));
     }
     text.push_str(&body(outcome));
@@ -58,10 +75,13 @@ fn summary(outcome: &Outcome) -> String {
         text.push_str(&format!("{} {} the network\n", paint(colour, sign), outcome.action));
     }
     text.push_str(&body(outcome));
-    if let Some(next) = next(outcome) {
-        text.push_str(&format!("  {} {}\n", paint(style::DIM, "next:"), paint_code(&next)));
-    }
+    text.push_str(&next_line(outcome));
     text
+}
+
+/// Returns the line that says which command most likely comes next; nothing where there is none.
+pub(super) fn next_line(outcome: &Outcome) -> String {
+    next(outcome).map_or_else(String::new, |next| format!("  {} {}\n", paint(style::DIM, "next:"), paint_code(&next)))
 }
 
 fn headline(node: &NodeView) -> String {

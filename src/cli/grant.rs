@@ -123,10 +123,10 @@ pub(super) fn revoke(args: &RevokeArgs, context: &Context) -> Result<Exit, Error
         (None, _) => Which::Over,
     };
     let mut store = context.store()?;
-    if args.all && !context.dry_run && !context.yes {
-        let preview = grant::revoke(&mut store, &context.clock, &context.actor(), &which, Mode::Preview)?;
-        context.out.note(change::body(&preview).trim_end());
-        context.confirm("Revoke all of this?")?;
+    if args.all {
+        change::preview_and_confirm(context, "Revoke all of this?", || {
+            grant::revoke(&mut store, &context.clock, &context.actor(), &which, Mode::Preview)
+        })?;
     }
     let outcome = grant::revoke(&mut store, &context.clock, &context.actor(), &which, context.mode())?;
     change::show(context, &outcome)?;

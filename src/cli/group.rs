@@ -11,7 +11,10 @@ use crate::ops::network::group::{self, GroupView, List};
 
 /// Name sets of nodes: what is granted to a group, each member has
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  wg-friend group add contractors bob carol\n  wg-friend group show contractors"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -34,7 +37,10 @@ enum Command {
         note: Option<String>,
     },
     /// Take nodes out of a group; without nodes, remove the group and all that is granted to it or towards it
-    #[command(after_help = "Examples:\n  wg-friend group remove contractors bob\n  wg-friend group remove contractors")]
+    #[command(
+        alias = "rm",
+        after_help = "Examples:\n  wg-friend group remove contractors bob\n  wg-friend group remove contractors"
+    )]
     Remove {
         /// The group
         group: String,
@@ -43,6 +49,7 @@ enum Command {
         nodes: Vec<String>,
     },
     /// Give a group another name; its members and grants stay
+    #[command(after_help = "Example:\n  wg-friend group rename contractors builders")]
     Rename {
         /// The group
         group: String,
@@ -51,8 +58,10 @@ enum Command {
         name: Name,
     },
     /// List the groups
+    #[command(alias = "ls", after_help = "Example:\n  wg-friend group list")]
     List,
     /// Show a group: its members, what they are granted, who reaches them by it
+    #[command(after_help = "Example:\n  wg-friend group show contractors")]
     Show {
         /// The group
         group: String,
@@ -79,10 +88,10 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         }
         Command::Remove { group, nodes } => {
             let (mut store, actor) = (context.store()?, context.actor());
-            if nodes.is_empty() && !context.dry_run && !context.yes {
-                let preview = group::remove(&mut store, &context.clock, &actor, &group, &nodes, Mode::Preview)?;
-                context.out.note(change::body(&preview).trim_end());
-                context.confirm(&format!("Remove the group {group}?"))?;
+            if nodes.is_empty() {
+                change::preview_and_confirm(context, &format!("Remove the group {group}?"), || {
+                    group::remove(&mut store, &context.clock, &actor, &group, &nodes, Mode::Preview)
+                })?;
             }
             group::remove(&mut store, &context.clock, &actor, &group, &nodes, context.mode())?
         }

@@ -17,7 +17,7 @@ use crate::ops::network::link::{self, Wish};
 /// it stays.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend link office-a office-b              # site to site, without the server\n  wg-friend link berlin paris rome              # each with each\n  wg-friend link hub-eu hub-us --weight 5       # between servers: a detour over a third one may be cheaper\n  wg-friend link office-a office-b --when-down move   # by the servers while it is down"
+    after_help = "Examples:\n  wg-friend link office-a office-b       # site to site, without the server\n  wg-friend link berlin paris rome       # each with each\n  wg-friend link hub-eu hub-us --weight 5\n  wg-friend link office-a office-b --when-down move\n\nWith a higher weight between servers, a detour over a third one may be cheaper.\nWith --when-down move, packets go by the servers while the link is down."
 )]
 pub(super) struct LinkArgs {
     /// The nodes: names or beginnings of guids

@@ -319,9 +319,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     })
 }
 
+/// Returns the help of the command that is named, for one that needs a further word. Clap shows it by itself only when no
+/// option has a value, and the environment gives values too.
+fn help_of(arguments: &[OsString]) -> clap::builder::StyledStr {
+    let mut command = definition();
+    command.build();
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(sub) = command.find_subcommand(word).cloned() {
+            command = sub;
+        }
+    }
+    command.render_help()
+}
+
 /// Shows what clap has to say: help and version on stdout, usage errors on stderr.
 fn show_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let is_error = error.use_stderr();
+    if error.kind() == clap::error::ErrorKind::MissingSubcommand && arguments.iter().all(|word| word != "--json") {
+        say(help_of(arguments).ansi().to_string().trim_end());
+        return Kind::Usage.exit_code();
+    }
     if is_error && arguments.iter().any(|word| word == "--json") {
         let text = error.render().to_string();
         let lines = text.trim_start_matches("error: ").lines().map(str::trim);

@@ -22,9 +22,10 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show them
+    #[command(after_help = "Example:\n  wg-friend network show")]
     Show,
-    /// Change them: name, cidr, cidr6, interface, port, dns, mtu, keepalive, psk
-    #[command(after_help = "Example:\n  wg-friend network set dns=10.66.0.1 keepalive=25")]
+    /// Change them: prefixes, port, DNS, exit and more
+    #[command(after_help = keys())]
     Set {
         /// What to change
         #[arg(required = true, value_name = "KEY=VALUE")]
@@ -91,6 +92,14 @@ struct RemoveArgs {
     /// Remove its nodes with it
     #[arg(long)]
     force: bool,
+}
+
+fn keys() -> String {
+    let mut text = String::from("Example:\n  wg-friend network set dns=10.66.0.1 keepalive=25\n\nKeys:\n");
+    for (key, what) in ops::KEYS {
+        text.push_str(&format!("  {key:<16}  {what}\n"));
+    }
+    text
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {

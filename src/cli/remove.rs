@@ -18,11 +18,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut store = context.store()?;
-    if !context.dry_run && !context.yes {
-        let preview = remove::remove(&mut store, &context.clock, &context.actor(), &args.nodes, Mode::Preview)?;
-        context.out.note(change::consequences(&preview).trim_end());
-        context.confirm(&format!("Remove {}?", args.nodes.join(", ")))?;
-    }
+    change::preview_and_confirm(context, &format!("Remove {}?", args.nodes.join(", ")), || {
+        remove::remove(&mut store, &context.clock, &context.actor(), &args.nodes, Mode::Preview)
+    })?;
     let outcome = remove::remove(&mut store, &context.clock, &context.actor(), &args.nodes, context.mode())?;
     change::show(context, &outcome)?;
     Ok(Exit::Done)

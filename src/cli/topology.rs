@@ -9,6 +9,7 @@ use crate::ops::network::view::{NodeView, TopologyView};
 
 /// Show the network as a tree: who links to whom, with addresses and LANs
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wg-friend topology\n  wg-friend topology --json")]
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {

@@ -7,7 +7,7 @@ use crate::cli::outcomes::{exit, table};
 use crate::cli::output::{paint, paint_code, style};
 use crate::cli::plan::{Looked, render};
 use crate::cli::progress::Line;
-use crate::cli::{Context, Exit};
+use crate::cli::{Context, Exit, change};
 use crate::ops::Error;
 use crate::ops::clock::Clock as _;
 use crate::ops::deploy::HostOutcome;
@@ -23,7 +23,7 @@ use crate::ops::network::change::{Mode, Outcome};
 /// waits for its own deploy. Connections through the exit end, for the internet sees another address from then on.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend exit failover europe\n  wg-friend exit failover europe exit-nl --yes\n  wg-friend exit failover europe --dry-run\n  wg-friend exit failover europe --no-deploy    only in the model; the next deploy takes it to the servers"
+    after_help = "Examples:\n  wg-friend exit failover europe\n  wg-friend exit failover europe exit-nl --yes\n  wg-friend exit failover europe --dry-run\n  wg-friend exit failover europe --no-deploy\n\nWith --no-deploy the next `wg-friend deploy` takes it to the servers."
 )]
 pub(super) struct Args {
     /// The group
@@ -75,7 +75,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         return Ok(if failed { Exit::SomeHosts } else { Exit::Done });
     }
     if let Some(report) = report.as_ref().filter(|report| report.changes + report.failed > 0) {
-        if !context.out.is_json() {
+        // Of a host that doesn't answer, the outcome says no less: it is shown before only where somebody has to decide.
+        if !context.out.is_json() && (report.changes > 0 || !context.yes) {
             context.out.note(render(report, context.out.verbosity() > 0).trim_end());
         }
         context.confirm(&format!("Send the traffic of {} by {}?", wanted.group, wanted.to))?;
@@ -112,6 +113,7 @@ fn done(report: &Report<'_>, context: &Context) -> String {
     let waiting = |names: &[crate::model::Name]| names.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ");
     if report.plan.is_none() && !report.change.deploy.is_empty() {
         text.push_str(&format!("  {} {}\n", paint(style::DIM, "to deploy:"), waiting(&report.change.deploy)));
+        text.push_str(&change::next_line(report.change));
     }
     if !report.change.new_files.is_empty() {
         let names = waiting(&report.change.new_files);

@@ -12,7 +12,10 @@ use crate::ops::network::change::{Mode, Outcome};
 
 /// Groups of exits that stand in for each other
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  wg-friend exit group add europe exit-de exit-nl\n  wg-friend exit group set europe disable=exit-de"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -22,7 +25,7 @@ pub(super) struct Args {
 enum Command {
     /// Add a group; it goes by its preferred exit
     #[command(
-        after_help = "Examples:\n  wg-friend exit group add europe exit-de exit-nl\n  wg-friend exit group add europe exit-de=10 exit-nl=20    the lowest number is preferred; 100 unless given"
+        after_help = "Examples:\n  wg-friend exit group add europe exit-de exit-nl\n  wg-friend exit group add europe exit-de=10 exit-nl=20\n\nThe lowest number is preferred; it is 100 unless given."
     )]
     Add {
         /// What it is called
@@ -92,10 +95,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         }
         Command::Remove { groups: names } => {
             let mut store = context.store()?;
-            if !context.dry_run && !context.yes {
-                groups::remove(&mut store, &context.clock, &actor, &names, Mode::Preview)?;
-                context.confirm(&format!("Remove the exit group {}?", names.join(", ")))?;
-            }
+            change::preview_and_confirm(context, &format!("Remove the exit group {}?", names.join(", ")), || {
+                groups::remove(&mut store, &context.clock, &actor, &names, Mode::Preview)
+            })?;
             let outcome = groups::remove(&mut store, &context.clock, &actor, &names, context.mode())?;
             changed(&outcome, &names.join(", "), context)?;
         }
@@ -122,7 +124,7 @@ pub(super) fn changed(outcome: &Outcome, name: &str, context: &Context) -> Resul
         _ => ("~", style::WARN),
     };
     let title = format!("{} {} exit group {}", paint(colour, sign), outcome.action, paint(style::STRONG, name));
-    context.out.note(format!("{title}\n{}", change::body(outcome)).trim_end());
+    context.out.note(format!("{title}\n{}{}", change::body(outcome), change::next_line(outcome)).trim_end());
     if !outcome.saved {
         context.out.note(paint(style::WARN, "dry run: nothing was changed"));
     }
@@ -139,7 +141,10 @@ pub(super) fn list(groups: &[GroupView]) -> String {
         table.row([
             Cell::new(&group.name, style::STRONG),
             carrier(group),
-            Cell::new(group.since.map_or_else(String::new, |t| t.format("%Y-%m-%d %H:%M:%S").to_string()), style::DIM),
+            Cell::new(
+                group.since.map_or_else(String::new, |t| t.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+                style::DIM,
+            ),
             group.reason.map_or("", |reason| reason.in_words()).into(),
             members(group).join(", ").into(),
             group.remotes.len().to_string().into(),

@@ -39,7 +39,7 @@ fn list(switches: &[Switch]) -> String {
     let or_none = |name: Option<&crate::model::Name>| name.map_or_else(|| "–".to_owned(), ToString::to_string);
     for switch in switches {
         table.row([
-            Cell::new(switch.time.format("%Y-%m-%d %H:%M:%S"), style::DIM),
+            Cell::new(switch.time.format("%Y-%m-%d %H:%M:%S UTC"), style::DIM),
             Cell::new(&switch.group, style::STRONG),
             or_none(switch.from.as_ref()).into(),
             or_none(switch.to.as_ref()).into(),

@@ -14,7 +14,10 @@ use crate::ops::Error;
 
 /// Say where the internet traffic of remotes leaves: exits, groups of them, and switching
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  wg-friend exit group add europe exit-de exit-nl\n  wg-friend exit assign alice-phone europe\n  wg-friend exit failover europe\n  wg-friend exit status"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -466,3 +466,86 @@ fn is_or_all(holder: Option<Holder<'_>>, id: NodeId) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{KdfParams, Passphrase};
+    use crate::model::{Egress, Mtu, Network, Origin, Port, PskPolicy, Source};
+    use crate::ops::clock::Fixed;
+    use crate::ops::network::add::{NewNodes, add};
+    use crate::ops::network::edit::set;
+    use crate::ops::network::setting::parse_all;
+    use crate::ops::network::view::show;
+
+    /// A server and three devices without rights.
+    fn office(dir: &tempfile::TempDir, clock: &Fixed, actor: &Actor) -> Store {
+        let network = Network {
+            name: "office".parse().unwrap(),
+            interface: "wg0".parse().unwrap(),
+            cidr4: Some("10.66.0.0/24".parse().unwrap()),
+            cidr6: None,
+            port: Port::WIREGUARD,
+            dns: Vec::new(),
+            mtu: Mtu::DEFAULT,
+            keepalive: 25,
+            psk: PskPolicy::Unique,
+            stable_clients: Vec::new(),
+            exit: Egress::None,
+            kill_switch: false,
+            exit_rules: Vec::new(),
+        };
+        let passphrase = Passphrase::new("correct-horse".to_owned());
+        let path = dir.path().join("store/x.db");
+        let (mut store, _) =
+            Database::create(&path, &passphrase, KdfParams::FULL_ENTROPY, &network, actor, clock.0).unwrap();
+        for (role, name, setting) in [
+            (Role::Server, "hub", "endpoint=vpn.example.com"),
+            (Role::Remote, "guest", "access=custom"),
+            (Role::Remote, "bob", "access=custom"),
+            (Role::Remote, "nas", "access=custom"),
+        ] {
+            let mut node = NewNodes::one(role, name.parse().unwrap(), Origin::Manual);
+            node.settings = parse_all([setting]).unwrap();
+            add(&mut store, clock, actor, node, Mode::Save).unwrap();
+        }
+        store
+    }
+
+    #[test]
+    fn a_grant_that_is_over_is_not_shown_goes_with_the_next_change_and_can_be_renewed() {
+        let dir = tempfile::tempdir().unwrap();
+        let actor = Actor { operator: "tester".into(), address: None, source: Source::Cli };
+        let morning = Fixed("2026-03-01T08:00:00Z".parse().unwrap());
+        let evening = Fixed("2026-03-01T18:00:00Z".parse().unwrap());
+        let mut store = office(&dir, &morning, &actor);
+        let wanted = |holder: &'static str, until: Option<DateTime<Utc>>| Wanted {
+            holder,
+            destination: "10.66.0.0/30",
+            protocol: Protocol::Icmp,
+            ports: Vec::new(),
+            until,
+            note: "for a day".into(),
+        };
+        let noon = Some("2026-03-01T12:00:00Z".parse().unwrap());
+        for holder in ["guest", "nas"] {
+            grant(&mut store, &morning, &actor, &wanted(holder, noon), Mode::Save).unwrap();
+        }
+        let reaches = |store: &Store, clock: &Fixed| show(store, "guest", clock.0).unwrap().reaches.len();
+        assert_eq!((reaches(&store, &morning), reaches(&store, &evening)), (1, 0));
+
+        // Renewed by its short form, although it stands there and is over.
+        let settings = parse_all(["grant+=10.66.0.0/30 icmp"]).unwrap();
+        let renewed = set(&mut store, &evening, &actor, "nas", &settings, Mode::Save).unwrap();
+        assert_eq!(renewed.changes[0].added, ["10.66.0.0/30 icmp"]);
+        let again = set(&mut store, &evening, &actor, "nas", &settings, Mode::Save).unwrap_err();
+        assert!(again.to_string().contains("like that already"), "{again}");
+
+        // What others lose along the way is remarked, and is not what was granted.
+        let outcome = grant(&mut store, &evening, &actor, &wanted("bob", None), Mode::Save).unwrap();
+        let names: Vec<&str> = outcome.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["bob"]);
+        insta::assert_snapshot!(outcome.remarks.join("\n"), @"grants that were over are gone: guest 10.66.0.0/30 icmp until 2026-03-01 12:00:00 UTC (for a day)");
+        assert!(store.topology().unwrap().nodes.iter().all(|node| node.grants.iter().all(|g| g.until.is_none())));
+    }
+}
