@@ -151,7 +151,7 @@ pub fn remove(store: &mut Store, clock: &dyn Clock, actor: &Actor, wanted: &str,
         let names: Vec<String> = host.others.iter().map(|other| format!("`{}` of `{}`", other.node, other.network)).collect();
         return Err(Error::RefusedWithRemedy {
             message: format!("the host `{}` is still used by other networks: {}", host.host.name, names.join(", ")),
-            hint: format!("`wg-friend list --network {network}` shows the nodes of one"),
+            hint: format!("`wg-friend list --network={network}` shows the nodes of one"),
         });
     }
     if let Some(first) = host.nodes.first() {

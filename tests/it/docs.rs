@@ -18,6 +18,7 @@ const ERRORS: &[&str] = &[
     "src/ops/error.rs",
     "src/ops/import/foreign/error.rs",
     "src/ops/import/foreign/mod.rs",
+    "src/ops/network/shared_host.rs",
     "src/settings.rs",
     "src/wg/adopt/finding.rs",
     "src/wg/compile/refusal.rs",

@@ -289,7 +289,7 @@ fn refuse_running(store: &Store, topology: &Topology) -> Result<(), Error> {
                     names.join(", "),
                     topology.network.name
                 ),
-                hint: format!("first `wg-friend host uninstall {} --network {}`", host.name, topology.network.name),
+                hint: format!("first `wg-friend host uninstall {} --network={}`", host.name, topology.network.name),
             });
         }
     }

@@ -31,14 +31,13 @@ fn a_network_beside_another_gets_what_that_one_has_not() {
     --- stderr ---
     + added network copy  10.66.0.0/16  wg2 port 51820
       no host can carry nodes of this network and of `office`: 10.66.0.0/16 overlaps 10.66.0.0/24, both have the port 51820
-      no host can carry nodes of this network and of `lab`: 10.66.0.0/16 overlaps 10.67.0.0/24
     next: `wg-friend --network copy add server NAME --endpoint HOST`
     ");
     assert_snapshot!(env.run(&["network", "list"]), @"
-    NAME    PREFIXES                     INTERFACE  PORT   NODES  HOSTS
+    NAME    PREFIXES                   INTERFACE  PORT   NODES  HOSTS
     office  10.66.0.0/24 fd00:66::/64  wg0        51820  5      branch
-    lab     10.67.0.0/24                 wg1        51822  0
-    copy    10.66.0.0/16                 wg2        51820  0
+    lab     10.67.0.0/24               wg1        51822  0
+    copy    10.66.0.0/16               wg2        51820  0
     ");
     // What one gives its uplinks, the other doesn't take.
     env.ok(&["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com"]);
@@ -119,13 +118,12 @@ fn two_networks_with_the_same_lan_share_no_host() {
     // Two networks may serve a LAN that the host itself is in.
     env.ok(&["--network", "office", "set", "hub", "lan+=192.168.9.0/24"]);
     env.ok(&["--network", "lab", "set", "hub", "lan+=192.168.9.0/24"]);
-    refused(&["--network", "office", "set", "one", "lan+=192.168.9.0/25"], "192.168.9.0/25");
-    assert_eq!(env.json(&["--network", "lab", "plan"])["hosts"].as_array().unwrap().len(), 1);
+    refused(&["--network", "office", "set", "hub", "lan+=192.168.2.128/25"], "192.168.2.128/25");
     // The host can't go while either of them lives there.
     assert_snapshot!(env.run(&["--network", "lab", "host", "remove", "shared", "--yes"]), @"
     --- stderr ---
     error: the host `shared` is still used by other networks: `hub` of `office`
-     hint: `wg-friend list --network office` shows the nodes of one
+     hint: `wg-friend list --network=office` shows the nodes of one
     [exit 1]
     ");
 }
