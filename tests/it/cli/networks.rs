@@ -44,7 +44,7 @@ fn a_network_beside_another_gets_what_that_one_has_not() {
     env.ok(&["--network", "lab", "add", "exit", "exit-us", "--endpoint", "203.0.113.10"]);
     let hub = env.json(&["--network", "lab", "show", "hub"]);
     let uplink = &hub["interfaces"][1];
-    assert_eq!((uplink["name"].as_str(), uplink["listen_port"].as_u64()), (Some("wgx2"), Some(51823)), "{hub:#}");
+    assert_eq!((uplink["name"].as_str(), uplink["listen_port"].as_u64()), (Some("wgx2"), Some(51824)), "{hub:#}");
     for wrong in [&["network", "add", "LAB"][..], &["network", "add", "x", "--cidr", "none", "--no-ipv6"]] {
         env.run(&[wrong, &["--network", "office"]].concat());
     }
