@@ -16,6 +16,7 @@ use crate::wg::config::{self, Document, Keys, Mode};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig};
 
 use super::desired::{Deployed, Desired, Version};
+use super::diff::as_it_should_run;
 
 /// An interface as a host has it.
 pub struct Copy {
@@ -49,7 +50,7 @@ pub fn copy(
     let key = in_file.as_ref().or_else(|| held.private.get(&known.id)).map(|key| key.expose_base64());
     secrets.private.extend(key.and_then(|key| Some((known.id, key.parse().ok()?))));
     let mut interface = match runs {
-        Some(seen) => as_it_runs(known, seen, &mut secrets),
+        Some(seen) => as_it_runs(known, seen, observed, &mut secrets),
         None => InterfaceConfig { run: Run::Off, ..known.clone() },
     };
     if let Some(key) = secrets.private.get(&known.id).filter(|key| key.public() != interface.public_key) {
@@ -93,8 +94,18 @@ pub fn copy(
     Some(Copy { version, name, not_kept })
 }
 
-/// Returns an interface with all that a host shows of it, as far as a file can say it.
-fn as_it_runs(known: &InterfaceConfig, seen: &ObservedInterface, secrets: &mut Secrets) -> InterfaceConfig {
+/// Returns an interface with all that a host shows of it, as far as a file can say it. What has moved because a link is
+/// down stands where it is while the link is up.
+pub(super) fn as_it_runs(
+    known: &InterfaceConfig,
+    seen: &ObservedInterface,
+    observed: &Observed,
+    secrets: &mut Secrets,
+) -> InterfaceConfig {
+    let should = as_it_should_run(known, observed);
+    let of = |interface: &InterfaceConfig, key| {
+        interface.peers.iter().find(|peer| peer.public_key == key).map(|peer| peer.allowed_ips.clone())
+    };
     let mut peers = Vec::new();
     for ((key, live), stranger) in seen.live.peers.iter().zip(1..) {
         let link = LinkId::between(known.id, InterfaceId(-stranger));
@@ -110,7 +121,9 @@ fn as_it_runs(known: &InterfaceConfig, seen: &ObservedInterface, secrets: &mut S
         if let Some(preshared) = live.preshared.as_ref().and_then(|key| key.expose_base64().parse().ok()) {
             secrets.preshared.insert(peer.link, preshared);
         }
-        peers.push(PeerConfig { allowed_ips: live.allowed_ips.clone(), keepalive: live.keepalive, ..peer });
+        let as_planned = of(&should, *key).filter(|planned| *planned == live.allowed_ips).and_then(|_| of(known, *key));
+        let allowed_ips = as_planned.unwrap_or_else(|| live.allowed_ips.clone());
+        peers.push(PeerConfig { allowed_ips, keepalive: live.keepalive, ..peer });
     }
     peers.sort_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
     let written = known.addresses.iter().filter(|address| seen.addresses.contains(address) || is_unseen(address));

@@ -1,7 +1,8 @@
 //! A link that is down and whose traffic goes over a server: as it should be, and no reason to keep anything else waiting.
 
+use super::super::found::as_it_runs;
 use super::{Scene, changes, work};
-use crate::model::WhenDown;
+use crate::model::{Secrets, WhenDown};
 use crate::wg::compile::fixture::{Fixture, lans};
 
 /// A network whose router `office`, which has a direct link to `depot`, lives on the host `hub`.
@@ -102,4 +103,17 @@ fn a_link_that_no_longer_gives_way_has_its_own_back_and_nobody_watches_it() {
     let steps = work(&after, Some(&deployed), &seen).steps;
     let ends = steps.iter().find(|step| step.run == "w_end_loop fallback wg0").unwrap();
     assert_eq!(ends.undo, "sh /etc/wireguard/wgf-fallback-wg0.sh start");
+}
+
+#[test]
+fn what_is_kept_of_an_interface_that_goes_is_the_state_in_which_the_link_is_up() {
+    let scene = scene(WhenDown::Move);
+    let known = &scene.desired().interfaces[0];
+    let kept = |answer: &str| {
+        let seen = scene.observed(answer);
+        as_it_runs(known, &seen.interfaces[&known.name], &seen, &mut Secrets::default()).peers
+    };
+    assert_eq!(kept(&moved(&scene)), known.peers);
+    let by_hand = kept(&moved(&scene).replace("10.66.0.0/24,192", "10.66.0.0/24,10.9.0.0/24,192"));
+    assert!(by_hand.iter().flat_map(|peer| &peer.allowed_ips).any(|prefix| prefix.to_string() == "10.9.0.0/24"));
 }
