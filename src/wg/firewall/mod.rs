@@ -8,6 +8,7 @@ mod by_destination;
 #[cfg(test)]
 mod packets;
 mod ruleset;
+mod shares;
 #[cfg(test)]
 mod tests;
 

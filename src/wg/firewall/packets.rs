@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::ruleset;
-use crate::model::{ExitRule, PortRange, Protocol, RuleAction};
+use crate::model::{Access, ExitRule, PortRange, Protocol, Role, RuleAction};
 use crate::wg::compile::compile;
 use crate::wg::compile::fixture::Fixture;
 use crate::wg::namespace::{printed, run};
@@ -439,4 +439,32 @@ fn a_flow_that_a_rule_moves_to_the_server_leaves_nothing_with_its_own_address() 
     let files = [("x.nft", by_exit.as_str()), ("y.nft", by_server.as_str())];
     let Some(output) = run(&script, &NEEDS, &files) else { return };
     assert_eq!(printed(&output).trim(), "packets 0 bytes 0");
+}
+
+#[test]
+fn with_very_many_grants_everyone_reaches_what_he_does_with_few() {
+    let grants = |grants: &[&str]| grants.iter().map(|grant| grant.parse().unwrap()).collect::<Vec<_>>();
+    let own = grants(&["192.168.20.7 tcp 22", "192.168.10.0/24 icmp", "10.66.0.2", "fd00:10::5 tcp 20-30"]);
+    let mut few = Fixture::everything();
+    few.node("dave").grants = own.clone();
+    let mut many = Fixture::everything();
+    many.node("dave").grants = own;
+    for number in 0..100 {
+        let guest = many.add(&format!("guest-{number}"), Role::Remote);
+        guest.access = Access::Custom;
+        guest.grants = grants(&["192.168.20.7 tcp 80", "192.168.10.5 icmp", "fd00:10::5", "10.66.0.2 tcp 1-100"]);
+    }
+    let text = ruleset(compile(&many.topology).unwrap()[0].interfaces[0].firewall.as_ref().unwrap());
+    assert!(text.contains("chain share_"), "they are many");
+    let four = ["192.168.20.7", "192.168.10.5", "10.66.0.2", "10.66.0.6"];
+    let mut attempts = Vec::new();
+    for from in ["dave", "carol", "bob"] {
+        for to in four.into_iter().chain(["fd00:10::5", "fd00:66::2"]) {
+            attempts.extend(["icmp", "22", "53", "80"].map(|how| format!("{from} {to} {how}")));
+        }
+    }
+    let Some(expected) = reached(&few, &attempts) else { return };
+    assert!(expected.iter().any(|attempt| attempt.starts_with("dave 192.168.20.7 22")), "{expected:?}");
+    assert!(!expected.iter().any(|attempt| attempt.starts_with("dave 192.168.20.7 80")), "{expected:?}");
+    assert_eq!(reached(&many, &attempts), Some(expected));
 }

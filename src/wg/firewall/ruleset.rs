@@ -10,6 +10,7 @@ use crate::render;
 
 use crate::wg::UplinkRoute;
 
+use super::shares::{self, Shares};
 use super::{Duty, Firewall, Granted, Rights, ServerRules, by_destination};
 
 /// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
@@ -50,6 +51,10 @@ struct Values<'a> {
     judged: bool,
     /// When grants end, in seconds since 1970: the names of their chains, and what nft(8) takes as a time.
     ends: Vec<i64>,
+    /// What of a source's address says which share its grants are in, for IPv4 and IPv6; none without shares.
+    share_masks: Option<[String; 2]>,
+    /// The shares of grants, where there are very many.
+    shares: Vec<shares::Chain>,
     /// Whether some sources leave an exit with their own addresses.
     routed: bool,
     /// Rules by destination, a chain for each list.
@@ -92,12 +97,16 @@ pub fn ruleset(firewall: &Firewall) -> String {
         sets.extend(prefixes("inside", &inside));
     }
     sets.insert(0, ours(firewall));
-    let (judged, ends) = match &firewall.duty {
-        Duty::Server(rules) => (true, ends(rules.rights())),
-        Duty::Router { judged: Some(rules), .. } => (true, ends(rules.rights())),
-        _ => (false, BTreeSet::new()),
+    let rights = match &firewall.duty {
+        Duty::Server(rules) => Some(rules.rights()),
+        Duty::Router { judged, .. } => judged.as_ref().map(|rules| rules.rights()),
+        Duty::Exit { .. } => None,
     };
-    let ends = ends.iter().map(DateTime::timestamp).collect();
+    let judged = rights.is_some();
+    let ends = rights.map(ends).unwrap_or_default().iter().map(DateTime::timestamp).collect();
+    let shares = rights.map(Shares::of);
+    let share_masks = shares.as_ref().and_then(Shares::masks);
+    let shares = shares.as_ref().map(Shares::chains).unwrap_or_default();
     let routed = matches!(&firewall.duty, Duty::Exit { routed, .. } if !routed.is_empty());
     let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
     let table = firewall.table();
@@ -106,7 +115,22 @@ pub fn ruleset(firewall: &Firewall) -> String {
         _ => Vec::new(),
     };
     let server_mark = format!("{:#010x}", UplinkRoute::SERVER_MARK);
-    render::fill(template, Values { table, main, outer, purpose, nat, judged, ends, routed, rules, server_mark, sets })
+    let values = Values {
+        table,
+        main,
+        outer,
+        purpose,
+        nat,
+        judged,
+        ends,
+        share_masks,
+        shares,
+        routed,
+        rules,
+        server_mark,
+        sets,
+    };
+    render::fill(template, values)
 }
 
 /// The interfaces whose packets are judged.
@@ -160,7 +184,7 @@ pub(super) fn plain(cidr: &Cidr) -> String {
     if is_single(cidr) { net.addr().to_string() } else { net.to_string() }
 }
 
-fn is_single(cidr: &Cidr) -> bool {
+pub(super) fn is_single(cidr: &Cidr) -> bool {
     cidr.net().prefix_len() == cidr.net().max_prefix_len()
 }
 
@@ -205,12 +229,15 @@ fn selected(rules: Rights<'_>) -> [Set; 2] {
     })
 }
 
-/// What is granted for good, then what ends, by time.
+/// What is granted for good, then what ends, by time; then what is in shares.
 fn granted(rules: Rights<'_>) -> Vec<Set> {
-    let mut sets = granted_until("granted", rules, None);
+    let shares = Shares::of(rules);
+    let common = || rules.granted.iter().filter(|grant| !shares.have(&grant.source));
+    let mut sets = granted_until("granted", common(), None);
     for until in ends(rules) {
-        sets.extend(granted_until(&format!("until_{}", until.timestamp()), rules, Some(until)));
+        sets.extend(granted_until(&format!("until_{}", until.timestamp()), common(), Some(until)));
     }
+    sets.extend(shares.sets());
     sets
 }
 
@@ -219,9 +246,14 @@ fn ends(rules: Rights<'_>) -> BTreeSet<DateTime<Utc>> {
     rules.granted.iter().filter_map(|grant| grant.until).collect()
 }
 
-fn granted_until(name: &str, rules: Rights<'_>, until: Option<DateTime<Utc>>) -> Vec<Set> {
+/// Returns the sets of what is granted until then.
+pub(super) fn granted_until<'g>(
+    name: &str,
+    granted: impl Iterator<Item = &'g Granted> + Clone,
+    until: Option<DateTime<Utc>>,
+) -> Vec<Set> {
     let with = |wanted: fn(Protocol) -> bool| {
-        rules.granted.iter().filter(move |grant| grant.until == until && wanted(grant.protocol))
+        granted.clone().filter(move |grant| grant.until == until && wanted(grant.protocol))
     };
     let hosts = |grant: &Granted| (grant.source, format!("{} . {}", plain(&grant.source), plain(&grant.destination)));
     let ports = |grant: &Granted| {
