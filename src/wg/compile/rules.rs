@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Cidr, ExitRule, Node, Role, RuleAction, RuleHolder};
+use crate::model::{Cidr, ExitRule, GroupId, Node, NodeId, Role, RuleAction, RuleHolder, Topology};
 use crate::wg::firewall::{PRIVATE4, PRIVATE6, PathRule, RuleList, RulePath};
 
 use super::Refusal;
@@ -14,17 +14,21 @@ use super::links::Members;
 /// Returns the rules that a server goes by, for the remotes that belong to it: each list once, with all to whom it applies.
 pub(super) fn lists(layout: &Layout<'_>, server: &Node) -> Vec<RuleList> {
     let topology = layout.members.topology;
-    let mut sources: BTreeMap<Vec<PathRule>, Vec<Cidr>> = BTreeMap::new();
+    // Most remotes have their rules of the same holders: what these come to is worked out once.
+    let mut alike: BTreeMap<Holders, Vec<&Node>> = BTreeMap::new();
     for node in egress::of_server(layout, server).filter(|node| !is_exit_only(node)) {
-        let rules = topology.exit_rules_of(node).map(|(_, _, rule)| PathRule {
+        alike.entry(holders(topology, node)).or_default().push(node);
+    }
+    let mut sources: BTreeMap<Vec<PathRule>, Vec<Cidr>> = BTreeMap::new();
+    for nodes in alike.into_values() {
+        let rules = joined(topology.exit_rules_of(nodes[0]).map(|(_, _, rule)| PathRule {
             destinations: rule.destinations.clone(),
             protocol: rule.protocol,
             ports: access::merged_ports(&rule.ports),
             path: path(layout, server, rule.action),
-        });
-        let rules = joined(rules);
+        }));
         if !rules.is_empty() {
-            sources.entry(rules).or_default().extend(node.addresses());
+            sources.entry(rules).or_default().extend(nodes.iter().flat_map(|node| node.addresses()));
         }
     }
     let list = |(rules, mut sources): (Vec<PathRule>, Vec<Cidr>)| {
@@ -32,6 +36,15 @@ pub(super) fn lists(layout: &Layout<'_>, server: &Node) -> Vec<RuleList> {
         RuleList { sources, rules }
     };
     sources.into_iter().map(list).collect()
+}
+
+/// Who has rules that hold for a remote, beside the network: itself, if it has any, and groups.
+type Holders = (Option<NodeId>, Vec<GroupId>);
+
+fn holders(topology: &Topology, node: &Node) -> Holders {
+    let own = (!node.exit_rules.is_empty()).then_some(node.id);
+    let with_rules = topology.groups.iter().filter(|group| !group.exit_rules.is_empty());
+    (own, with_rules.filter(|group| group.members.contains(&node.id)).map(|group| group.id).collect())
 }
 
 /// Makes one rule of neighbours that differ in their destinations alone: whichever of them fits first, it comes to the same.
