@@ -42,8 +42,9 @@ pub(super) fn preview_and_confirm(
         return Ok(());
     }
     let outcome = preview()?;
-    if !context.out.is_json() {
-        context.out.note(consequences(&outcome).trim_end());
+    let consequences = consequences(&outcome);
+    if !context.out.is_json() && !consequences.is_empty() {
+        context.out.note(consequences.trim_end());
     }
     context.confirm(question)
 }

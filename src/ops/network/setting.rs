@@ -310,13 +310,15 @@ fn free_text(label: &str, text: &str, is_wrong: impl Fn(char) -> bool) -> Result
 fn grant(label: &str, value: &str) -> Result<Grant, Error> {
     let (destination, flow) = value.trim().split_once(char::is_whitespace).unwrap_or((value.trim(), ""));
     let names = |text: &str| is_word(text) && !text.starts_with(|c: char| c.is_ascii_digit());
-    if names(destination) || destination.starts_with("node:") || destination.starts_with("group:") {
+    let is_number = destination.starts_with("node:") || destination.starts_with("group:");
+    if is_number || names(destination) {
+        let towards = if is_number { "NODE|GROUP" } else { destination };
         return Err(Error::Value {
             what: label.into(),
             reason: format!("`{destination}` is no prefix"),
             hint: Some(format!(
                 "towards a node or a group: `wg-friend {}`",
-                format!("grant NAME {destination} {}", flow.trim()).trim_end()
+                format!("grant NAME {towards} {}", flow.trim()).trim_end()
             )),
         });
     }

@@ -509,7 +509,7 @@ fn links_that_cannot_be_are_refused() {
     fixture.node("bob").exit = Some(fixture.topology.nodes[0].id.into());
     insta::assert_snapshot!(refusals(&fixture), @"
     the internet traffic of `bob` is to leave at `hub`, but it belongs to `spare`: `wg-friend set bob server=hub`, or give it another exit
-    `bob` and `alice` are both remotes: nobody between them could enforce access custom of `bob`. Unlink them, or give it full, vpn-only or lan-only
+    `bob` and `alice` are both remotes: nobody between them could enforce access custom of `bob`. Give it full, vpn-only or lan-only; without a link of their own, their server is between them
     `alice` and `berlin` can't be linked: an exit only carries internet traffic. Use `wg-friend set NODE exit=NAME`, with access exit-only for a direct link
     neither `office` nor `depot` can dial the other, for neither has an endpoint: set one, such as `wg-friend set office endpoint=vpn.example.com`
     neither `alice` nor `bob` can dial the other, for neither has an endpoint: set one, such as `wg-friend set alice endpoint=vpn.example.com`

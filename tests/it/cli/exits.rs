@@ -161,6 +161,94 @@ fn an_exit_that_is_removed_leaves_its_group_which_goes_by_the_next() {
 }
 
 #[test]
+fn the_last_exit_of_a_group_is_not_removed_while_somebody_leaves_by_it_or_not_at_all() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["exit", "group", "add", "europe", "exit-de"]);
+    env.ok(&["set", "network", "exit=europe", "kill-switch=yes"]);
+    assert_snapshot!(env.refused(&["remove", "exit-de", "--yes"]), @"
+    --- stderr ---
+    error: the internet traffic of `alice-phone` leaves by the exit group `europe` or not at all, and `exit-de` is the last exit that the group can use
+     hint: give the group another exit first: `wg-friend exit group set europe exits+=EXIT`; or the device another way: `wg-friend exit assign alice-phone EXIT`, or `none`
+    [exit 1]
+    ");
+    // With another exit, or without the kill switch, it goes; and it is said what that means.
+    env.ok(&["set", "network", "kill-switch=no"]);
+    let said = env.run(&["remove", "exit-de", "--dry-run"]);
+    assert_snapshot!(said.lines().find(|line| line.contains("note:")).unwrap(), @"  note: the exit group `europe` has no exit left that can be used; internet traffic now by the device's own connection: alice-phone, alice-laptop");
+    env.ok(&["set", "network", "kill-switch=yes"]);
+    env.ok(&["add", "exit", "exit-nl", "--endpoint", "203.0.113.10"]);
+    env.ok(&["exit", "group", "set", "europe", "exits+=exit-nl"]);
+    env.ok(&["remove", "exit-de", "--yes"]);
+}
+
+#[test]
+fn a_group_that_can_go_by_no_exit_any_more_is_told_with_those_who_leave_by_it() {
+    let env = network();
+    env.ok(&["exit", "assign", "alice-phone", "alice-laptop", "europe"]);
+    env.ok(&["set", "alice-laptop", "kill-switch=yes"]);
+    assert_snapshot!(env.run(&["disable", "exit-de"]), @"
+    --- stderr ---
+    - disabled exit exit-de  10.66.0.100  fd00:66::64  (disabled)
+      needs a new file: hub
+    ");
+    assert_snapshot!(env.run(&["exit", "group", "set", "europe", "disable=exit-nl"]), @"
+    --- stderr ---
+    ~ changed exit group europe
+        europe  exits  - exit-nl=20
+        europe  exits  + exit-nl=20 (disabled)
+      note: the exit group `europe` has no exit left that can be used; internet traffic now by the device's own connection: alice-phone; by none, because of the kill switch: alice-laptop
+      needs a new file: hub, alice-phone
+    ");
+}
+
+#[test]
+fn each_time_that_a_group_goes_by_another_exit_is_history_with_its_reason() {
+    let env = network();
+    env.ok(&["exit", "group", "set", "europe", "disable=exit-de"]);
+    env.ok(&["exit", "group", "set", "europe", "enable=exit-de"]);
+    env.ok(&["disable", "exit-de"]);
+    env.ok(&["disable", "exit-nl"]);
+    env.ok(&["enable", "exit-nl"]);
+    env.ok(&["remove", "exit-de", "--yes"]);
+    let history = env.json(&["exit", "history", "europe"]);
+    let line = |switch: &serde_json::Value| {
+        let word = |key: &str| switch[key].as_str().unwrap_or("-").to_owned();
+        format!("{} -> {}: {}", word("from"), word("to"), word("reason"))
+    };
+    let lines: Vec<String> = history["switches"].as_array().unwrap().iter().rev().map(line).collect();
+    assert_snapshot!(lines.join("\n"), @"
+    - -> exit-de: initial_assignment
+    exit-de -> exit-nl: unusable
+    exit-nl -> exit-de: usable_again
+    exit-de -> exit-nl: unusable
+    exit-nl -> -: unusable
+    - -> exit-nl: usable_again
+    ");
+}
+
+#[test]
+fn another_name_for_an_exit_or_a_group_is_no_other_way() {
+    let env = network();
+    env.ok(&["exit", "assign", "alice-phone", "europe"]);
+    env.ok(&["set", "network", "exit=europe"]);
+    env.ok(&["exit", "assign", "alice-laptop", "exit-nl"]);
+    assert_snapshot!(env.run(&["exit", "group", "set", "europe", "name=eu"]), @"
+    --- stderr ---
+    ~ changed exit group europe
+        eu  name  europe → eu
+    ");
+    assert_snapshot!(env.run(&["rename", "exit-nl", "exit-ams"]), @"
+    --- stderr ---
+    ~ renamed exit exit-ams  10.66.0.101  fd00:66::65
+        name  exit-nl → exit-ams
+    ");
+    assert_snapshot!(env.run(&["exit", "group", "add", "empty"]), @"
+    --- stderr ---
+    + added exit group empty
+    ");
+}
+
+#[test]
 fn a_server_that_does_not_answer_keeps_its_way_and_the_model_says_what_is_left_to_do() {
     let env = network();
     env.ok(&["host", "add", "hub", "root@127.0.0.1:1"]);

@@ -15,6 +15,31 @@ fn changed() -> TestEnv {
 }
 
 #[test]
+fn what_is_gone_has_its_name_in_the_history_of_others() {
+    let env = TestEnv::with_network();
+    env.ok(&["add", "server", "hub-us", "--endpoint", "us.example.com"]);
+    env.ok(&["add", "remote", "bob", "nas"]);
+    env.ok(&["group", "add", "printers", "nas"]);
+    env.ok(&["grant", "bob", "nas", "tcp", "445"]);
+    env.ok(&["grant", "bob", "printers", "tcp", "631"]);
+    env.ok(&["set", "bob", "server=hub-us"]);
+    env.ok(&["set", "bob", "server=none"]);
+    env.ok(&["remove", "nas", "hub-us", "--yes"]);
+    env.ok(&["group", "remove", "printers", "--yes"]);
+    let _guard = filters();
+    insta::assert_snapshot!(env.run(&["history", "bob"]), @"
+    STATE  TIME                 OPERATOR  CHANGE
+    11     [TIME]  tester    grant printers tcp 631 → none
+    10     [TIME]  tester    grant nas tcp 445, printers tcp 631 → printers tcp 631
+    9      [TIME]  tester    server hub-us → none
+    8      [TIME]  tester    server none → hub-us
+    7      [TIME]  tester    grant nas tcp 445 → nas tcp 445, printers tcp 631
+    6      [TIME]  tester    grant none → nas tcp 445
+    4      [TIME]  tester    added remote bob, nas
+    ");
+}
+
+#[test]
 fn every_change_is_a_state_with_its_time_and_operator() {
     let env = changed();
     env.ok(&["generate", "--dir", &env.path().join("out").display().to_string()]); // makes no state

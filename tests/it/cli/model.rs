@@ -61,7 +61,7 @@ fn a_server_that_cannot_be_added_leaves_no_database() {
     let env = TestEnv::new();
     assert_snapshot!(env.run(&["init", "--name", "office", "--server", "all"]), @"
     --- stderr ---
-    error: `all` can't be the name of a node: commands use this word for something else
+    error: `all` can't be a name: commands use this word for something else
      hint: choose another name
     [exit 1]
     ");
@@ -261,7 +261,7 @@ fn anything_can_be_set_and_the_difference_is_shown() {
     --- stderr ---
     ~ changed remote alice-phone  10.66.0.30  fd00:66::1e
         access     full → lan-only
-        allow-lan  none → 192.168.10.0/24
+        allow-lan  + 192.168.10.0/24
         exit       network → exit-de
         device     none → mobile
         notes      none → new phone
@@ -290,16 +290,19 @@ fn anything_can_be_set_and_the_difference_is_shown() {
     assert_snapshot!(env.run(&["set", "branch", "lan+=10.20.0.0/16=labs", "lan-=192.168.10.0/24", "nat=yes", "host=none"]), @"
     --- stderr ---
     ~ changed router branch  10.66.0.20  fd00:66::14
-        lan   192.168.10.0/24=branch LAN → 10.20.0.0/16=labs
+        lan   - 192.168.10.0/24=branch LAN
+        lan   + 10.20.0.0/16=labs
         nat   no → yes
         host  branch → none
+      note: what runs of `branch` on the host `branch` stays there until it is taken down
       needs a new file: hub, branch, exit-de, alice-laptop
     ");
     assert_snapshot!(env.run(&["set", "alice-laptop", "access=custom", "grant=10.20.0.5 tcp 22,443", "grant=10.20.0.6"]), @"
     --- stderr ---
     ~ changed remote alice-laptop  10.66.0.31  fd00:66::1f
         access  full → custom
-        grant   none → 10.20.0.5/32 tcp 22,443, 10.20.0.6/32 any
+        grant   + 10.20.0.5/32 tcp 22,443
+        grant   + 10.20.0.6/32 any
       needs a new file: hub, alice-laptop
     ");
     assert_snapshot!(env.run(&["network", "set", "name=hq", "dns=10.66.0.1", "keepalive=20"]), @"
@@ -397,7 +400,7 @@ fn removing_shows_the_consequences_and_takes_back_what_others_were_permitted() {
     --- stderr ---
     - router branch  10.66.0.20  fd00:66::14
     - exit exit-de  10.66.0.100  fd00:66::64
-        alice-phone  allow-lan  192.168.10.0/24 → none
+        alice-phone  allow-lan  - 192.168.10.0/24
         alice-phone  exit       exit-de → network
       note: the internet of `alice-phone` no longer leaves by `exit-de`
       note: nobody reaches 192.168.10.0/24 any more
@@ -410,7 +413,7 @@ fn removing_shows_the_consequences_and_takes_back_what_others_were_permitted() {
     --- stderr ---
     - removed router branch  10.66.0.20  fd00:66::14
     - removed exit exit-de  10.66.0.100  fd00:66::64
-        alice-phone  allow-lan  192.168.10.0/24 → none
+        alice-phone  allow-lan  - 192.168.10.0/24
         alice-phone  exit       exit-de → network
       note: the internet of `alice-phone` no longer leaves by `exit-de`
       note: nobody reaches 192.168.10.0/24 any more

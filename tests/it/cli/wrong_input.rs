@@ -42,7 +42,7 @@ fn wrong_values_are_usage_errors_that_name_the_option() {
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--access", "everything"]), @"
     --- stderr ---
-    error: --access: `everything` is no access level: expected one of full, vpn_only, lan_only, custom, exit_only
+    error: --access: `everything` is no access level: expected one of full, vpn-only, lan-only, custom, exit-only
     [exit 2]
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--grant", "10.66.0.1 tcp 99999"]), @"
@@ -64,7 +64,7 @@ fn wrong_values_are_usage_errors_that_name_the_option() {
     assert_snapshot!(env.refused(&["set", "hub", "endpoint"]), @"
     --- stderr ---
     error: `endpoint`: expected key=value
-     hint: for example: wg-friend set alice-phone access=vpn-only
+     hint: for example `endpoint=VALUE`; `--help` lists the keys and what they take
     [exit 2]
     ");
     assert_snapshot!(env.refused(&["network", "set", "cidr=10.66.0.1/24"]), @"
@@ -126,7 +126,7 @@ fn what_contradicts_the_network_names_both_sides() {
     ");
     assert_snapshot!(env.refused(&["add", "remote", "network"]), @"
     --- stderr ---
-    error: `network` can't be the name of a node: commands use this word for something else
+    error: `network` can't be a name: commands use this word for something else
      hint: choose another name
     [exit 1]
     ");
@@ -208,7 +208,7 @@ fn an_unknown_node_is_answered_with_the_nearest_names() {
     ");
     assert_snapshot!(env.refused(&["set", "alice-phone", "exit=exit-dee"]), @"
     --- stderr ---
-    error: there is no node named `exit-dee`
+    error: there is no exit, exit group or server named `exit-dee`
      hint: did you mean `exit-de`?
     [exit 1]
     ");

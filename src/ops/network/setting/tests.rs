@@ -60,10 +60,10 @@ fn wrong_assignments_name_the_key_and_the_remedy() {
     })
     .collect();
     insta::assert_snapshot!(lines.join("\n"), @"
-    `access`: expected key=value [for example: wg-friend set alice-phone access=vpn-only]
+    `access`: expected key=value [for example `access=VALUE`; `--help` lists the keys and what they take]
     `acess`: no such key [did you mean `access`?]
     access: has one value: use `=`, not `+=` or `-=`
-    access: `all` is no access level: expected one of full, vpn_only, lan_only, custom, exit_only
+    access: `all` is no access level: expected one of full, vpn-only, lan-only, custom, exit-only
     endpoint: `a b` is not an endpoint: expected host:port, such as vpn.example.com:51820, 203.0.113.7:51820 or [2001:db8::7]:51820
     port: `0` is not a port: expected 1 to 65535
     port: `70000` is not a port: expected 1 to 65535
@@ -78,7 +78,7 @@ fn wrong_assignments_name_the_key_and_the_remedy() {
     interface: `a/b` can't be used as a name: `/` isn't allowed (letters, digits and `_=+.-`, as wg-quick takes them)
     host: `-x` can't be used as a name: `-` isn't allowed (letters, digits, `-`, `_`, `.`; the first a letter or digit)
     device: `toaster` is no device type: expected one of mobile, laptop, server
-    custody: `mine` is no key custody: expected one of held, shown_once, never_seen
+    custody: `mine` is no key custody: expected one of held, shown-once, never-seen
     endpoint: is empty; see `wg-friend set --help` for what it takes
     ");
 }
