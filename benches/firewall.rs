@@ -106,6 +106,9 @@ fn lab() -> Result<Lab> {
 /// The server's ruleset in a network of so many nodes, in which one device out of four has grants of its own.
 fn ruleset(size: usize) -> String {
     let mut topology: Topology = network::topology(size);
+    for node in topology.nodes.iter_mut().filter(|node| !node.grants.is_empty()) {
+        node.grants.push("fd00:64::8/128 tcp 22,443,8000-8999".parse().expect("a grant"));
+    }
     let asker = topology.nodes.iter_mut().find(|node| node.id == NodeId(7)).expect("there are more than seven");
     for to in ["192.168.0.0/24", "fd00:64::8/128"] {
         for how in ["tcp", "udp"] {

@@ -1,8 +1,8 @@
 //! What one node's nftables table says: data. `ruleset` writes it out through `templates/firewall/`.
 //!
 //! The table judges only packets that come in or go out by the node's WireGuard interfaces, and leaves all others
-//! alone. It holds sets and maps keyed by address, so the number of rules, and with it the cost of a packet, doesn't
-//! grow with the number of peers.
+//! alone. It holds sets and maps keyed by address, so the number of rules that a packet meets, and with it its cost,
+//! doesn't grow with the number of peers.
 
 mod by_destination;
 #[cfg(test)]
