@@ -121,8 +121,7 @@ impl Context {
     /// Opens and unlocks the database: with the key in the kernel's keyring, or with a passphrase from a file, the
     /// environment, systemd's credentials or a terminal.
     pub fn store(&self) -> Result<Store, Error> {
-        let store =
-            self.with_sources(|sources| unlock::unlock(&self.database, sources, &self.actor(), &self.clock))?;
+        let store = self.with_sources(|sources| unlock::unlock(&self.database, sources, &self.actor(), &self.clock))?;
         self.choose(&store)?;
         Ok(store)
     }

@@ -137,7 +137,10 @@ fn timer(context: &Context) -> String {
     TIMER
         .replace("{program}", &quoted(program))
         .replace("{database}", &quoted(context.database.display().to_string()))
-        .replace("{network}", &context.network.as_ref().map_or(String::new(), |network| format!(" --network {network}")))
+        .replace(
+            "{network}",
+            &context.network.as_ref().map_or(String::new(), |network| format!(" --network {network}")),
+        )
         .replace("{user}", &context.actor().operator)
 }
 

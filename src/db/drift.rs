@@ -231,7 +231,8 @@ impl Tx<'_> {
         let sql = "SELECT coalesce(max(id), 0) FROM drift_scans
                    WHERE host_id = ?1 AND network_id = ?2 AND outcome != 'unknown'";
         let before: i64 = conn.prepare_cached(sql)?.query_row([host, network], |row| row.get(0))?;
-        let sql = "INSERT INTO drift_scans (host_id, host, time, duration, outcome, items, acknowledged, note, network_id)
+        let sql =
+            "INSERT INTO drift_scans (host_id, host, time, duration, outcome, items, acknowledged, note, network_id)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         conn.prepare_cached(sql)?.execute(params![
             host,

@@ -186,7 +186,12 @@ impl Action {
             | A::KeyRotation
             | A::PrivateKeyForgotten
             | A::PresharedKeyChanged => Category::Security,
-            A::AccessChanged | A::NodeAssigned | A::ExitRulesChanged | A::GroupAdded | A::GroupUpdated | A::GroupRemoved => Category::Access,
+            A::AccessChanged
+            | A::NodeAssigned
+            | A::ExitRulesChanged
+            | A::GroupAdded
+            | A::GroupUpdated
+            | A::GroupRemoved => Category::Access,
             A::NetworkAdded
             | A::NetworkRemoved
             | A::NetworkUpdated

@@ -148,7 +148,8 @@ pub fn remove(store: &mut Store, clock: &dyn Clock, actor: &Actor, wanted: &str,
     let topology = store.topology()?;
     let host = HostView::of(find::host(&topology, wanted)?, &topology, &store.residents_of_others()?);
     if let Some(Resident { network, .. }) = host.others.first() {
-        let names: Vec<String> = host.others.iter().map(|other| format!("`{}` of `{}`", other.node, other.network)).collect();
+        let names: Vec<String> =
+            host.others.iter().map(|other| format!("`{}` of `{}`", other.node, other.network)).collect();
         return Err(Error::RefusedWithRemedy {
             message: format!("the host `{}` is still used by other networks: {}", host.host.name, names.join(", ")),
             hint: format!("`wg-friend list --network={network}` shows the nodes of one"),

@@ -62,20 +62,14 @@ fn verb(event: &Event) -> Option<String> {
     };
     let role = detail(event, "role").map(|role| format!("{role} ")).unwrap_or_default();
     Some(match event.action {
-        Action::PeerAdded
-        | Action::HostAdded
-        | Action::ExitGroupAdded
-        | Action::GroupAdded
-        | Action::NetworkAdded => {
+        Action::PeerAdded | Action::HostAdded | Action::ExitGroupAdded | Action::GroupAdded | Action::NetworkAdded => {
             format!("added {host}{role}").trim_end().to_owned()
         }
         Action::PeerRemoved
         | Action::HostRemoved
         | Action::ExitGroupRemoved
         | Action::GroupRemoved
-        | Action::NetworkRemoved => {
-            format!("removed {host}{role}").trim_end().to_owned()
-        }
+        | Action::NetworkRemoved => format!("removed {host}{role}").trim_end().to_owned(),
         Action::PrivateKeyForgotten => "forgot the private key of".to_owned(),
         Action::HooksAdopted => "took over the hooks of".to_owned(),
         Action::HooksKept => "gave back the hooks of".to_owned(),
