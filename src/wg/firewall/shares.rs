@@ -56,18 +56,14 @@ impl<'r> Shares<'r> {
     fn number(&self, source: &Cidr) -> u32 {
         let end = match source.net().addr() {
             IpAddr::V4(address) => u32::from(address),
-            IpAddr::V6(address) => u32::from(address.segments()[6]) << 16 | u32::from(address.segments()[7]),
+            IpAddr::V6(address) => (u32::from(address.segments()[6]) << 16) | u32::from(address.segments()[7]),
         };
         end & (self.count - 1)
     }
 
     /// Returns the part of a source's address that says which share it is in, for IPv4 and IPv6; none without shares.
     pub(super) fn masks(&self) -> Option<[String; 2]> {
-        (!self.parts.is_empty()).then(|| [self.end(true, self.count - 1), self.end(false, self.count - 1)])
-    }
-
-    fn end(&self, ipv4: bool, number: u32) -> String {
-        if ipv4 { Ipv4Addr::from(number).to_string() } else { Ipv6Addr::from(u128::from(number)).to_string() }
+        (!self.parts.is_empty()).then(|| [end(true, self.count - 1), end(false, self.count - 1)])
     }
 
     /// Returns the maps that lead to the shares, and the sets of each.
@@ -83,7 +79,7 @@ impl<'r> Shares<'r> {
             .collect();
         let mut sets: Vec<Set> = pair("map", "shares", verdicts, false, ways, |(six, number)| {
             let family = if six { Cidr::ALL6 } else { Cidr::ALL4 };
-            (family, format!("{} : jump {}", self.end(!six, number), name(number)))
+            (family, format!("{} : jump {}", end(!six, number), name(number)))
         })
         .into();
         for (number, grants) in &self.parts {
@@ -101,6 +97,11 @@ impl<'r> Shares<'r> {
         };
         self.parts.iter().map(chain).collect()
     }
+}
+
+/// Writes a number as the end of an address.
+fn end(ipv4: bool, number: u32) -> String {
+    if ipv4 { Ipv4Addr::from(number).to_string() } else { Ipv6Addr::from(u128::from(number)).to_string() }
 }
 
 fn name(number: u32) -> String {

@@ -213,7 +213,7 @@ fn counterpart(address: Ipv4Addr, inside: bool, outside: bool) -> Option<Ipv6Add
     // The digits of a decimal number, read as hexadecimal ones: 66 stands for 0x66.
     let digits =
         |number: u8| u16::from_str_radix(&number.to_string(), 16).expect("decimal digits are hexadecimal ones");
-    let host = |a: u8, b: u8| u16::from(a) << 8 | u16::from(b);
+    let host = |a: u8, b: u8| (u16::from(a) << 8) | u16::from(b);
     let [a, b, c, d] = address.octets();
     let (first, second, third, last) = match (a, b, c) {
         (198, 51, 100) if outside => (0x2001, 0xdb8, 0x51, host(0, d)),
