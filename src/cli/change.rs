@@ -5,7 +5,7 @@ use super::output::{paint, paint_code, style};
 use crate::model::{Custody, Role};
 use crate::ops::Error;
 use crate::ops::network::change::{FileChange, Outcome};
-use crate::ops::network::setting::Difference;
+use crate::ops::network::difference::Difference;
 use crate::ops::network::view::NodeView;
 
 /// So many names are listed before the rest is counted.

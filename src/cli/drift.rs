@@ -249,7 +249,10 @@ pub(super) fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Er
     }
     let long = humantime::parse_duration(text).ok().and_then(|long| chrono::TimeDelta::from_std(long).ok());
     long.and_then(|long| now.checked_add_signed(long)).ok_or_else(|| {
-        Error::value("--until", format!("`{text}` is no time: write 2026-12-31, '2026-12-31 12:00', 2026-12-31T12:00:00Z or 30d"))
+        Error::value(
+            "--until",
+            format!("`{text}` is no time: write 2026-12-31, '2026-12-31 12:00', 2026-12-31T12:00:00Z or 30d"),
+        )
     })
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::model::{Cidr, InterfaceAddr, InterfaceName, PublicKey};
+use crate::wg::beside::Loop;
 use crate::wg::dump::{self, LiveInterface};
 use crate::wg::{Route, Rule};
 
@@ -150,10 +151,8 @@ pub struct Observed {
     pub files: BTreeMap<String, ObservedFile>,
     /// Files with keys of the host's own that were asked for and exist.
     pub keys: BTreeMap<String, ObservedKey>,
-    /// Interfaces whose peers' names are followed, each with what `wg::resolve` calls the version of what does it.
-    pub resolvers: BTreeMap<InterfaceName, String>,
-    /// Interfaces whose links are watched, each with what `wg::fallback` calls the version of what does it.
-    pub watchers: BTreeMap<InterfaceName, String>,
+    /// The loops that run, each with its version.
+    pub loops: BTreeMap<(InterfaceName, Loop), String>,
     /// Peers of each interface whose traffic has moved elsewhere, since their links are down: since when, in seconds since
     /// 1970 by the host's clock.
     pub moved: BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>>,
@@ -239,13 +238,10 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
             })
             .collect(),
         keys: answer.all("key").filter_map(|(words, _)| key(words)).collect(),
-        resolvers: answer
-            .all("resolver")
-            .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.clone())))
-            .collect(),
-        watchers: answer
-            .all("watcher")
-            .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.clone())))
+        loops: [("resolver", Loop::Resolve), ("watcher", Loop::Fallback)]
+            .into_iter()
+            .flat_map(|(section, one)| answer.all(section).map(move |(words, _)| (words, one)))
+            .filter_map(|(words, one)| Some(((word(words).parse().ok()?, one), words.get(1)?.clone())))
             .collect(),
         boot: answer.all("boot").filter_map(|(words, _)| word(words).parse().ok()).collect(),
         way: way(answer),

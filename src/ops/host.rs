@@ -21,8 +21,8 @@ use crate::model::{Action, Actor, Event, Host, HostAddress, Name, Node, Topology
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::network::change::Mode;
+use crate::ops::network::difference::Difference;
 use crate::ops::network::find;
-use crate::ops::network::setting::Difference;
 
 /// A machine with the nodes that live on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -10,15 +10,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use sha2::{Digest as _, Sha256};
+use crate::model::{LinkId, PublicKey};
 
-use crate::model::{InterfaceName, LinkId, PublicKey};
-
-use super::config::DIRECTORY;
 use super::interface::{Fallback, InterfaceConfig, PeerConfig};
-
-/// The loop, after its head.
-const BODY: &str = include_str!("../../templates/host/fallback.sh");
 
 /// At this age a session carries nothing any more, in seconds (REJECT_AFTER_TIME in the WireGuard paper, section 6.1).
 const REJECT_AFTER_TIME: u32 = 180;
@@ -38,30 +32,6 @@ const LOST_HANDSHAKES: u32 = 3;
 /// one handshake more than the other, the one whose last packet was lost.
 pub fn stale_after(keepalive: u16) -> u32 {
     REJECT_AFTER_TIME + u32::from(keepalive) + LOST_HANDSHAKES * REKEY_TIMEOUT
-}
-
-/// Returns the name of the file that holds the loop for an interface, beside its wg-quick file.
-pub fn file_name(interface: &InterfaceName) -> String {
-    format!("wgf-fallback-{interface}.sh")
-}
-
-/// Returns the loop for an interface, a script for any POSIX shell; `None` when it watches no link.
-///
-/// It holds no secret: names, prefixes and public keys.
-pub fn script(interface: &InterfaceConfig) -> Option<String> {
-    let links = lines(interface)?;
-    let version = version_of(&interface.name, &links);
-    Some(format!(
-        "#!/bin/sh\n# Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.\n\
-         IFACE={}\nVERSION={version}\nLINKS='\n{links}'\n\n{BODY}",
-        interface.name
-    ))
-}
-
-/// Returns what a host tells of the loop that should run there: sixteen hexadecimal digits that differ whenever the
-/// script does. `None` when there should be none.
-pub fn version(interface: &InterfaceConfig) -> Option<String> {
-    lines(interface).map(|links| version_of(&interface.name, &links))
 }
 
 /// Returns the links that are watched, for people: `office-b (else over hub), office-c (else over hub)`.
@@ -86,7 +56,7 @@ fn watched(interface: &InterfaceConfig) -> impl Iterator<Item = (&Fallback, &Pee
 
 /// A line `key,other key,seconds,peer,other peer,prefixes` for each link. None of them has a blank or a quote, and but the
 /// last none has a comma.
-fn lines(interface: &InterfaceConfig) -> Option<String> {
+pub(super) fn lines(interface: &InterfaceConfig) -> Option<String> {
     let line = |(fallback, peer, over): (&Fallback, &PeerConfig, &PeerConfig)| {
         let prefixes: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
         let (key, by, stale) = (peer.public_key, over.public_key, fallback.stale);
@@ -94,12 +64,6 @@ fn lines(interface: &InterfaceConfig) -> Option<String> {
     };
     let text: String = watched(interface).map(line).collect();
     (!text.is_empty()).then_some(text)
-}
-
-fn version_of(interface: &InterfaceName, links: &str) -> String {
-    let digest = Sha256::new().chain_update(interface.as_str()).chain_update([0]).chain_update(links);
-    let digest = digest.chain_update([0]).chain_update(BODY).finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns an interface as it should run while the links to these peers are down: what those carried goes to the peers that
@@ -123,31 +87,11 @@ pub fn while_down<'a>(interface: &'a InterfaceConfig, down: &BTreeSet<PublicKey>
     interface
 }
 
-/// Returns the hook that begins the loop when the interface is up. Where the file isn't beside the interface's own, it
-/// does nothing; and it never fails, since wg-quick(8) would take the interface down again.
-pub fn start_hook(interface: &InterfaceName) -> String {
-    hook(interface, "start")
-}
-
-/// Returns the hook that ends the loop before the interface goes down.
-pub fn stop_hook(interface: &InterfaceName) -> String {
-    hook(interface, "stop")
-}
-
-fn hook(interface: &InterfaceName, verb: &str) -> String {
-    let path = format!("{DIRECTORY}/{}", file_name(interface));
-    format!("test ! -r {path} || sh {path} {verb} || true")
-}
-
-/// Whether a hook is one of those two.
-pub fn is_hook(hook: &str, interface: &InterfaceName) -> bool {
-    hook == start_hook(interface) || hook == stop_hook(interface)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Role, WhenDown};
+    use crate::wg::beside::Loop;
     use crate::wg::compile::compile;
     use crate::wg::compile::fixture::{Fixture, lans};
     use crate::wg::{NodeConfig, config, namespace};
@@ -193,16 +137,17 @@ mod tests {
         let mut fixture = fixture();
         let nodes = compile(&fixture.topology).unwrap();
         let interface = &of(&nodes, "office").interfaces[0];
-        let mut script = script(interface).unwrap();
-        let version = version(interface).unwrap();
+        let mut script = Loop::Fallback.script(interface).unwrap();
+        let version = Loop::Fallback.version(interface).unwrap();
         assert!(script.contains(&format!("\nVERSION={version}\n")) && version.len() == 16);
         for peer in &interface.peers {
             script = script.replace(&peer.public_key.to_string(), &format!("KEY-OF-{}", peer.name));
         }
-        let head: Vec<&str> = script.lines().take(7).filter(|line| !line.starts_with("VERSION=")).collect();
+        let head: Vec<&str> = script.lines().take(8).filter(|line| !line.starts_with("VERSION=")).collect();
         insta::assert_snapshot!(head.join("\n"), @r"
         #!/bin/sh
         # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
+        KIND=fallback
         IFACE=wg0
         LINKS='
         KEY-OF-depot,KEY-OF-hub,220,depot,hub,10.66.0.3/32,192.168.20.0/24,fd00:20::/64,fd00:66::3/128
@@ -211,7 +156,7 @@ mod tests {
         assert_eq!(names(interface), "depot (else over hub)");
         fixture.node("depot").lans.pop();
         let nodes = compile(&fixture.topology).unwrap();
-        assert_ne!(super::version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
+        assert_ne!(Loop::Fallback.version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
     }
 
     #[test]
@@ -235,14 +180,6 @@ mod tests {
             assert!(carried(interface, far.name.as_str()).iter().all(|prefix| over.contains(prefix)));
             assert!(matches!(while_down(interface, &BTreeSet::new()), Cow::Borrowed(_)));
         }
-    }
-
-    #[test]
-    fn its_hooks_are_ours() {
-        let name: InterfaceName = "wg0".parse().unwrap();
-        insta::assert_snapshot!(start_hook(&name), @"test ! -r /etc/wireguard/wgf-fallback-wg0.sh || sh /etc/wireguard/wgf-fallback-wg0.sh start || true");
-        assert!(is_hook(&start_hook(&name), &name) && is_hook(&stop_hook(&name), &name));
-        assert!(!is_hook(&start_hook(&name), &"wg1".parse().unwrap()));
     }
 
     /// What the loop does is told by what it calls. `wg` is a stand-in whose answers are files: `shakes` and `allowed`.
@@ -292,7 +229,7 @@ END
     "#;
 
     const PLAY: &str = r#"
-        { echo '#!/bin/sh'; echo IFACE=lo; echo VERSION=one; echo "LINKS='"
+        { echo '#!/bin/sh'; echo KIND=fallback; echo IFACE=lo; echo VERSION=one; echo "LINKS='"
           echo 'down+/=,hub=,220,down,hub,10.0.0.2/32,192.168.2.0/24'
           echo 'fresh=,hub=,220,fresh,hub,10.0.0.3/32'
           echo 'gone=,hub=,220,gone,hub,10.0.0.4/32'
@@ -303,21 +240,21 @@ END
         peer fresh= 150 '10.0.0.3/32'
         peer new= never '10.0.0.5/32 fd00::5/128'
 
-        export WGF_FALLBACK_EVERY=0.2
+        export WGF_EVERY=0.2
         $SH /etc/wireguard/wgf-fallback-lo.sh start; echo "start $?"
         cut -d ' ' -f 2 /run/wg-friend/fallback-lo
         called 1; looks; told
         echo ':: nothing while a deploy is at work; then back'
         mkdir /run/wg-friend/deploy; shakes 'down+\/='; naps; told
-        rmdir /run/wg-friend/deploy; called 1; told
+        rmdir /run/wg-friend/deploy; called 1; looks; told
         echo ':: another one keeps what has moved, and for a trial counts other seconds'
         pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
         sed -i s/VERSION=one/VERSION=two/ /etc/wireguard/wgf-fallback-lo.sh
-        WGF_FALLBACK_STALE=1 $SH /etc/wireguard/wgf-fallback-lo.sh start; cut -d ' ' -f 2 /run/wg-friend/fallback-lo
+        WGF_STALE=1 $SH /etc/wireguard/wgf-fallback-lo.sh start; cut -d ' ' -f 2 /run/wg-friend/fallback-lo
         [ ! -d /proc/$pid ] && echo "the first is gone"
         called 3; looks; told
         $SH /etc/wireguard/wgf-fallback-lo.sh start; looks; told
-        shakes new=; called 1; told
+        shakes new=; called 1; looks; told
         pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
         $SH /etc/wireguard/wgf-fallback-lo.sh stop; echo "stop $?"
         [ ! -d /proc/$pid ] && [ -z "$(ls /run/wg-friend)" ] && echo "so is the second"
@@ -333,7 +270,7 @@ END
                 "SH='{shell}'\n{STAND_IN}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
                  mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
             );
-            let Some(output) = namespace::run(&script, &needs, &[("body", BODY)]) else { return };
+            let Some(output) = namespace::run(&script, &needs, &[("body", &Loop::Fallback.code())]) else { return };
             insta::allow_duplicates! {
                 insta::assert_snapshot!(namespace::printed(&output).trim_end(), @"
                 start 0

@@ -2,6 +2,7 @@
 //! wg(8) are read. Pure: no I/O, no clock, no randomness.
 
 pub mod adopt;
+pub mod beside;
 pub mod compile;
 pub mod config;
 pub mod dump;

@@ -32,7 +32,17 @@ fn shell(script: &str) -> Command {
     // A script that waits for what never comes is ended, and its namespaces with it; of other signals unshare(1) takes no note.
     let mut command = Command::new("timeout");
     command
-        .args(["--signal=KILL", "120", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .args([
+            "--signal=KILL",
+            "120",
+            "unshare",
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
         .args(["sh", "-c"])
         .arg(script);
     command

@@ -5,15 +5,9 @@
 //! file in `/etc/wireguard`, begun by a `PostUp` hook and ended by a `PreDown` hook, so that it comes and goes with the
 //! interface whatever brings that up. Pure; the loop itself is `templates/host/resolve.sh`.
 
-use sha2::{Digest as _, Sha256};
+use crate::model::EndpointHost;
 
-use crate::model::{EndpointHost, InterfaceName};
-
-use super::config::DIRECTORY;
 use super::interface::{InterfaceConfig, PeerConfig};
-
-/// The loop, after its head.
-const BODY: &str = include_str!("../../templates/host/resolve.sh");
 
 /// Whether any peer of the interface is dialled by a name.
 pub fn dials_names(interface: &InterfaceConfig) -> bool {
@@ -31,30 +25,6 @@ fn named(interface: &InterfaceConfig) -> impl Iterator<Item = (&PeerConfig, &str
     })
 }
 
-/// Returns the name of the file that holds the loop for an interface, beside its wg-quick file.
-pub fn file_name(interface: &InterfaceName) -> String {
-    format!("wgf-resolve-{interface}.sh")
-}
-
-/// Returns the loop for an interface, a script for any POSIX shell; `None` when it follows no name.
-///
-/// It holds no secret: names, ports and public keys.
-pub fn script(interface: &InterfaceConfig) -> Option<String> {
-    let peers = peers(interface)?;
-    let version = version_of(&interface.name, &peers);
-    Some(format!(
-        "#!/bin/sh\n# Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.\n\
-         IFACE={}\nVERSION={version}\nPEERS='\n{peers}'\n\n{BODY}",
-        interface.name
-    ))
-}
-
-/// Returns what a host tells of the loop that should run there: sixteen hexadecimal digits that differ whenever the
-/// script does. `None` when there should be none.
-pub fn version(interface: &InterfaceConfig) -> Option<String> {
-    peers(interface).map(|peers| version_of(&interface.name, &peers))
-}
-
 /// Returns the names that are followed, for people: `hub.example.com, office.example.com`.
 pub fn names(interface: &InterfaceConfig) -> String {
     let mut names: Vec<&str> = Vec::new();
@@ -67,44 +37,18 @@ pub fn names(interface: &InterfaceConfig) -> String {
 }
 
 /// A line `key,name,port,peer` for each peer. None of the four has a comma, a blank or a quote.
-fn peers(interface: &InterfaceConfig) -> Option<String> {
+pub(super) fn peers(interface: &InterfaceConfig) -> Option<String> {
     let lines = named(interface).filter(|_| interface.follows_names);
     let text: String =
         lines.map(|(peer, name, port)| format!("{},{name},{port},{}\n", peer.public_key, peer.name)).collect();
     (!text.is_empty()).then_some(text)
 }
 
-fn version_of(interface: &InterfaceName, peers: &str) -> String {
-    let digest = Sha256::new().chain_update(interface.as_str()).chain_update([0]).chain_update(peers);
-    let digest = digest.chain_update([0]).chain_update(BODY).finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Returns the hook that begins the loop when the interface is up. Where the file isn't beside the interface's own, it
-/// does nothing; and it never fails, since wg-quick(8) would take the interface down again.
-pub fn start_hook(interface: &InterfaceName) -> String {
-    hook(interface, "start")
-}
-
-/// Returns the hook that ends the loop before the interface goes down.
-pub fn stop_hook(interface: &InterfaceName) -> String {
-    hook(interface, "stop")
-}
-
-fn hook(interface: &InterfaceName, verb: &str) -> String {
-    let path = format!("{DIRECTORY}/{}", file_name(interface));
-    format!("test ! -r {path} || sh {path} {verb} || true")
-}
-
-/// Whether a hook is one of those two.
-pub fn is_hook(hook: &str, interface: &InterfaceName) -> bool {
-    hook == start_hook(interface) || hook == stop_hook(interface)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Role;
+    use crate::wg::beside::Loop;
     use crate::wg::compile::compile;
     use crate::wg::compile::fixture::Fixture;
     use crate::wg::{NodeConfig, config, namespace};
@@ -148,32 +92,24 @@ mod tests {
         let mut fixture = fixture();
         let nodes = compile(&fixture.topology).unwrap();
         let interface = &of(&nodes, "office").interfaces[0];
-        let script = script(interface).unwrap();
-        let head: Vec<&str> = script.lines().take(7).filter(|line| !line.starts_with("VERSION=")).collect();
+        let script = Loop::Resolve.script(interface).unwrap();
+        let head: Vec<&str> = script.lines().take(8).filter(|line| !line.starts_with("VERSION=")).collect();
         let head = head.join("\n").replace(&interface.peers[0].public_key.to_string(), "KEY");
         insta::assert_snapshot!(head, @r"
         #!/bin/sh
         # Made by wg-friend. Don't edit it: what is changed here is gone when wg-friend makes it again.
+        KIND=resolve
         IFACE=wg0
         PEERS='
         KEY,hub.example.com,51820,hub
         '
         ");
-        let version = version(interface).unwrap();
+        let version = Loop::Resolve.version(interface).unwrap();
         assert!(script.contains(&format!("\nVERSION={version}\n")) && version.len() == 16);
         assert_eq!(names(interface), "hub.example.com");
         fixture.node("hub").endpoint = Some("hub.example.net:51820".parse().unwrap());
         let nodes = compile(&fixture.topology).unwrap();
-        assert_ne!(super::version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
-    }
-
-    #[test]
-    fn its_hooks_are_ours() {
-        let name: InterfaceName = "wg0".parse().unwrap();
-        insta::assert_snapshot!(start_hook(&name), @"test ! -r /etc/wireguard/wgf-resolve-wg0.sh || sh /etc/wireguard/wgf-resolve-wg0.sh start || true");
-        assert!(is_hook(&start_hook(&name), &name) && is_hook(&stop_hook(&name), &name));
-        assert!(!is_hook(&start_hook(&name), &"wg1".parse().unwrap()));
-        assert!(!is_hook(&format!("{}; id", start_hook(&name)), &name));
+        assert_ne!(Loop::Resolve.version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
     }
 
     /// What the loop does is told by what it calls. `wg` and `getent` are stand-ins whose answers are files: `shakes`,
@@ -216,7 +152,7 @@ END
 
     const PLAY: &str = r#"
         for who in moved fresh both idle gone unknown; do echo "$who=,$who.example,51820,$who"; done > $S/peers
-        { echo '#!/bin/sh'; echo IFACE=lo; echo VERSION=one; echo "PEERS='"; cat $S/peers; echo "'"; cat /etc/wireguard/body
+        { echo '#!/bin/sh'; echo KIND=resolve; echo IFACE=lo; echo VERSION=one; echo "PEERS='"; cat $S/peers; echo "'"; cat /etc/wireguard/body
         } > /etc/wireguard/wgf-resolve-lo.sh
         peer moved= 200 192.0.2.1:51820;            echo '192.0.2.9 STREAM moved.example' > $S/moved.example
         peer fresh= 100 192.0.2.1:51820;            echo '192.0.2.9 STREAM fresh.example' > $S/fresh.example
@@ -225,7 +161,7 @@ END
         peer unknown= 200 192.0.2.1:51820
         peer other= 200 192.0.2.1:51820
 
-        export WGF_RESOLVE_EVERY=0.2
+        export WGF_EVERY=0.2
         $SH /etc/wireguard/wgf-resolve-lo.sh start; echo "start $?"
         cut -d ' ' -f 2 /run/wg-friend/resolve-lo
         called 2
@@ -266,7 +202,7 @@ END
                 "SH='{shell}'\n{STAND_INS}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
                  mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
             );
-            let Some(output) = namespace::run(&script, &needs, &[("body", BODY)]) else { return };
+            let Some(output) = namespace::run(&script, &needs, &[("body", &Loop::Resolve.code())]) else { return };
             let told = namespace::printed(&output);
             assert_eq!(told.lines().collect::<Vec<_>>(), TOLD, "{shell}");
         }

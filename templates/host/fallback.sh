@@ -5,82 +5,12 @@
 # keeps no AllowedIPs and is dialled on, by its keepalive; when it has shaken hands once more, it has them back. The other end
 # does the same, for handshakes are seen by both. Only the peers listed above are ever touched, and of them only the
 # AllowedIPs. While a deploy is at work here, nothing is done.
-#
-# sh THIS start   begins it in the background, in the place of one that runs already
-# sh THIS stop    ends it; it also ends when the interface goes away
-# sh THIS run     is it
-# WGF_FALLBACK_EVERY and WGF_FALLBACK_STALE in the environment of `start`: other seconds than these, for a trial.
-EVERY=${WGF_FALLBACK_EVERY:-10}
-STALE=${WGF_FALLBACK_STALE:-}
-
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-LC_ALL=C
-export PATH LC_ALL
-umask 077
-RUN=/run
-[ -d /run ] || RUN=/var/run
-RUN=$RUN/wg-friend
-STATE=$RUN/fallback-$IFACE
+ABOUT="links of $IFACE that are down"
+EVERY=${WGF_EVERY:-10}
+STALE=${WGF_STALE:-}
 MOVED=$RUN/moved-$IFACE # a line for each link that is down: key, since when, its last handshake, both in seconds since 1970
-NL='
-'
-TAB=$(printf '\t')
 
-have() { command -v "$1" >/dev/null 2>&1; }
-say() { ! have logger || logger -t wg-friend "$IFACE: $*" 2>/dev/null || :; }
-pause() { sleep 0.1 2>/dev/null || sleep 1; }
-index() { cat "/sys/class/net/$IFACE/ifindex" 2>/dev/null; }
 uptime() { read -r up rest < /proc/uptime; up=${up%.*}; }
-
-# Whether one runs; sets `pid` and `version`.
-running() {
-	pid=; version=
-	[ -r "$STATE" ] && read -r pid version < "$STATE" && [ -n "$pid" ] &&
-		{ tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF "wgf-fallback-$IFACE.sh"; } 2>/dev/null # busybox's grep ends at a NUL
-}
-
-end() {
-	tries=0
-	while running; do
-		tries=$((tries + 1))
-		case $tries in
-		1) kill "$pid" 2>/dev/null ;;
-		30) kill -9 "$pid" 2>/dev/null ;;
-		60) return 1 ;;
-		esac
-		pause
-	done
-	rm -f "$STATE"
-}
-
-stop() { end && rm -f "$MOVED"; }
-
-start() {
-	mkdir -p "$RUN" && chmod 700 "$RUN" && end || return 1
-	if [ -d /run/systemd/system ] && have systemd-run && # apart from the session or the unit that started it
-		systemd-run --quiet --collect --no-block --unit="wg-friend-fallback-$IFACE-$$" --description="wg-friend: links of $IFACE that are down" \
-			--setenv=WGF_FALLBACK_EVERY="$EVERY" --setenv=WGF_FALLBACK_STALE="$STALE" /bin/sh "$0" run >/dev/null 2>&1; then :
-	elif have setsid; then
-		WGF_FALLBACK_EVERY=$EVERY WGF_FALLBACK_STALE=$STALE setsid sh "$0" run </dev/null >/dev/null 2>&1 &
-	else
-		(trap '' HUP; WGF_FALLBACK_EVERY=$EVERY WGF_FALLBACK_STALE=$STALE exec sh "$0" run) </dev/null >/dev/null 2>&1 &
-	fi
-	tries=0
-	until running && [ "$version" = "$VERSION" ]; do
-		tries=$((tries + 1))
-		[ $tries -le 100 ] || return 1
-		pause
-	done
-}
-
-# The value of key $2 among the lines $1, in `value`.
-value_of() {
-	value=$NL$1$NL
-	case $value in
-	*"$NL$2$TAB"*) value=${value#*"$NL$2$TAB"}; value=${value%%"$NL"*} ;;
-	*) value=; return 1 ;;
-	esac
-}
 
 # For how long the peer `key` has had no handshake but `shook`, in `age`. Counted since boot, from the look that found it
 # first: clocks are set.
@@ -153,27 +83,11 @@ look() {
 	[ $away = yes ] || nap=$EVERY
 }
 
-mine() { read -r pid version < "$STATE" 2>/dev/null && [ "$pid" = $$ ]; }
-leave() {
-	kill "$sleeper" 2>/dev/null
-	! mine || rm -f "$STATE"
-	exit 0
-}
-
-run() {
-	number=$(index) && [ -n "$number" ] || return 1
-	sleeper=
+first_look() {
 	known=
-	trap leave HUP INT TERM
-	echo "$$ $VERSION" > "$STATE.$$" && mv -f "$STATE.$$" "$STATE" || return 1
-	while :; do
-		look
-		sleep "$nap" & sleeper=$!
-		wait "$sleeper"
-		mine || leave
-		[ "$(index)" = "$number" ] || { rm -f "$MOVED"; leave; }
-	done
+	look
 }
+forget() { rm -f "$MOVED"; }
 
 case ${1-} in
 start | stop | run) "$1" ;;

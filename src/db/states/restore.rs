@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 use wg_friend_crypt as crypt;
 
-use super::{Model, document_at, document_now};
+use super::{Model, document};
 use crate::db::error::{Error, Result};
 use crate::db::networks::{INTERFACES, NETWORK};
 use crate::db::tx::Tx;
@@ -279,8 +279,8 @@ impl Tx<'_> {
             self.transaction.execute("DELETE FROM documents WHERE interface_id = ?1", [id])?;
         }
         for (interface, state) in &then.adopted {
-            let wanted = document_at(&self.transaction, self.data_key(), *interface, Some(*state))?;
-            if document_now(&self.transaction, self.data_key(), *interface)? == wanted {
+            let wanted = document::at(&self.transaction, self.data_key(), *interface, Some(*state))?;
+            if document::now(&self.transaction, self.data_key(), *interface)? == wanted {
                 continue;
             }
             let Some([original, text]) = wanted else {

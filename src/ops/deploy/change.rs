@@ -142,7 +142,9 @@ impl Kind {
             | Self::KeyLost
             | Self::Firewall
             | Self::InterfaceMissing => Severity::Critical,
-            Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Fallback | Self::Boot | Self::FileExtra => Severity::Info,
+            Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Fallback | Self::Boot | Self::FileExtra => {
+                Severity::Info
+            }
             _ => Severity::Warning,
         }
     }

@@ -9,9 +9,10 @@ use crate::fleet::{Observed, ObservedInterface};
 use crate::model::{
     Endpoint, EndpointHost, InterfaceAddr, InterfaceName, LinkId, PresharedKey, PublicKey, Run, Secrets,
 };
+use crate::wg::beside::Loop;
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
-use crate::wg::{InterfaceConfig, PeerConfig, Table, config, fallback, resolve, runtime};
+use crate::wg::{InterfaceConfig, PeerConfig, Table, config, fallback, runtime};
 
 use super::change::{Cause, Change, Disruption, Kind};
 use super::desired::{Deployed, Desired, preshared};
@@ -93,8 +94,7 @@ impl Context<'_> {
                 self.dns(changes);
                 self.peers(seen, changes);
                 self.firewall(changes);
-                self.resolver(changes);
-                self.watcher(changes);
+                Loop::ALL.into_iter().for_each(|one| self.beside(one, changes));
             }
         } else {
             let mut missing =
@@ -373,46 +373,35 @@ impl Context<'_> {
     }
 }
 
-/// The loop that follows the names of an interface's peers; one that has to come up brings its own.
+/// A loop beside the interface; one that has to come up brings its own.
 impl Context<'_> {
-    fn resolver(&self, changes: &mut Vec<Change>) {
-        let wanted = resolve::version(self.interface);
-        let runs = self.observed.resolvers.get(&self.interface.name);
+    fn beside(&self, one: Loop, changes: &mut Vec<Change>) {
+        let wanted = one.version(self.interface);
+        let runs = self.observed.loops.get(&(self.interface.name.clone(), one));
         if wanted.as_ref() == runs {
             return;
         }
-        let same = self.before.and_then(resolve::version) == wanted;
-        let differs = change(Some(&self.interface.name), Kind::Resolver, "", cause(same));
-        let names = |interface| format!("follows {}", resolve::names(interface));
-        let seen = runs.map(|version| match self.before.filter(|b| resolve::version(b).as_ref() == Some(version)) {
-            Some(before) if !same => names(before),
+        let kind = match one {
+            Loop::Resolve => Kind::Resolver,
+            Loop::Fallback => Kind::Fallback,
+        };
+        let version = |interface| one.version(interface);
+        let same = self.before.and_then(version) == wanted;
+        let differs = change(Some(&self.interface.name), kind, "", cause(same));
+        let work = |interface| one.in_words(interface);
+        let seen = runs.map(|runs| match self.before.filter(|before| version(before).as_ref() == Some(runs)) {
+            Some(before) if !same && work(before) != work(self.interface) => work(before),
             _ => "another one".to_owned(),
         });
-        changes.push(Change { before: seen, after: wanted.map(|_| names(self.interface)), ..differs });
-    }
-}
-
-/// The loop that watches the interface's links.
-impl Context<'_> {
-    fn watcher(&self, changes: &mut Vec<Change>) {
-        let wanted = fallback::version(self.interface);
-        let runs = self.observed.watchers.get(&self.interface.name);
-        if wanted.as_ref() == runs {
-            return;
-        }
-        let same = self.before.and_then(fallback::version) == wanted;
-        let differs = change(Some(&self.interface.name), Kind::Fallback, "", cause(same));
-        let links = |interface| format!("watches {}", fallback::names(interface));
-        let seen = runs.map(|version| match self.before.filter(|b| fallback::version(b).as_ref() == Some(version)) {
-            Some(before) if !same && links(before) != links(self.interface) => links(before),
-            _ => "another one".to_owned(),
-        });
-        changes.push(Change { before: seen, after: wanted.map(|_| links(self.interface)), ..differs });
+        changes.push(Change { before: seen, after: wanted.map(|_| work(self.interface)), ..differs });
     }
 }
 
 /// Returns an interface as it should run now: what links that are down carry has moved, if its host says so.
-pub(in crate::ops) fn as_it_should_run<'a>(interface: &'a InterfaceConfig, observed: &Observed) -> Cow<'a, InterfaceConfig> {
+pub(in crate::ops) fn as_it_should_run<'a>(
+    interface: &'a InterfaceConfig,
+    observed: &Observed,
+) -> Cow<'a, InterfaceConfig> {
     match observed.moved.get(&interface.name) {
         Some(down) => fallback::while_down(interface, &down.keys().copied().collect()),
         None => Cow::Borrowed(interface),

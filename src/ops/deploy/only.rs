@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::InterfaceName;
-use crate::wg::{fallback, firewall, resolve};
+use crate::wg::beside::Loop;
+use crate::wg::firewall;
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
@@ -15,8 +16,7 @@ use super::desired::{Deployed, Desired};
 pub fn is_file_of(path: &str, interface: &InterfaceName) -> bool {
     path == format!("{interface}.conf")
         || path == firewall::file_name(interface)
-        || path == resolve::file_name(interface)
-        || path == fallback::file_name(interface)
+        || Loop::ALL.iter().any(|one| path == one.file_name(interface))
 }
 
 impl Desired {

@@ -63,7 +63,8 @@ impl HostPlan {
         // An interface that isn't to run needs no key yet, and holds nothing up.
         let runs = |name: &InterfaceName| self.desired.interface(name).is_some_and(|interface| interface.run.is_up());
         let lost = changes.iter().filter(|change| change.kind == Kind::KeyLost);
-        let lost = lost.filter_map(|change| Some((change, change.interface.as_ref().filter(|name| runs(name))?))).next();
+        let lost =
+            lost.filter_map(|change| Some((change, change.interface.as_ref().filter(|name| runs(name))?))).next();
         if let Some((change, interface)) = lost {
             return Some(HostError::KeyLost { host, interface: interface.clone(), file: change.subject.clone() });
         }

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::fleet::{Observed, StagedFile};
 use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
+use crate::wg::beside::Loop;
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
-use crate::wg::{InterfaceConfig, Route, Rule, config, fallback, firewall, resolve, runtime};
+use crate::wg::{InterfaceConfig, Route, Rule, config, firewall, runtime};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired, preshared};
@@ -139,10 +140,10 @@ pub fn steps(
                 builder.hooks(interface, &hooks_of(interface));
             }
             if mine.iter().any(|c| c.kind == Kind::Resolver) {
-                builder.resolver(interface);
+                builder.beside(Loop::Resolve, interface);
             }
             if mine.iter().any(|c| c.kind == Kind::Fallback) {
-                builder.watcher(interface);
+                builder.beside(Loop::Fallback, interface);
             }
         }
     }
@@ -442,30 +443,21 @@ impl Builder<'_> {
         self.step(kind, what, ":".to_owned(), replace_command(route, from));
     }
 
-    /// The loop that follows names, after the peers that it looks at.
-    fn resolver(&mut self, interface: &InterfaceConfig) {
-        let (name, file) = (quote(&interface.name), quote(resolve::file_name(&interface.name)));
-        let wanted = resolve::version(interface).is_some();
+    /// A loop beside the interface, after the peers that it looks at.
+    fn beside(&mut self, one: Loop, interface: &InterfaceConfig) {
+        let (name, file) = (quote(&interface.name), quote(one.file_name(&interface.name)));
+        let wanted = one.version(interface).is_some();
         let command = |begin: bool, from: &str| match begin {
             true => format!("sh {from}/{file} start"),
-            false => format!("w_end_loop resolve {name}"),
+            false => format!("w_end_loop {} {name}", one.as_str()),
         };
-        let what = if wanted { "follow the names of peers of" } else { "no longer follow the names of peers of" };
-        let undo = command(self.observed.resolvers.contains_key(&interface.name), "/etc/wireguard");
-        self.step(Kind::Resolver, format!("{what} {name}"), command(wanted, "\"$D\"/new"), undo);
-    }
-
-    /// The loop that watches links, after the peers whose AllowedIPs it moves.
-    fn watcher(&mut self, interface: &InterfaceConfig) {
-        let (name, file) = (quote(&interface.name), quote(fallback::file_name(&interface.name)));
-        let wanted = fallback::version(interface).is_some();
-        let command = |begin: bool, from: &str| match begin {
-            true => format!("sh {from}/{file} start"),
-            false => format!("w_end_loop fallback {name}"),
+        let (kind, work) = match one {
+            Loop::Resolve => (Kind::Resolver, "follow the names of peers of"),
+            Loop::Fallback => (Kind::Fallback, "watch links of"),
         };
-        let what = if wanted { "watch links of" } else { "no longer watch links of" };
-        let undo = command(self.observed.watchers.contains_key(&interface.name), "/etc/wireguard");
-        self.step(Kind::Fallback, format!("{what} {name}"), command(wanted, "\"$D\"/new"), undo);
+        let what = if wanted { format!("{work} {name}") } else { format!("no longer {work} {name}") };
+        let undo = command(self.observed.loops.contains_key(&(interface.name.clone(), one)), "/etc/wireguard");
+        self.step(kind, what, command(wanted, "\"$D\"/new"), undo);
     }
 
     /// What hooks set up and take down, of which the file alone tells the kernel nothing.

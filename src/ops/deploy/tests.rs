@@ -14,8 +14,9 @@ use super::diff;
 use super::steps::{Steps, steps};
 use crate::fleet::{Answer, Observed, Question, read_observation};
 use crate::model::{Kept, Node, PublicKey, Run, Secrets, Topology};
+use crate::wg::beside::Loop;
 use crate::wg::compile::fixture::Fixture;
-use crate::wg::{compile, resolve, runtime};
+use crate::wg::{compile, runtime};
 
 /// A network whose server lives on the host `hub`.
 struct Scene {
@@ -90,11 +91,10 @@ impl Scene {
             for sysctl in &interface.sysctls {
                 writeln!(text, "\n@x sysctl {} {}", crate::fleet::sysctl_path(&sysctl.key), sysctl.value).unwrap();
             }
-            if let Some(version) = resolve::version(interface) {
-                writeln!(text, "\n@x resolver {name} {version}").unwrap();
-            }
-            if let Some(version) = crate::wg::fallback::version(interface) {
-                writeln!(text, "\n@x watcher {name} {version}").unwrap();
+            for (section, one) in [("resolver", Loop::Resolve), ("watcher", Loop::Fallback)] {
+                if let Some(version) = one.version(interface) {
+                    writeln!(text, "\n@x {section} {name} {version}").unwrap();
+                }
             }
             writeln!(text, "\n@x boot {name}").unwrap();
         }
@@ -381,7 +381,7 @@ proptest! {
 fn a_loop_that_follows_names_is_begun_where_it_does_not_run_and_replaced_where_another_does() {
     let model = Scene::new();
     let deployed = model.deployed();
-    let version = resolve::version(&model.desired().interfaces[0]).unwrap();
+    let version = Loop::Resolve.version(&model.desired().interfaces[0]).unwrap();
     let none: String = model
         .answer()
         .lines()

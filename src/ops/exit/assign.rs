@@ -5,7 +5,8 @@ use crate::model::{Action, Actor, Event};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::network::change::{Done, Mode, Outcome, carry_out, with_changes};
-use crate::ops::network::setting::{Leave, Setting, differences};
+use crate::ops::network::difference::differences;
+use crate::ops::network::setting::{Leave, Setting};
 use crate::ops::network::{defaults, find};
 
 /// The word for what holds for all remotes that have nothing of their own.

@@ -12,8 +12,9 @@ use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::error::which_key;
 use crate::ops::network::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
+use crate::ops::network::difference::{Difference, compare};
 use crate::ops::network::find;
-use crate::ops::network::setting::{Change, Difference, compare, split};
+use crate::ops::network::setting::{Change, split};
 
 /// The keys of a group, with what they take. Aliases follow the name.
 pub const KEYS: &[(&str, &[&str], &str)] = &[

@@ -11,7 +11,7 @@ use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::error::similar;
 use crate::ops::network::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
-use crate::ops::network::{defaults, find, group, setting, view};
+use crate::ops::network::{defaults, difference, find, group, view};
 use crate::wg::compile::{Way, ways};
 
 use super::assign::NETWORK;
@@ -225,7 +225,7 @@ fn save(scope: &Scope<'_>, holder: RuleHolder<'_>, rules: &[ExitRule]) -> Result
         RuleHolder::Node(was) => {
             let node = Node { exit_rules: rules.to_vec(), ..was.clone() };
             scope.tx.update_node(&node, scope.now)?;
-            let changes = setting::differences((was, before), (&node, before));
+            let changes = difference::differences((was, before), (&node, before));
             (Event::node(Action::ExitRulesChanged, &node), changes, Done { nodes: vec![node.id], ..Done::default() })
         }
         RuleHolder::Group(was) => {

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use similar::TextDiff;
 
+use super::difference::{Difference, differences};
 use super::generate::fingerprint;
-use super::setting::{Difference, differences};
 use super::shared_host;
 use super::view::NodeView;
 use crate::db::{Store, Tx};

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::change::{Done, Mode, Outcome, carry_out, with_changes};
+use super::difference::{Difference, compare};
 use super::readdress;
-use super::setting::{Change, Difference, Leave, compare, dns, egress_in_words, split, yes_or_no};
+use super::setting::{Change, Leave, dns, egress_in_words, split, yes_or_no};
 use crate::db::Store;
 use crate::model::{
     Action, Actor, Cidr, Event, InterfaceName, Mtu, Name, Network, Port, PskPolicy, STABLE_CLIENTS, Topology,

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
+use super::difference::{Difference, differences};
 use super::place::{Places, resting};
 use super::readdress::refuse_cut_ways;
-use super::setting::{Difference, Setting, differences};
+use super::setting::Setting;
 use super::{adopted, custody, find};
 use crate::db::Store;
 use crate::model::{Action, Actor, Egress, Event, Name, Node, PrivateKey, Role};

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::group;
-use super::setting;
+use super::{difference, setting};
 use crate::db::{Database, Store};
 use crate::model::{
     Access, Action, Actor, Destination, Event, Grant, Group, Name, Node, NodeId, PortRange, Protocol, Role, Topology,
@@ -228,7 +228,7 @@ fn save(
         edit(Owner::Node(node.id), &mut node.grants);
         if node != *before {
             scope.tx.update_node(&node, scope.now)?;
-            let changes = setting::differences((before, scope.before), (&node, scope.before));
+            let changes = difference::differences((before, scope.before), (&node, scope.before));
             done.events.push(with_changes(Event::node(Action::AccessChanged, &node), &changes));
             match is_about(Owner::Node(node.id)) {
                 true => done.nodes.push(node.id),

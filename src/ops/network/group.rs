@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::change::{Done, Mode, Outcome, carry_out, with_changes};
+use super::difference::{Difference, Values, compare};
 use super::find;
 use super::grant::{GrantView, Holder, in_words};
-use super::setting::{Difference, Values, compare, note as note_text};
+use super::setting::note as note_text;
 use crate::db::{Database, Store};
 use crate::model::{Access, Action, Actor, Destination, Event, Grant, Group, GroupId, Name, Node, Role, Topology};
 use crate::ops::clock::Clock;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{adopted, defaults, find, group, interface, setting};
+use super::{adopted, defaults, difference, find, group, interface};
 use crate::db::{self, Database, Deployment, Model, State, StateFilter};
 use crate::model::{
     Destination, Egress, ExitGroup, Group, Host, Interface, InterfaceId, InterfaceKind, Kept, LinkId, Name, Node,
@@ -409,7 +409,7 @@ fn of_exit_group(
 fn of_node(before: Option<&Node>, after: Option<&Node>, was: &Topology, is: &Topology) -> Option<Changed> {
     let mut fields = compare(before.map(|node| values(node, was)), after.map(|node| values(node, is)));
     if let (Some(before), Some(after)) = (before, after) {
-        fields.retain(|field| !setting::is_renamed(&field.field, before, after));
+        fields.retain(|field| !difference::is_renamed(&field.field, before, after));
         let kept = |node: &Node| -> BTreeMap<InterfaceId, Kept> {
             let untold = |interface: &Interface| Some((interface.id, untold(interface.kept.as_ref()?)));
             node.interfaces.iter().filter_map(untold).filter(|(_, kept)| !kept.is_nothing()).collect()
@@ -463,7 +463,7 @@ fn named(values: impl Iterator<Item = (&'static str, String)>) -> Values {
 fn values(node: &Node, topology: &Topology) -> Values {
     let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let mut values: Values = vec![("role".into(), node.role.to_string())];
-    values.extend(named(setting::values(node, topology).into_iter()));
+    values.extend(named(difference::values(node, topology).into_iter()));
     values.push(("provisional".into(), yes_or_no(node.provisional)));
     values.extend(interface::kept_values(node));
     for uplink in &node.interfaces {

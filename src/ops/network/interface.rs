@@ -11,7 +11,8 @@ mod tests;
 use serde_json::json;
 
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
-use super::setting::{self, Difference, Setting, differences};
+use super::difference::{Difference, differences};
+use super::setting::{self, Setting};
 use crate::db::Store;
 use crate::model::{
     Action, Actor, Event, Host, Interface, InterfaceAddr, Kept, Mtu, Node, Phase, Port, Run, Severity, Table, Topology,
@@ -291,8 +292,7 @@ impl<'a> Change<'a> {
         let was = values(self.place.interface, &self.hooks.texts(false));
         let is = values(&self.node.interfaces[self.at], &self.hooks.texts(true));
         let differing = was.into_iter().zip(is).filter(|((_, was), (_, is))| was != is);
-        let found =
-            differing.map(|((field, before), (_, after))| Difference::of(whose.as_str(), field, before, after));
+        let found = differing.map(|((field, before), (_, after))| Difference::of(whose.as_str(), field, before, after));
         // Those of a main interface are those of its node.
         found.filter(|difference| !(self.is_main() && difference.field == "port")).collect()
     }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::change::{Done, Mode, Outcome, Scope, carry_out};
+use super::difference::Difference;
 use super::find;
-use super::setting::Difference;
 use crate::db::Store;
 use crate::model::{Action, Actor, Event, Link, LinkId, Node, Role, Topology, Weight, WhenDown};
 use crate::ops::Error;

@@ -7,6 +7,7 @@ pub mod can;
 pub mod change;
 mod custody;
 pub mod defaults;
+pub mod difference;
 pub mod edit;
 pub mod export;
 pub mod find;

@@ -3,7 +3,9 @@
 use super::change::{Done, Mode, Outcome, Scope, carry_out, with_changes};
 use super::{defaults, find};
 use crate::db::Store;
-use crate::model::{Access, Action, Actor, Cidr, Destination, Egress, Event, Network, Node, Role, RuleAction, Topology};
+use crate::model::{
+    Access, Action, Actor, Cidr, Destination, Egress, Event, Network, Node, Role, RuleAction, Topology,
+};
 use crate::ops::clock::Clock;
 use crate::ops::{Error, exit};
 

@@ -27,8 +27,8 @@ pub(super) fn compile(layout: &Layout<'_>, exit: &Node) -> NodeConfig {
     sources.sort_unstable();
     let mut interface = layout.interface(exit, exit.main(), peers);
     interface.sysctls = layout.forwarding();
-    interface.firewall =
-        layout.firewall(exit, Duty::Exit { direct: sources, routed: aggregated(exit.routed.iter().copied().collect()) });
+    interface.firewall = layout
+        .firewall(exit, Duty::Exit { direct: sources, routed: aggregated(exit.routed.iter().copied().collect()) });
     config(exit, vec![interface])
 }
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::{
-    ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run,
-    WhenDown,
+    ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run, WhenDown,
 };
 use crate::wg::firewall::{Duty, Firewall};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};

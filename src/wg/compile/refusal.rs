@@ -379,7 +379,9 @@ pub enum Refusal {
         place: usize,
     },
     /// The exit of a rule is something else.
-    #[error("rule {place} of {holder} leads to `{other}`, which is a {role}: name an exit, a group of exits, or `direct`")]
+    #[error(
+        "rule {place} of {holder} leads to `{other}`, which is a {role}: name an exit, a group of exits, or `direct`"
+    )]
     RuleToNoExit {
         /// Whose, in words.
         holder: String,

@@ -1,8 +1,9 @@
 //! What the kernel needs around an interface, as wg-quick(8) hooks.
 
 use crate::model::Cidr;
+use crate::wg::beside::Loop;
 use crate::wg::interface::{InterfaceConfig, Rule};
-use crate::wg::{Route, fallback, firewall, key_file, resolve, runtime};
+use crate::wg::{Route, firewall, key_file, runtime};
 
 use super::DIRECTORY;
 
@@ -45,13 +46,9 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
         let (with, without) = (rule_command(rule, "add"), rule_command(rule, "del"));
         hook("PostUp", format!("{without} 2>/dev/null || true; {with}"));
     }
-    if interface.follows_names {
-        hook("PostUp", resolve::start_hook(&interface.name));
-        hook("PreDown", resolve::stop_hook(&interface.name));
-    }
-    if fallback::version(interface).is_some() {
-        hook("PostUp", fallback::start_hook(&interface.name));
-        hook("PreDown", fallback::stop_hook(&interface.name));
+    for one in Loop::ALL.into_iter().filter(|one| one.version(interface).is_some()) {
+        hook("PostUp", one.start_hook(&interface.name));
+        hook("PreDown", one.stop_hook(&interface.name));
     }
     for own in &interface.hooks {
         hook(own.phase.as_str(), own.command.clone());

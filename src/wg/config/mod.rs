@@ -50,9 +50,9 @@ pub use read::{Mode, Reading};
 pub use syntax::{Document, TokenKind};
 pub use writer::{minimal, write};
 
+use super::beside::Loop;
 use super::firewall;
 use super::interface::{InterfaceConfig, NodeConfig, PeerConfig};
-use super::{fallback, resolve};
 
 /// Where wg-quick(8) looks for its files.
 pub const DIRECTORY: &str = "/etc/wireguard";
@@ -131,13 +131,11 @@ fn files_with(node: &NodeConfig, keys: Keys<'_>) -> Vec<File> {
             let content = Zeroizing::new(firewall::ruleset(firewall));
             files.push(File { path: firewall::file_name(&interface.name), content, secret: false });
         }
-        if let Some(script) = resolve::script(interface) {
-            let content = Zeroizing::new(script);
-            files.push(File { path: resolve::file_name(&interface.name), content, secret: false });
-        }
-        if let Some(script) = fallback::script(interface) {
-            let content = Zeroizing::new(script);
-            files.push(File { path: fallback::file_name(&interface.name), content, secret: false });
+        for one in Loop::ALL {
+            if let Some(script) = one.script(interface) {
+                let content = Zeroizing::new(script);
+                files.push(File { path: one.file_name(&interface.name), content, secret: false });
+            }
         }
     }
     files

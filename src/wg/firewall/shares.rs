@@ -166,7 +166,7 @@ mod tests {
         assert!(Shares::of(rights(&few)).masks().is_none() && Shares::of(rights(&few)).sets().is_empty());
 
         let mut many = granted(200);
-        many.push(Granted { source: "192.168.9.0/24".parse().unwrap(), ..many[0].clone() });
+        many.push(Granted { source: "192.168.9.0/24".parse().unwrap(), ..many[0] });
         let shares = Shares::of(rights(&many));
         assert_eq!(shares.masks(), Some(["0.0.0.15".to_owned(), "::f".to_owned()]));
         assert!(!shares.have(&many[400].source), "a LAN's grants stay in the common sets");

@@ -12,8 +12,8 @@ mod tests;
 use std::ops::Range;
 
 use crate::model::InterfaceName;
+use crate::wg::beside;
 use crate::wg::config::{DIRECTORY, KEEP_ROUTER_ADVERTISEMENTS};
-use crate::wg::{fallback, resolve};
 
 use super::line;
 use super::normalise::discards;
@@ -62,8 +62,7 @@ pub fn judge(hook: &str, interface: &InterfaceName) -> Result<(), Offence> {
     if let Some((at, character)) = hook.char_indices().find(|(_, c)| !matches!(c, ' '..='~' | '\t')) {
         return Err(offence(at..at + character.len_utf8(), "neither printed nor plain ASCII"));
     }
-    let loops = || resolve::is_hook(hook, interface) || fallback::is_hook(hook, interface);
-    if hook == KEEP_ROUTER_ADVERTISEMENTS || loops() {
+    if hook == KEEP_ROUTER_ADVERTISEMENTS || beside::is_hook(hook, interface) {
         return Ok(());
     }
     for part in line::script(hook, interface).parts {

@@ -111,6 +111,7 @@ fn documents_have_the_fields_they_are_known_for() {
     links[].peer
     links[].preshared_key
     links[].weight
+    links[].when_down
     listen_port
     mtu
     name
@@ -132,6 +133,7 @@ fn documents_have_the_fields_they_are_known_for() {
     cidr6
     dns
     exit
+    exit_rules
     interface
     keepalive
     kill_switch
@@ -171,6 +173,7 @@ fn documents_have_the_fields_they_are_known_for() {
     remotes[].kill_switch
     remotes[].leaves
     remotes[].name
+    rules
     ");
     insta::assert_snapshot!(of(&env, &["exit", "history"]), @"
     switches[].from

@@ -71,7 +71,7 @@ impl<'a> Keys<'a> {
 
 /// Has the loop look every second, and take a link for down after so many seconds of silence.
 fn hurry(host: &Host<'_>, stale: u32) -> Result {
-    host.sh(&format!("WGF_FALLBACK_EVERY=1 WGF_FALLBACK_STALE={stale} sh {SCRIPT} start")).map(drop)
+    host.sh(&format!("WGF_EVERY=1 WGF_STALE={stale} sh {SCRIPT} start")).map(drop)
 }
 
 /// The LANs behind the two routers, in a family that the run has.

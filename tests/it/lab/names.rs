@@ -55,7 +55,7 @@ fn follows(host: &Host<'_>) -> Result<String> {
 
 /// Has the loop look every second, and take a peer for silent after so many.
 fn hurry(host: &Host<'_>, stale: u32) -> Result {
-    host.sh(&format!("WGF_RESOLVE_EVERY=1 WGF_RESOLVE_STALE={stale} sh {SCRIPT} start")).map(drop)
+    host.sh(&format!("WGF_EVERY=1 WGF_STALE={stale} sh {SCRIPT} start")).map(drop)
 }
 
 #[track_caller]
