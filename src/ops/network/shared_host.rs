@@ -1,7 +1,7 @@
 //! Hosts on which several networks have nodes: what would clash there between two networks, found when it is edited.
 //!
 //! Networks that share no host may have the same addresses, interfaces and ports. On one host, its one routing table decides
-//! by the destination alone, and an interface's name and a port are there once. Pure but for [`refuse_new`].
+//! by the destination alone, and an interface's name and a port are there once. Pure but for what reads the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
