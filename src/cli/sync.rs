@@ -155,13 +155,18 @@ pub(super) fn before(context: &Context) -> Option<Mark> {
 
 /// Takes to those hosts what a command has changed. What became of it is said beside the command's own result.
 pub(super) fn after(mark: &Mark, context: &Context) -> Result<Exit, Error> {
-    let hosts = sync::touched(&context.open()?, mark)?;
+    let database = context.open()?;
+    // The command may have renamed the network, or taken it away, or made another one beside it.
+    let is_there = database.choose_again(mark.network())?;
+    let hosts = if is_there { sync::touched(&database, mark)? } else { Vec::new() };
+    drop(database);
     if hosts.is_empty() {
         return Ok(Exit::Done);
     }
     let names: Vec<&str> = hosts.iter().map(Name::as_str).collect();
     context.out.note(paint(style::DIM, format_args!("taking the change to {}", names.join(", "))));
     let mut store = context.store()?;
+    store.choose_again(mark.network())?;
     let fleet = context.fleet(None)?;
     let line = Line::new(context);
     let report = sync::sync(&mut store, &fleet, &context.clock, &context.actor(), &hosts, &options(context), &line)?;

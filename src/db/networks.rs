@@ -62,13 +62,13 @@ pub(super) const FIRST: i64 = 1;
 /// Lets a connection choose a network: the only one is chosen.
 pub(super) fn prepare(conn: &Connection) -> Result<()> {
     Ok(conn.execute_batch(
-        "CREATE TEMP TABLE chosen (id INTEGER);
-         INSERT INTO temp.chosen SELECT CASE count(*) WHEN 1 THEN min(id) END FROM main.networks;",
+        "CREATE TEMP TABLE chosen (id INTEGER, wanted TEXT);
+         INSERT INTO temp.chosen (id) SELECT CASE count(*) WHEN 1 THEN min(id) END FROM main.networks;",
     )?)
 }
 
 fn choose_row(conn: &Connection, row: Option<i64>) -> Result<()> {
-    conn.prepare_cached("UPDATE temp.chosen SET id = ?1")?.execute([row])?;
+    conn.prepare_cached("UPDATE temp.chosen SET id = ?1, wanted = NULL")?.execute([row])?;
     Ok(())
 }
 
@@ -127,19 +127,32 @@ fn stable_clients(cells: &Cells<'_>) -> Result<Vec<Cidr>> {
 }
 
 impl Database {
-    /// Chooses a network by its name, upper and lower case being the same; without a name, the only one.
+    /// Chooses a network by its name, upper and lower case being the same; without a name, the only one. That there is none
+    /// of the name, or several and none is named, is an error only once one is needed: [`Database::chosen`].
     ///
     /// # Errors
-    /// [`Error::UnknownNetwork`]. That several are there and none is named is an error only once one is needed.
+    /// When the database can't be read.
     pub fn choose(&self, name: Option<&str>) -> Result<()> {
         let networks = load_all(&self.conn)?;
         let Some(name) = name else {
             return choose_row(&self.conn, if let [(only, _)] = networks[..] { Some(only) } else { None });
         };
-        match networks.iter().find(|(_, network)| network.name.as_str().eq_ignore_ascii_case(name)) {
-            Some((row, _)) => choose_row(&self.conn, Some(*row)),
-            None => Err(Error::UnknownNetwork { name: name.to_owned(), known: names(networks) }),
+        let row = networks.iter().find(|(_, network)| same(network.name.as_str(), name)).map(|(row, _)| *row);
+        choose_row(&self.conn, row)?;
+        if row.is_none() {
+            self.conn.prepare_cached("UPDATE temp.chosen SET wanted = ?1")?.execute([name])?;
         }
+        Ok(())
+    }
+
+    /// Chooses a network, whatever it is called by now. Returns whether it is still there.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn choose_again(&self, network: NetworkId) -> Result<bool> {
+        let is_there = load_all(&self.conn)?.iter().any(|(row, _)| *row == network.0);
+        choose_row(&self.conn, is_there.then_some(network.0))?;
+        Ok(is_there)
     }
 
     /// Chooses the network that another connection has chosen.
@@ -150,12 +163,26 @@ impl Database {
     /// Returns which network is chosen.
     ///
     /// # Errors
-    /// [`Error::NoNetworkChosen`] while there are several and none of them is.
+    /// [`Error::UnknownNetwork`] when one was named that isn't there, [`Error::NoNetworkChosen`] while there are several and
+    /// none of them is.
     pub fn chosen(&self) -> Result<NetworkId> {
-        match chosen_row(&self.conn)? {
-            Some(row) => Ok(NetworkId(row)),
-            None => Err(Error::NoNetworkChosen { known: names(load_all(&self.conn)?) }),
+        if let Some(row) = chosen_row(&self.conn)? {
+            return Ok(NetworkId(row));
         }
+        let known = names(load_all(&self.conn)?);
+        let wanted: Option<String> =
+            self.conn.prepare_cached("SELECT wanted FROM temp.chosen")?.query_row([], |row| row.get(0))?;
+        Err(match wanted {
+            Some(name) => Error::UnknownNetwork { name, known },
+            None => Error::NoNetworkChosen { known },
+        })
+    }
+
+    /// Returns whether another network than the chosen one has a name, upper and lower case being the same.
+    pub(super) fn is_name_of_another(&self, name: &Name) -> Result<bool> {
+        let chosen = chosen_row(&self.conn)?;
+        let mut others = load_all(&self.conn)?.into_iter().filter(|(row, _)| Some(*row) != chosen);
+        Ok(others.any(|(_, network)| same(network.name.as_str(), name.as_str())))
     }
 
     /// Lists all networks, in the order in which they were made.
@@ -258,6 +285,11 @@ impl Database {
     }
 }
 
+/// Whether two names are the same to people.
+fn same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
 fn names(networks: Vec<(i64, Network)>) -> Vec<Name> {
     networks.into_iter().map(|(_, network)| network.name).collect()
 }
@@ -273,7 +305,13 @@ impl Tx<'_> {
     }
 
     /// Replaces every field of the network.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`] for a name that another network has, upper and lower case being the same.
     pub fn update_network(&self, network: &Network) -> Result<()> {
+        if self.is_name_of_another(&network.name)? {
+            return Err(Error::Duplicate { what: format!("another network called `{}`", network.name) });
+        }
         let sql = format!("UPDATE networks SET ({COLUMNS}) = ({PLACES}) WHERE id = {NETWORK}");
         self.transaction.execute(&sql, cells(network))?;
         Ok(())

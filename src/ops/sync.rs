@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::db::{Database, Store};
 use crate::fleet::Fleet;
-use crate::model::{Actor, AutoSync, LinkId, Name, Secrets, Topology};
+use crate::model::{Actor, AutoSync, LinkId, Name, NetworkId, Secrets, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::deploy::desired::Desired;
 use crate::ops::deploy::{self, Cause, Change, HostOutcome, HostPlan, Options, Outcome, Progress};
@@ -62,10 +62,18 @@ pub fn hosts(topology: &Topology, how: AutoSync) -> Vec<Name> {
 }
 
 /// What the hosts that follow each change are to have, to compare with later.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mark {
+    network: NetworkId,
     state: Option<i64>,
     hosts: BTreeMap<Name, Wanted>,
+}
+
+impl Mark {
+    /// Returns which network it is about.
+    pub fn network(&self) -> NetworkId {
+        self.network
+    }
 }
 
 /// What a host is to have.
@@ -87,7 +95,7 @@ pub fn mark(database: &Database) -> Result<Option<Mark>, Error> {
         return Ok(None);
     }
     let hosts = followed(&topology, &database.preshared_since()?);
-    Ok(Some(Mark { state: database.newest_state()?, hosts }))
+    Ok(Some(Mark { network: database.chosen()?, state: database.newest_state()?, hosts }))
 }
 
 /// Returns what each host that follows each change is to have.
@@ -196,7 +204,7 @@ fn overtaken(host: &HostPlan, secrets: &Secrets) -> Vec<Change> {
         interfaces: deployed.version.interfaces.clone(),
         files: deployed.version.files.clone(),
         keys_elsewhere: BTreeSet::new(),
-        only: None,
+        only: host.desired.only.clone(),
     };
     let place = |change: &Change| (change.interface.clone(), change.kind, change.subject.clone());
     let told: BTreeSet<_> = host.changes().iter().filter(|change| change.cause == Cause::Drift).map(place).collect();

@@ -86,6 +86,11 @@ impl Loop {
         self.list(interface).map(|(_, list)| self.version_of(&interface.name, &list))
     }
 
+    /// Reads the version out of a script.
+    pub fn version_in(script: &str) -> Option<&str> {
+        script.lines().find_map(|line| line.strip_prefix("VERSION="))
+    }
+
     fn version_of(self, interface: &InterfaceName, list: &str) -> String {
         let digest = Sha256::new().chain_update(interface.as_str()).chain_update([0]).chain_update(list);
         let digest = digest.chain_update([0]).chain_update(self.code()).finalize();

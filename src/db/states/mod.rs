@@ -285,10 +285,14 @@ impl Database {
         self.entity_steps(Kind::ExitGroup, group.0, record::to_exit_group)
     }
 
-    /// Returns the numbers of all groups of exits that there are or ever were.
+    /// Returns the numbers of all groups of exits that there are or ever were in the network.
     pub fn exit_groups_ever(&self) -> Result<Vec<ExitGroupId>> {
-        let sql = "SELECT DISTINCT entity FROM state_values WHERE kind = 'exit_group' ORDER BY entity";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT DISTINCT entity FROM state_values
+             WHERE kind = 'exit_group' AND value IS NOT NULL AND coalesce(value ->> 'network', {FIRST}) = {NETWORK}
+             ORDER BY entity"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let ids = statement.query_map([], |row| Ok(ExitGroupId(row.get(0)?)))?;
         Ok(ids.collect::<Result<_, _>>()?)
     }

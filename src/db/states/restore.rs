@@ -64,8 +64,13 @@ impl Tx<'_> {
         self.return_groups(&then.topology.groups)?;
         self.remove_hosts(&then)?;
         self.release_unused(&current, now)?;
-        if self.network()? != then.topology.network {
-            self.update_network(&then.topology.network)?;
+        let mut network = then.topology.network.clone();
+        let present = self.network()?;
+        if self.is_name_of_another(&network.name)? {
+            network.name.clone_from(&present.name); // somebody else's by now
+        }
+        if network != present {
+            self.update_network(&network)?;
         }
         self.return_links(&then, &mut returned)?;
         self.return_documents(&then)?;

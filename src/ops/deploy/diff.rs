@@ -385,11 +385,14 @@ impl Context<'_> {
             Loop::Resolve => Kind::Resolver,
             Loop::Fallback => Kind::Fallback,
         };
-        let version = |interface| one.version(interface);
-        let same = self.before.and_then(version) == wanted;
+        // What was deployed says its version itself: another wg-friend may have made it.
+        let files = self.deployed.map(|deployed| &deployed.version.files);
+        let file = files.and_then(|files| files.get(&one.file_name(&self.interface.name)));
+        let deployed = file.and_then(|text| Loop::version_in(text));
+        let same = deployed == wanted.as_deref();
         let differs = change(Some(&self.interface.name), kind, "", cause(same));
         let work = |interface| one.in_words(interface);
-        let seen = runs.map(|runs| match self.before.filter(|before| version(before).as_ref() == Some(runs)) {
+        let seen = runs.map(|runs| match self.before.filter(|_| deployed == Some(runs)) {
             Some(before) if !same && work(before) != work(self.interface) => work(before),
             _ => "another one".to_owned(),
         });

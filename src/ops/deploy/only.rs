@@ -44,6 +44,11 @@ impl Desired {
         Self { interfaces, files, only: Some(only), ..self }
     }
 
+    /// Whether an interface may be touched this time.
+    pub(super) fn is_about(&self, interface: &InterfaceName) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(interface))
+    }
+
     /// Whether a difference is to be mended this time.
     pub(super) fn concerns(&self, change: &Change) -> bool {
         let Some(only) = &self.only else { return true };

@@ -68,8 +68,8 @@ impl HostPlan {
         if let Some((change, interface)) = lost {
             return Some(HostError::KeyLost { host, interface: interface.clone(), file: change.subject.clone() });
         }
-        let saves = self.desired.interfaces.iter().find(|interface| interface.save_config);
-        let saves = saves.filter(|_| !changes.is_empty())?;
+        let mut about = self.desired.interfaces.iter().filter(|interface| self.desired.is_about(&interface.name));
+        let saves = about.find(|interface| interface.save_config).filter(|_| !changes.is_empty())?;
         Some(HostError::SaveConfig { host, interface: saves.name.clone() })
     }
 }

@@ -47,7 +47,7 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
     let refused = |message| Err(Error::RefusedWithRemedy { message, hint });
     let found = match version {
         Some(number) => versions.iter().find(|d| d.version == number),
-        None => earlier(store, host, confirmed().collect())?,
+        None => earlier(store, confirmed().collect())?,
     };
     let Some(found) = found else {
         return refused(match version {
@@ -61,6 +61,9 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
     let content = version_of(store, found)?;
     let others = shared::of_others(store, &content)?;
     let content = content.without(&others);
+    if content.interfaces.is_empty() && !others.is_empty() {
+        return refused(format!("version {} of the host `{host}` has nothing of this network", found.version));
+    }
     let target = Target {
         host: host.clone(),
         version: found.version,
@@ -71,30 +74,28 @@ pub fn choose(store: &Store, wanted: &str, version: Option<i64>) -> Result<(Targ
 }
 
 /// Returns the newest confirmed version that isn't like the present one, in what it brought of the chosen network.
-fn earlier<'a>(store: &Store, host: &Name, confirmed: Vec<&'a Deployment>) -> Result<Option<&'a Deployment>, Error> {
+fn earlier<'a>(store: &Store, confirmed: Vec<&'a Deployment>) -> Result<Option<&'a Deployment>, Error> {
     let Some((current, before)) = confirmed.split_first() else { return Ok(None) };
-    let shared = match journal::deployed(store, host)? {
-        Some(deployed) => !shared::of_others(store, &deployed.version)?.is_empty(),
-        None => false,
-    };
-    if !shared {
+    if store.networks()?.len() == 1 {
         return Ok(before.iter().find(|version| version.sha256 != current.sha256).copied());
     }
     let present = own_part(store, current)?;
     for version in before {
-        if own_part(store, version)? != present {
+        let part = own_part(store, version)?;
+        if part.is_some() && part != present {
             return Ok(Some(version));
         }
     }
     Ok(None)
 }
 
-/// Returns what a deployment brought of the chosen network.
-fn own_part(store: &Store, deployment: &Deployment) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// Returns what a deployment brought of the chosen network; `None` when that was nothing.
+fn own_part(store: &Store, deployment: &Deployment) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let version = version_of(store, deployment)?;
     let others = shared::of_others(store, &version)?;
     let part = Version { only: None, ..version.without(&others) };
-    Ok(Zeroizing::new(serde_json::to_vec(&part).expect("names and texts are representable")))
+    let text = || Zeroizing::new(serde_json::to_vec(&part).expect("names and texts are representable"));
+    Ok((!part.interfaces.is_empty()).then(text))
 }
 
 /// Lists the keys in a version that were retired since, the interfaces' own and those of their peers.

@@ -99,7 +99,7 @@ pub fn steps(
     }
     let stays_up = |interface: &InterfaceConfig| {
         let restarts = of(Kind::Restart).any(|c| c.interface.as_ref() == Some(&interface.name));
-        observed.interfaces.contains_key(&interface.name) && !restarts
+        observed.interfaces.contains_key(&interface.name) && !restarts && desired.is_about(&interface.name)
     };
     // Where the table goes, hooks do its work from now on: they come first.
     let loses_table =
@@ -111,9 +111,14 @@ pub fn steps(
     // A mark leads into a table by a rule: both are there before the firewall gives the mark to anybody.
     let moves = route_moves::of(changes, desired, observed);
     let ways = moves.new_ways(desired);
+    // Into a link that is down or too small the kernel leads no route: there it waits until the link has changed.
+    let link_changes = |name: &InterfaceName| {
+        let kinds = [Kind::LinkDown, Kind::Mtu];
+        changes.iter().any(|change| change.interface.as_ref() == Some(name) && kinds.contains(&change.kind))
+    };
     let is_way = |change: &&Change| {
         let place = change.interface.as_ref().zip(change.after.clone());
-        change.kind == Kind::RouteMissing && place.is_some_and(|place| ways.contains(&place))
+        change.kind == Kind::RouteMissing && place.is_some_and(|place| ways.contains(&place) && !link_changes(place.0))
     };
     for interface in desired.interfaces.iter().filter(|interface| stays_up(interface)) {
         let mine = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name));
@@ -191,19 +196,18 @@ impl Builder<'_> {
     }
 
     /// Stages every file and has it checked there: wg-quick reads it, and it holds the key, the port and as many peers
-    /// as intended.
+    /// as intended. What was checked when it was deployed and isn't touched this time isn't checked again.
     fn stage(&mut self, desired: &Desired) {
         for (path, content) in &desired.files {
             self.files.push(StagedFile { path: format!("new/{path}"), content: content.clone() });
         }
-        for interface in &desired.interfaces {
+        for interface in desired.interfaces.iter().filter(|interface| desired.is_about(&interface.name)) {
             let port = interface.listen_port.map_or("-".to_owned(), |p| p.to_string());
             let (name, peers) = (quote(&interface.name), interface.peers.len());
             let elsewhere = desired.keys_elsewhere.contains(&interface.name);
             let key = if elsewhere { "-".to_owned() } else { quote(interface.public_key) };
             self.checks.push(format!("w_check {name} {key} {port} {peers}"));
-            let concerned = desired.only.as_ref().is_none_or(|only| only.contains(&interface.name));
-            if let Some(file) = interface.key_file.as_ref().filter(|_| concerned) {
+            if let Some(file) = &interface.key_file {
                 self.checks.push(format!("w_check_key {} {} {name}", quote(file), quote(interface.public_key)));
             }
             if interface.firewall.is_some() {

@@ -461,3 +461,18 @@ fn a_split_tunnel_carries_what_rules_name_and_the_file_follows() {
     assert!(carried().contains("192.0.2.7/32"));
     assert_eq!(env.json(&["exit", "rule", "list", "alice-laptop"])["rules"][0]["now"], serde_json::Value::Null);
 }
+
+#[test]
+fn prefixes_routed_to_an_exit_may_hold_each_other_and_have_to_lie_within_the_network() {
+    let env = TestEnv::with_network();
+    env.ok(&["add", "exit", "exit-de", "--endpoint", "192.0.2.20"]);
+    env.ok(&["set", "exit-de", "routed+=10.66.0.0/25", "routed+=10.66.0.0/26"]);
+    let out = env.path().join("out");
+    env.ok(&["generate", "exit-de", "--dir", &out.display().to_string()]);
+    let rules = std::fs::read_to_string(out.join("exit-de/wgf-wg0.nft"))
+        .or_else(|_| std::fs::read_to_string(out.join("wgf-wg0.nft")))
+        .unwrap();
+    assert!(rules.contains("10.66.0.0/25") && !rules.contains("10.66.0.0/26"), "{rules}");
+    let wide = env.run(&["set", "exit-de", "routed=0.0.0.0/0"]);
+    assert!(wide.contains("lies neither in the network nor in an advertised LAN"), "{wide}");
+}

@@ -208,3 +208,13 @@ fn a_link_gives_way_where_hosts_at_both_ends_can_watch_it() {
     [exit 1]
     ");
 }
+
+#[test]
+fn a_server_goes_together_with_the_nodes_that_belong_to_it() {
+    let env = TestEnv::with_network();
+    env.ok(&["add", "server", "second", "--endpoint", "192.0.2.30"]);
+    env.ok(&["add", "exit", "exit-de", "--endpoint", "192.0.2.20"]);
+    env.ok(&["add", "remote", "carol", "--exit", "exit-de", "--server", "second"]);
+    env.ok(&["remove", "second", "exit-de", "carol", "--yes"]);
+    assert_eq!(env.json(&["list"])["nodes"].as_array().unwrap().len(), 1);
+}

@@ -185,3 +185,63 @@ fn a_network_is_removed_with_its_nodes_when_that_is_said() {
     [exit 1]
     ");
 }
+
+#[test]
+fn no_two_networks_have_names_that_are_the_same_to_people() {
+    let env = env();
+    assert_snapshot!(env.run(&["--network", "office", "network", "set", "name=LAB"]), @"
+    --- stderr ---
+    error: there is already another network called `LAB`
+    [exit 1]
+    ");
+    env.ok(&["--network", "office", "network", "set", "name=OFFICE"]);
+    env.ok(&["--network", "office", "add", "remote", "phone"]);
+    // Where another one has taken the name meanwhile, what goes back to before a renaming keeps its present one.
+    let before = env.json(&["--network", "lab", "history", "--limit", "1"])["states"][0]["number"].to_string();
+    env.ok(&["--network", "lab", "network", "set", "name=laboratory"]);
+    env.ok(&["--network", "laboratory", "add", "remote", "tablet"]);
+    env.ok(&["network", "add", "Lab"]);
+    env.ok(&["--network", "laboratory", "rollback", "--model", &before, "--yes"]);
+    let list = env.json(&["network", "list"]);
+    let of = |at: usize| (list["networks"][at]["name"].clone(), list["networks"][at]["nodes"].clone());
+    assert_eq!(
+        [of(0), of(1), of(2)],
+        [("OFFICE".into(), 2.into()), ("laboratory".into(), 1.into()), ("Lab".into(), 0.into())]
+    );
+}
+
+#[test]
+fn what_follows_each_change_does_not_lose_its_network() {
+    let env = env();
+    env.ok(&["--network", "office", "host", "set", "shared", "auto-sync=on-change"]);
+    env.ok(&["--network", "office", "network", "set", "name=home"]);
+    env.ok(&["--network", "home", "network", "add", "third"]);
+    env.ok(&["--network", "third", "network", "remove", "third", "--yes"]);
+}
+
+#[test]
+fn a_network_that_is_not_there_is_told_of_once_it_is_needed() {
+    let env = env();
+    env.ok(&["--network", "shop", "network", "list"]);
+    env.ok(&["--network", "shop", "network", "add", "shop"]);
+    assert_snapshot!(env.run(&["--network", "shops", "list"]), @"
+    --- stderr ---
+    error: there is no network `shops`: the database has `office`, `lab`, `shop`
+     hint: `wg-friend network list` tells more of them, `wg-friend network add NAME` makes another one
+    [exit 2]
+    ");
+}
+
+#[test]
+fn the_switches_of_exits_are_those_of_one_network() {
+    let env = env();
+    for network in ["office", "lab"] {
+        env.ok(&["--network", network, "add", "exit", "exit-de", "--endpoint", "192.0.2.20"]);
+        env.ok(&["--network", network, "exit", "group", "add", "europe", "exit-de"]);
+    }
+    let history = env.json(&["--network", "lab", "exit", "history"]);
+    assert_eq!(history["switches"].as_array().unwrap().len(), 1, "{history:#}");
+    env.ok(&["--network", "lab", "exit", "group", "remove", "europe", "--yes"]);
+    let history = env.json(&["--network", "office", "exit", "history"]);
+    assert_eq!(history["switches"].as_array().unwrap().len(), 1, "{history:#}");
+}

@@ -1,5 +1,7 @@
 //! A group of exits goes by another exit.
 
+use std::collections::BTreeSet;
+
 use super::{Kind, Scene, changes, work};
 use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, SwitchReason};
 use crate::ops::deploy::change::Disruption;
@@ -58,4 +60,25 @@ fn an_uplink_that_comes_up_takes_the_routes_over_by_itself() {
         ["ip -4 route replace 0.0.0.0/0 dev wgx1 table 7790001", "ip -6 route replace ::/0 dev wgx1 table 7790001"]
     );
     assert!(steps.last().is_some_and(|step| step.run.contains("w_up_from wgx2")), "{steps:?}");
+}
+
+#[test]
+fn the_way_of_a_group_is_there_before_anybody_is_marked_for_it() {
+    let (before, after) = (Scene::new(), by("berlin"));
+    let steps = work(&after, Some(&before.deployed()), &before.observed(&before.answer())).steps;
+    let first = |kind: Kind| steps.iter().position(|step| step.kind == kind).unwrap();
+    let last = |kind: Kind| steps.iter().rposition(|step| step.kind == kind).unwrap();
+    assert!(last(Kind::RouteMissing) < first(Kind::RuleMissing), "{steps:?}");
+    assert!(last(Kind::RuleMissing) < first(Kind::Firewall), "{steps:?}");
+}
+
+#[test]
+fn no_route_is_led_into_an_uplink_before_it_is_up() {
+    let scene = by("berlin");
+    let mut seen = scene.observed(&scene.answer());
+    let uplink = seen.interfaces.get_mut(&"wgx1".parse().unwrap()).unwrap();
+    (uplink.up, uplink.routes) = (false, BTreeSet::new()); // as `ip link set wgx1 down` leaves it
+    let steps = work(&scene, Some(&scene.deployed()), &seen).steps;
+    let at = |kind: Kind| steps.iter().position(|step| step.kind == kind).unwrap();
+    assert!(at(Kind::LinkDown) < at(Kind::RouteMissing), "{steps:?}");
 }
