@@ -157,6 +157,12 @@ fn two_networks_on_one_server_carry_their_own_packets_and_each_is_worked_on_alon
     hub.reboot()?;
     let both_are_up = || hub.run("wg show wg0 && wg show wg1").is_ok_and(|output| output.status == 0);
     assert!(wait_until(Duration::from_secs(60), both_are_up));
+    // Who waits for an answer finds out soon that the server has forgotten their session; others minutes later.
+    for (network, router) in [("office", "router-a"), ("lab", "router-b")] {
+        let own = admin.json(&["--network", network, "show", "hub"]);
+        let address = ["address4", "address6"].into_iter().find_map(|family| own[family].as_str()).unwrap();
+        reaches(&lab.host(router), address);
+    }
     reaches(&machine, &pc_a);
     reaches(&machine, &pc_b);
 
