@@ -173,9 +173,7 @@ fn read(wanted: &Wanted<'_>, topology: &Topology) -> Result<ExitRule, Error> {
     if !ports.is_empty() && !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
         return Err(Error::value("--port", format!("needs `--protocol tcp` or `udp`, not {protocol}")));
     }
-    let mut ports = ports.clone();
-    ports.sort_unstable();
-    ports.dedup();
+    let ports = PortRange::merged(ports.clone());
     Ok(ExitRule { destinations, protocol: *protocol, ports, action: action(wanted.action, topology)? })
 }
 

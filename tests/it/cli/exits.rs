@@ -463,6 +463,15 @@ fn a_split_tunnel_carries_what_rules_name_and_the_file_follows() {
 }
 
 #[test]
+fn ports_of_a_rule_are_put_in_order_and_none_stands_twice() {
+    let env = TestEnv::with_network();
+    env.ok(&["add", "remote", "phone"]);
+    env.ok(&["exit", "rule", "add", "phone", "internet", "block", "--protocol", "tcp", "--port", "443,22,20-30"]);
+    let rules = env.run(&["exit", "rule", "list", "phone"]);
+    assert!(rules.contains("20-30,443"), "{rules}");
+}
+
+#[test]
 fn prefixes_routed_to_an_exit_may_hold_each_other_and_have_to_lie_within_the_network() {
     let env = TestEnv::with_network();
     env.ok(&["add", "exit", "exit-de", "--endpoint", "192.0.2.20"]);
