@@ -3,10 +3,11 @@
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::context::new_passphrase;
+use super::network::Inherited;
 use super::output::{Fields, paint, paint_code, style};
 use super::{Context, Exit, prompt, vault};
 use crate::db::Passphrase;
-use crate::model::{Endpoint, InterfaceName, Mtu, Name, Network, Origin, Port, PskPolicy, Role};
+use crate::model::{Endpoint, InterfaceName, Name, Network, Origin, Port, Role};
 use crate::ops::Error;
 use crate::ops::network::add::NewNodes;
 use crate::ops::network::defaults::{cidr4, cidr6};
@@ -41,18 +42,8 @@ pub(super) struct Args {
     /// Name of the WireGuard interface
     #[arg(long, value_name = "NAME", default_value = "wg0")]
     interface: InterfaceName,
-    /// DNS servers and search domains of clients, separated by commas
-    #[arg(long, value_name = "LIST")]
-    dns: Option<String>,
-    /// Bytes per packet
-    #[arg(long, value_name = "BYTES", default_value = "1420")]
-    mtu: Mtu,
-    /// Seconds between keepalives of nodes that nobody can dial; 0 for none
-    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
-    keepalive: u16,
-    /// Which links get a preshared key: unique (every link has one of its own) or none
-    #[arg(long, value_name = "POLICY", default_value = "unique")]
-    psk: PskPolicy,
+    #[command(flatten)]
+    inherited: Inherited,
     /// Add the server at once, with this name
     #[arg(long, value_name = "NAME")]
     server: Option<Name>,
@@ -131,10 +122,10 @@ fn from_options(args: Args) -> Result<(Network, Option<NewNodes>), Error> {
         cidr4: four,
         cidr6: six,
         port: args.port,
-        dns: args.dns.map_or(Ok(Vec::new()), |list| dns("--dns", &list))?,
-        mtu: args.mtu,
-        keepalive: args.keepalive,
-        psk: args.psk,
+        dns: args.inherited.dns()?,
+        mtu: args.inherited.mtu,
+        keepalive: args.inherited.keepalive,
+        psk: args.inherited.psk,
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,
@@ -175,7 +166,7 @@ fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), 
     )?;
     let names = prompt::text(
         "DNS servers for clients",
-        Some(args.dns.as_deref().unwrap_or("none")),
+        Some(args.inherited.dns.as_deref().unwrap_or("none")),
         Some("addresses and search domains, separated by commas; `none` leaves theirs alone"),
         move |text| if text == "none" { Ok(()) } else { dns("", text).map(|_| ()).map_err(reason) },
     )?;
@@ -197,9 +188,9 @@ fn wizard(args: Args, context: &Context) -> Result<(Network, Option<NewNodes>), 
         cidr6: if six == "none" { None } else { Some(cidr6("IPv6 prefix", &six)?) },
         port: args.port,
         dns: if names == "none" { Vec::new() } else { dns("DNS", &names)? },
-        mtu: args.mtu,
-        keepalive: args.keepalive,
-        psk: args.psk,
+        mtu: args.inherited.mtu,
+        keepalive: args.inherited.keepalive,
+        psk: args.inherited.psk,
         stable_clients: Vec::new(),
         exit: crate::model::Egress::None,
         kill_switch: false,

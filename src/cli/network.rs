@@ -65,18 +65,32 @@ struct AddArgs {
     /// Name of the WireGuard interface [default: the first free one of wg0, wg1 and so on]
     #[arg(long, value_name = "NAME")]
     interface: Option<InterfaceName>,
+    #[command(flatten)]
+    inherited: Inherited,
+}
+
+/// What the nodes of a new network inherit from it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Inherited {
     /// DNS servers and search domains of clients, separated by commas
     #[arg(long, value_name = "LIST")]
-    dns: Option<String>,
+    pub(super) dns: Option<String>,
     /// Bytes per packet
     #[arg(long, value_name = "BYTES", default_value = "1420")]
-    mtu: Mtu,
+    pub(super) mtu: Mtu,
     /// Seconds between keepalives of nodes that nobody can dial; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
-    keepalive: u16,
+    pub(super) keepalive: u16,
     /// Which links get a preshared key: unique (every link has one of its own) or none
     #[arg(long, value_name = "POLICY", default_value = "unique")]
-    psk: PskPolicy,
+    pub(super) psk: PskPolicy,
+}
+
+impl Inherited {
+    /// Reads the list of DNS servers.
+    pub(super) fn dns(&self) -> Result<Vec<String>, Error> {
+        self.dns.as_ref().map_or(Ok(Vec::new()), |list| dns("--dns", list))
+    }
 }
 
 /// Remove a network
@@ -163,10 +177,10 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Error> {
         name: args.name,
         interface: args.interface,
         port: args.port,
-        dns: args.dns.map_or(Ok(Vec::new()), |list| dns("--dns", &list))?,
-        mtu: args.mtu,
-        keepalive: args.keepalive,
-        psk: args.psk,
+        dns: args.inherited.dns()?,
+        mtu: args.inherited.mtu,
+        keepalive: args.inherited.keepalive,
+        psk: args.inherited.psk,
     };
     let mut store = context.store()?;
     let outcome = networks::add(&mut store, &context.clock, &context.actor(), wanted, context.mode())?;
