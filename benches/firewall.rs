@@ -3,7 +3,8 @@
 //!
 //! Between two hosts of the lab stands a server with the real ruleset. Its `wg0` is one end of a virtual Ethernet cable, so
 //! that what a userspace WireGuard costs hides nothing. Needs the lab (see `./lab`) and `iperf3`, so root.
-//! `cargo bench --bench firewall -- ROUNDS` measures that often; the default is 11.
+//! `cargo bench --bench firewall -- ROUNDS` measures that often; the default is 11. A word, such as `lan-only`, leaves out
+//! the cases whose names don't contain it.
 
 #[expect(dead_code, reason = "the other bench uses all of it")]
 mod network;
@@ -49,8 +50,11 @@ fn main() -> Result {
         println!("skipped: no lab on this machine: {reason}");
         return Ok(());
     }
-    // Cargo gives options of its own to every bench; a number is ours.
-    let rounds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(11);
+    // Cargo gives options of its own to every bench; a number and a word are ours.
+    let words = || std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let rounds = words().find_map(|word| word.parse().ok()).unwrap_or(11);
+    let wanted = words().find(|word| word.parse::<usize>().is_err()).unwrap_or_default();
+    let cases: Vec<&Case> = CASES.iter().filter(|case| case.name.contains(&wanted)).collect();
     let lab = lab()?;
     if !lab.host("from").run("command -v iperf3")?.success() {
         println!("skipped: iperf3 is not installed");
@@ -62,9 +66,9 @@ fn main() -> Result {
     println!(
         "by second of processor time, median of {rounds} rounds, both networks in turn; least and most in brackets:"
     );
-    let missed = CASES.iter().map(|case| measure(&lab, case, rounds)).collect::<Result<Vec<bool>>>()?;
+    let missed = cases.iter().map(|case| measure(&lab, case, rounds)).collect::<Result<Vec<bool>>>()?;
     let missed = missed.into_iter().filter(|missed| *missed).count();
-    println!("{} of {} within {:.0} %", CASES.len() - missed, CASES.len(), BOUND * 100.0);
+    println!("{} of {} within {:.0} %", cases.len() - missed, cases.len(), BOUND * 100.0);
     Ok(())
 }
 

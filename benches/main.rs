@@ -3,6 +3,7 @@
 //! Every figure comes with the memory that was allocated for it; `max alloc` is the peak.
 
 mod audit;
+mod backup;
 mod compile;
 mod live;
 mod network;

@@ -162,6 +162,8 @@ fn interface(id: i64, name: &str, kind: InterfaceKind, listen_port: Option<Port>
         kind,
         listen_port,
         public_key: PublicKey::from_bytes(filled(id)),
+        staged_key: None,
+        overlap: None,
         kept: None,
     }
 }

@@ -58,7 +58,7 @@ need_lab() {
 # Other systems' own readers, which judge what is exported for them. NetworkManager's library only, not the service: that
 # would take over the machine's network.
 need_readers() {
-	need shellcheck=shellcheck jq=jq unzip=unzip nix-instantiate=nix-bin
+	need shellcheck=shellcheck jq=jq unzip=unzip nix-instantiate=nix-bin pdfinfo=poppler-utils qpdf=qpdf
 	/usr/bin/python3 -c "import gi; gi.require_version('NM', '1.0')" 2>/dev/null ||
 		need gir1.2-nm-1.0=gir1.2-nm-1.0 python3-gi=python3-gi
 }

@@ -85,7 +85,7 @@ impl Settings {
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
         let (path, named) = match path {
             Some(path) => (path.to_owned(), true),
-            None => (directories()?.config_dir().join("wg-friend/wg-friend.toml"), false),
+            None => (config_directory()?.join("wg-friend/wg-friend.toml"), false),
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text, &path),
@@ -97,6 +97,14 @@ impl Settings {
 
 fn directories() -> Result<etcetera::base_strategy::Xdg, Error> {
     etcetera::base_strategy::Xdg::new().map_err(|_| Error::NoHome)
+}
+
+/// Returns the user's configuration directory (XDG Base Directory Specification).
+///
+/// # Errors
+/// When it isn't known where the user's home is.
+pub fn config_directory() -> Result<PathBuf, Error> {
+    Ok(directories()?.config_dir())
 }
 
 /// Returns where the database is unless somebody says otherwise: `wg-friend/default.db` in the user's data directory

@@ -4,6 +4,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
+use wg_friend::db::archive;
 use wg_friend::fleet::{Answer, Question, read_observation};
 use wg_friend::model::{
     ByHooks, Cidr, Endpoint, Grant, HostAddress, InterfaceAddr, InterfaceId, InterfaceName, LinkId, Mtu, Name, NodeId,
@@ -139,6 +141,31 @@ pub fn sealed(input: &[u8]) {
     assert!(open(&key, input, &sealed).is_err() || input == b"keys.sealed_private:a");
 }
 
+/// Backups: whatever they are, they are refused, as they are and behind a header that is right; nobody is asked to pay for a
+/// cost that no version chose.
+pub fn backup(input: &[u8]) {
+    let key = DataKey::from_bytes(&[7; 32]);
+    for bytes in [input.to_vec(), [HEADER.as_slice(), input].concat()] {
+        let Ok(opened) = archive::open(std::io::Cursor::new(bytes)) else { continue };
+        assert_eq!(opened.header().id.len(), 32);
+        assert!(opened.header().cost().is_none_or(|(log_n, memory)| log_n <= 22 && memory <= 4 << 30));
+        assert!(opened.content(&key).is_err(), "nobody sealed it");
+    }
+}
+
+/// A backup's header, with one way to its key.
+static HEADER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+    let slot = r#"{"kind":"backup","log_n":10,"r":8,"p":1,"salt":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","wrapped":"AAAA","created":"2026-01-01T00:00:00Z"}"#;
+    let text = format!(
+        r#"{{"id":"{0}","created":"2026-01-01T00:00:00Z","kind":"full","version":"0.1.0","database":"{0}","lock":"own","salt":"","slots":[{slot}]}}"#,
+        "ab".repeat(16)
+    );
+    let length = u32::try_from(text.len()).expect("it is short").to_be_bytes();
+    let covered = [b"wg-friend backup 1\n".as_slice(), &length, text.as_bytes()].concat();
+    let sum = Sha256::digest(&covered);
+    [covered, sum.to_vec()].concat()
+});
+
 /// What other tools keep: `@file NAME` on a line of its own, then that file; the first is the one that is imported.
 pub fn foreign(input: &[u8]) {
     const MARK: &[u8] = b"@file ";
@@ -238,12 +265,23 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
         }
         let (public_key, endpoint, keepalive) = (peer.public_key, peer.endpoint.clone(), peer.keepalive);
         let name = "peer".parse().expect("a name");
-        peers.push(PeerConfig { name, guid: None, public_key, link, allowed_ips, endpoint, keepalive });
+        peers.push(PeerConfig {
+            name,
+            guid: None,
+            public_key,
+            succeeds: None,
+            link,
+            next_preshared: false,
+            allowed_ips,
+            endpoint,
+            keepalive,
+        });
     }
     let interface = InterfaceConfig {
         id: own,
         name: "wg0".parse().expect("a name"),
         public_key,
+        replaces: None,
         addresses: tunnel.addresses.clone(),
         listen_port: tunnel.listen_port,
         fwmark: tunnel.fwmark,
@@ -261,6 +299,8 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
         by_hooks: ByHooks::default(),
         follows_names: false,
         key_file: None,
+        beside: None,
+        followed_by: None,
         hooks: Vec::new(),
     };
     let node = NodeConfig { node: NodeId(1), name: "hub".parse().expect("a name"), interfaces: Vec::new() };

@@ -17,11 +17,7 @@ pub(super) fn show(context: &Context, outcome: &Outcome) -> Result<(), Error> {
         return context.out.show(outcome, |_| String::new());
     }
     if outcome.saved {
-        // A key that is kept nowhere must be seen, also under --quiet.
-        let files: String = outcome.shown_once.iter().map(shown_file).collect();
-        if !files.is_empty() {
-            context.out.text(&files)?;
-        }
+        show_once(context, outcome)?;
         context.out.note(summary(outcome).trim_end());
         return Ok(());
     }
@@ -29,6 +25,12 @@ pub(super) fn show(context: &Context, outcome: &Outcome) -> Result<(), Error> {
     context.out.note(summary(outcome).trim_end());
     context.out.note(paint(style::WARN, "dry run: nothing was changed"));
     Ok(())
+}
+
+/// Prints the files with keys that are kept nowhere. They must be seen, also under `--quiet`.
+pub(super) fn show_once(context: &Context, outcome: &Outcome) -> Result<(), Error> {
+    let files: String = outcome.shown_once.iter().map(shown_file).collect();
+    if files.is_empty() { Ok(()) } else { context.out.text(&files) }
 }
 
 /// Shows what would follow from a change and asks whether it is to be made, unless that was said with the command. With
@@ -180,7 +182,9 @@ fn next(outcome: &Outcome) -> Option<String> {
             if node.role == Role::Remote && needs_file(node) && outcome.shown_once.is_empty() =>
         {
             let command = if node.custody == Custody::NeverSeen { "generate" } else { "qr" }; // a QR code needs the key
-            Some(format!("`wg-friend {command} {}`", node.name))
+            let staged = outcome.changes.iter().any(|change| change.field == "next-key" && change.after != "none");
+            let first = if staged { "`wg-friend deploy`, then " } else { "" };
+            Some(format!("{first}`wg-friend {command} {}`", node.name))
         }
         _ if !outcome.deploy.is_empty() => Some("`wg-friend plan`".into()),
         ("added", Some(node)) if needs_file(node) && node.role != Role::Remote => Some(format!(

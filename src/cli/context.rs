@@ -59,11 +59,16 @@ pub(super) fn new_passphrase(question: &str) -> Result<Passphrase, Error> {
 
 /// Returns the name of the user that the process runs as, for when no variable says it.
 fn login_name() -> String {
-    let uid = rustix::process::getuid().as_raw().to_string();
+    let uid = rustix::process::getuid().as_raw();
+    user_name(uid).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// Returns the name of a user of this machine.
+pub(super) fn user_name(uid: u32) -> Option<String> {
+    let uid = uid.to_string();
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let entry =
-        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry.get(2) == Some(&&*uid));
-    entry.map_or_else(|| format!("uid {uid}"), |entry| entry[0].to_owned())
+    let mut entries = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    entries.find(|entry| entry.get(2) == Some(&&*uid)).map(|entry| entry[0].to_owned())
 }
 
 impl Context {

@@ -15,7 +15,7 @@ pub(super) struct EnableArgs {
 /// Take nodes out of every config without forgetting them
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  wg-friend disable alice-phone    # lost? also: wg-friend rotate alice-phone --reason lost"
+    after_help = "Example:\n  wg-friend disable alice-phone    # lost? also: wg-friend rotate alice-phone --now --reason lost"
 )]
 pub(super) struct DisableArgs {
     /// The nodes: names or beginnings of guids

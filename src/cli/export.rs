@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::output::{Cell, Table, paint, style};
-use super::{Context, Exit};
+use super::{Context, Exit, handouts};
 use crate::model::InterfaceName;
 use crate::ops::Error;
 use crate::ops::network::export::{self, Report, Request, To};
@@ -148,6 +148,7 @@ fn remarks(context: &Context, report: &Report) {
         None if !report.saved => context.out.note(paint(style::WARN, "dry run: nothing was written")),
         None => {}
     }
+    handouts::untold(&report.untold, context);
 }
 
 fn table(list: &[Ability]) -> String {

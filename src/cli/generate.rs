@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::output::{Cell, Table, paint, style};
-use super::{Context, Exit};
+use super::{Context, Exit, handouts};
 use crate::ops::Error;
 use crate::ops::network::generate::{self, Made, Report, Request, State};
 use crate::ops::network::guide;
@@ -93,6 +93,7 @@ fn write_guide(
     let report = guide::write(&mut store, &context.clock, &context.actor(), &request)?;
     if to_stdout {
         context.out.raw(report.files[0].content.as_bytes())?;
+        handouts::untold(&report.untold, context);
         return Ok(Exit::Done);
     }
     context.out.show(&report, |report| {
@@ -106,6 +107,7 @@ fn write_guide(
             true => "for the owner of the device, and nobody else: the key is in each of them".to_owned(),
             false => paint(style::WARN, "dry run: nothing was written"),
         });
+        handouts::untold(&report.untold, context);
     }
     Ok(Exit::Done)
 }
@@ -174,4 +176,5 @@ fn remarks(context: &Context, report: &Report, directory: Option<&PathBuf>) {
         }
         None => {}
     }
+    handouts::untold(&report.untold, context);
 }

@@ -8,7 +8,7 @@ use crate::db::Revision;
 use crate::model::Name;
 use crate::ops::Error;
 use crate::ops::network::find;
-use crate::ops::revision::{self, DeviceReport, DeviceState};
+use crate::ops::revision::{self, DeviceReport, DeviceState, Untold};
 
 /// List devices that need a new file, and why
 ///
@@ -158,5 +158,67 @@ pub(super) fn needed(devices: &[DeviceReport], context: &Context) {
     if !devices.is_empty() && !context.out.is_json() {
         context.out.note("");
         context.out.note(blast::devices(devices, false).trim_end());
+    }
+}
+
+/// So many names are listed before the rest is counted.
+const NAMED: usize = 5;
+
+/// Warns of files that don't work yet, since hosts don't know the keys in them.
+pub(super) fn untold(all: &[Untold], context: &Context) {
+    let mut left: Vec<&Untold> = all.iter().collect();
+    while let Some(first) = left.first().copied() {
+        let (alike, others): (Vec<&Untold>, Vec<&Untold>) =
+            left.into_iter().partition(|one| (&one.hosts, one.next_key) == (&first.hosts, first.next_key));
+        context.out.warn(warning(&alike));
+        left = others;
+    }
+}
+
+/// Says of files, all of them for the same hosts, why they don't work yet and what to do.
+fn warning(files: &[&Untold]) -> String {
+    let Some(first) = files.first() else { return String::new() };
+    let (file, do_not, it, before) = match files.len() {
+        1 => ("the file", "doesn't", "it", "the one before stays"),
+        _ => ("the files", "don't", "them", "those before stay"),
+    };
+    let (host, know) = if first.hosts.len() == 1 { ("host", "doesn't") } else { ("hosts", "don't") };
+    let (nodes, hosts) = (in_words(files.iter().map(|one| &one.node)), in_words(first.hosts.iter()));
+    let command = match first.hosts.as_slice() {
+        several if several.len() > NAMED => "wg-friend deploy".to_owned(),
+        few => format!("wg-friend deploy {}", few.iter().map(Name::as_str).collect::<Vec<_>>().join(" ")),
+    };
+    let meanwhile = if first.next_key { format!("; until then {before} good") } else { String::new() };
+    format!(
+        "{file} of {nodes} {do_not} work yet: the {host} {hosts} {know} know the keys in {it}. `{command}` brings them{meanwhile}"
+    )
+}
+
+fn in_words<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+    let mut words: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let more = words.len().saturating_sub(NAMED);
+    words.truncate(NAMED);
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(node: &str, hosts: &[&str], next_key: bool) -> Untold {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Untold { node: node.parse().unwrap(), hosts, next_key }
+    }
+
+    #[test]
+    fn a_file_that_does_not_work_yet_is_told_with_the_command_that_mends_it() {
+        let (one, other) = (file("alice-phone", &["hub"], true), file("bob", &["hub"], true));
+        insta::assert_snapshot!(warning(&[&one]), @"the file of `alice-phone` doesn't work yet: the host `hub` doesn't know the keys in it. `wg-friend deploy hub` brings them; until then the one before stays good");
+        insta::assert_snapshot!(warning(&[&one, &other]), @"the files of `alice-phone`, `bob` don't work yet: the host `hub` doesn't know the keys in them. `wg-friend deploy hub` brings them; until then those before stay good");
+        let fresh = file("carol", &["a", "b", "c", "d", "e", "f"], false);
+        insta::assert_snapshot!(warning(&[&fresh]), @"the file of `carol` doesn't work yet: the hosts `a`, `b`, `c`, `d`, `e`, 1 more don't know the keys in it. `wg-friend deploy` brings them");
     }
 }

@@ -17,6 +17,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "link",
             "unlink",
             "rotate",
+            "rotation",
+            "psk",
             "network",
             "exit",
             "hooks",
@@ -28,7 +30,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Look at it", &["list", "show", "topology", "can"]),
     ("Give it to devices", &["generate", "qr", "export", "handouts"]),
     ("Bring it to hosts", &["plan", "deploy", "sync", "rollback", "status", "log", "history", "drift"]),
-    ("Keep it safe", &["unlock", "lock", "vault", "audit", "backup"]),
+    ("Keep it safe", &["unlock", "lock", "vault", "audit", "backup", "report"]),
     ("Set up your shell", &["completions", "man"]),
 ];
 

@@ -64,7 +64,7 @@ fn wide(nodes: &[NodeView]) -> Table {
             text(node.endpoint.as_ref().map(ToString::to_string).unwrap_or_default()),
             text(node.host.as_ref().map(ToString::to_string).unwrap_or_default()),
             text(access(node)),
-            text(node.exit.as_ref().map(ToString::to_string).unwrap_or_default()),
+            text(way(node.exit.as_ref(), &node.via).unwrap_or_default()),
             text(lans(node)),
         ]);
     }
@@ -80,7 +80,7 @@ fn narrow(nodes: &[NodeView]) -> Table {
         more.extend((state != "enabled").then(|| state.to_owned()));
         more.extend(node.endpoint.as_ref().map(|endpoint| format!("at {endpoint}")));
         more.extend(node.host.as_ref().map(|host| format!("host {host}")));
-        more.extend(node.exit.as_ref().map(|exit| format!("exit {exit}")));
+        more.extend(way(node.exit.as_ref(), &node.via).map(|exit| format!("exit {exit}")));
         if !node.lans.is_empty() {
             more.push(format!("LAN {}", lans(node)));
         }
@@ -131,6 +131,14 @@ pub(super) fn custody(custody: Custody) -> &'static str {
         Custody::ShownOnce => "shown once, then forgotten",
         Custody::NeverSeen => "never seen: the device keeps it",
     }
+}
+
+/// Returns by which way internet traffic leaves, in words: the exits of a chain in order, or the one thing it leaves by.
+pub(super) fn way(exit: Option<&Name>, via: &[Name]) -> Option<String> {
+    if via.is_empty() {
+        return exit.map(Name::to_string);
+    }
+    Some(via.iter().map(Name::as_str).collect::<Vec<_>>().join(" → "))
 }
 
 /// Returns the LANs of a node with their descriptions.

@@ -2,6 +2,7 @@
 
 mod add;
 mod audit;
+mod backup;
 mod blast;
 mod can;
 mod change;
@@ -34,16 +35,20 @@ pub mod output;
 mod plan;
 mod progress;
 pub mod prompt;
+mod psk;
 mod qr;
 mod remove;
 mod rename;
+mod report;
 mod rollback;
 mod rotate;
+mod rotation;
 mod screen;
 mod set;
 mod show;
 mod status;
 mod sync;
+mod timer;
 mod topology;
 mod unlock;
 mod vault;
@@ -170,6 +175,8 @@ enum Command {
     Enable(enable::EnableArgs),
     Disable(enable::DisableArgs),
     Rotate(rotate::Args),
+    Rotation(Box<rotation::Args>),
+    Psk(psk::Args),
     Grant(grant::GrantArgs),
     Revoke(grant::RevokeArgs),
     Grants(grant::GrantsArgs),
@@ -199,6 +206,8 @@ enum Command {
     Lock(unlock::LockArgs),
     Vault(vault::Args),
     Audit(audit::Args),
+    Backup(backup::Args),
+    Report(report::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -216,6 +225,8 @@ impl Command {
                 | Self::Enable(_)
                 | Self::Disable(_)
                 | Self::Rotate(_)
+                | Self::Rotation(_)
+                | Self::Psk(_)
                 | Self::Grant(_)
                 | Self::Revoke(_)
                 | Self::Group(_)
@@ -252,6 +263,8 @@ impl Command {
             Self::Enable(args) => enable::enable(&args, context),
             Self::Disable(args) => enable::disable(&args, context),
             Self::Rotate(args) => rotate::run(args, context),
+            Self::Rotation(args) => rotation::run(*args, context),
+            Self::Psk(args) => psk::run(args, context),
             Self::Grant(args) => grant::grant(&args, context),
             Self::Revoke(args) => grant::revoke(&args, context),
             Self::Grants(args) => grant::grants(&args, context),
@@ -281,6 +294,8 @@ impl Command {
             Self::Lock(args) => unlock::lock(&args, context),
             Self::Vault(args) => vault::run(args, context),
             Self::Audit(args) => audit::run(args, context),
+            Self::Backup(args) => backup::run(args, context),
+            Self::Report(args) => report::run(&args, context),
             Self::Completions(args) => completions::run(&args, context),
             Self::Man(args) => man::run(&args, context),
         }

@@ -47,7 +47,8 @@ pub(super) fn show(outcomes: &[HostOutcome], devices: &[DeviceReport], context: 
 pub(super) fn table(outcomes: &[HostOutcome], steps: bool) -> String {
     let brief = outcomes.len() > EACH && !steps;
     let mut text = String::new();
-    let (good, other): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| brief && needs_no_line(&outcome.outcome));
+    let (good, other): (Vec<_>, Vec<_>) =
+        outcomes.iter().partition(|outcome| brief && outcome.notes.is_empty() && needs_no_line(&outcome.outcome));
     for (state, names) in by_state(good.iter().map(|outcome| (&outcome.host, &outcome.outcome))) {
         let names: Vec<&str> = names.into_iter().map(Name::as_str).collect();
         text.push_str(&width::hang(&format!("{state}: {}", names.join(", ")), "  "));
@@ -103,13 +104,21 @@ struct Line<'a> {
     note: String,
     seconds: f64,
     steps: &'a [String],
+    notes: &'a [String],
 }
 
 impl<'a> Line<'a> {
     fn of(outcome: &'a HostOutcome, steps: bool) -> Self {
         let note = count(outcome.changes);
         let steps = if steps { outcome.steps.as_slice() } else { &[] };
-        Self { host: &outcome.host, words: words(&outcome.outcome), note, seconds: outcome.seconds, steps }
+        Self {
+            host: &outcome.host,
+            words: words(&outcome.outcome),
+            note,
+            seconds: outcome.seconds,
+            steps,
+            notes: &outcome.notes,
+        }
     }
 
     fn of_resumed(resumed: &'a Resumed) -> Self {
@@ -121,7 +130,7 @@ impl<'a> Line<'a> {
             (_, false) => {}
         }
         let note = format!("version {}", resumed.version);
-        Self { host: &resumed.host, words, note, seconds: resumed.seconds, steps: &[] }
+        Self { host: &resumed.host, words, note, seconds: resumed.seconds, steps: &[], notes: &[] }
     }
 }
 
@@ -134,7 +143,7 @@ fn lines(all: &[Line<'_>]) -> String {
         text.push('\n');
     };
     let mut text = String::new();
-    for Line { host, words: Words { state, why, hint }, note, seconds, steps } in all {
+    for Line { host, words: Words { state, why, hint }, note, seconds, steps, notes: beside } in all {
         let blanks = room - width::of(state);
         let name = paint(style::STRONG, format_args!("{host:width$}"));
         let note = if notes == 0 { String::new() } else { format!("  {:blanks$}{note:notes$}", "") };
@@ -143,6 +152,9 @@ fn lines(all: &[Line<'_>]) -> String {
         why.iter().flat_map(|why| why.lines()).for_each(|line| below(&mut text, line));
         if let Some(hint) = hint {
             below(&mut text, &format!("{} {}", paint(style::CODE.bold(), "hint:"), paint_code(hint)));
+        }
+        for note in *beside {
+            below(&mut text, &format!("{} {}", paint(style::WARN, "note:"), paint_code(note)));
         }
         for step in *steps {
             text.push_str(&format!("{:width$}  {} {step}\n", "", paint(style::DIM, "·")));
@@ -216,6 +228,10 @@ fn words(outcome: &Outcome) -> Words {
                 HeldBack::HasToLearn => {
                     format!("`{because_of}` would have had to learn of its new key first, and did not")
                 }
+                HeldBack::LetsOut => format!(
+                    "internet traffic that leaves by several exits would have left too early: `{because_of}` has to be changed \
+                     first"
+                ),
                 HeldBack::StopOnFailure => {
                     format!("`{because_of}` did not go well, and nothing was to be begun after that")
                 }
@@ -236,7 +252,14 @@ mod tests {
     use super::*;
 
     fn outcome(host: &str, outcome: Outcome, changes: usize) -> HostOutcome {
-        HostOutcome { host: host.parse().unwrap(), outcome, changes, steps: Vec::new(), seconds: 1.0 }
+        HostOutcome {
+            host: host.parse().unwrap(),
+            outcome,
+            changes,
+            steps: Vec::new(),
+            notes: Vec::new(),
+            seconds: 1.0,
+        }
     }
 
     fn plain(outcomes: &[HostOutcome]) -> String {

@@ -131,8 +131,13 @@ impl Output {
 
     /// Warns on stderr, also under `--quiet`.
     pub fn warn(&self, text: impl std::fmt::Display) {
-        say(&format!("{} {}", paint(style::WARN, "warning:"), paint_code(&text.to_string())));
+        warn(&text.to_string());
     }
+}
+
+/// Writes a warning to stderr.
+pub(super) fn warn(text: &str) {
+    say(&format!("{} {}", paint(style::WARN, "warning:"), paint_code(text)));
 }
 
 /// Writes a line to stderr. Nobody can be told when that fails, so it doesn't matter.

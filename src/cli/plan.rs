@@ -130,6 +130,16 @@ pub(super) fn render(report: &PlanReport, all: bool) -> String {
         host_lines(host, (names, addresses), all, &mut text);
     }
     text.push_str(&format!("\n{}\n", summary(report)));
+    for settled in &report.rotated {
+        text.push_str(&format!(
+            "{} uses its next key, which {} has seen: what is left of the one before goes\n",
+            settled.node, settled.seen_by
+        ));
+    }
+    if !report.follow.is_empty() {
+        let names: Vec<&str> = report.follow.iter().map(Name::as_str).collect();
+        text.push_str(&format!("then, in the same deploy: next keys come into use on {}\n", names.join(", ")));
+    }
     text + &blast::render(&report.blast, all)
 }
 

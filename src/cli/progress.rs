@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Context;
-use super::output::{paint, say, style};
+use super::output::{paint, say, style, warn};
 use crate::model::Name;
 use crate::ops::deploy::{HostOutcome, Outcome, Phase, Progress};
 
@@ -85,6 +85,10 @@ impl Progress for Line {
         if self.plain && outcome.changes > 0 {
             say(&format!("{}: {} after {:.1} s", outcome.host, short(&outcome.outcome), outcome.seconds));
         }
+    }
+
+    fn warns(&self, text: &str) {
+        self.bar.suspend(|| warn(text));
     }
 }
 
@@ -235,7 +239,10 @@ mod tests {
         board.reached(&hosts[0], Phase::Confirming, after(2));
         board.reached(&hosts[1], Phase::Applying, start);
         let (host, outcome) = (hosts[2].clone(), Outcome::Confirmed);
-        board.ended(&HostOutcome { host, outcome, changes: 1, steps: Vec::new(), seconds: 1.0 }, after(1));
+        board.ended(
+            &HostOutcome { host, outcome, changes: 1, steps: Vec::new(), notes: Vec::new(), seconds: 1.0 },
+            after(1),
+        );
         insta::assert_snapshot!(drawn(&board, after(5), 24), @r"
         ⣽ 1 of 4 hosts · 1 went well · 1 still to come · 5 s
         … hub     confirming over a new connection, 3 s; takes it back in 55 s

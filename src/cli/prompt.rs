@@ -84,12 +84,13 @@ impl Drop for Silent {
     }
 }
 
-/// What is typed, with Ctrl-C as an error.
+/// What is typed, with Ctrl-C as an error. One key at a time: what was typed ahead belongs to the next question.
 struct Keys(File);
 
 impl Read for Keys {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.read(buffer)?;
+        let next = buffer.len().min(1);
+        let count = self.0.read(&mut buffer[..next])?;
         if buffer[..count].contains(&0x03) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(count) }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 
 use super::output::{paint, style};
-use super::{Context, Exit};
+use super::{Context, Exit, handouts};
 use crate::ops::Error;
 use crate::ops::network::qr::{self, Drawn, Form, Report, Request};
 
@@ -72,9 +72,13 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         for code in &report.codes {
             show(context, code, args.inverted)?;
         }
+        handouts::untold(&report.untold, context);
         return Ok(Exit::Done);
     }
     context.out.done(&report, render)?;
+    if !context.out.is_json() {
+        handouts::untold(&report.untold, context);
+    }
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,6 @@
 //! `show`: everything about one node.
 
-use super::list::{custody, hyphenated, lans, state};
+use super::list::{custody, hyphenated, lans, state, way};
 use super::output::{Cell, Fields, Table, paint, style};
 use super::{Context, Exit};
 use crate::model::{KeyState, Name, Provenance, Role, Weight, WhenDown};
@@ -70,8 +70,7 @@ fn render(details: &NodeDetails) -> String {
         .add(
             "exit",
             text(
-                node.exit
-                    .as_ref()
+                way(node.exit.as_ref(), &node.via)
                     .map(|exit| format!("{exit}{}", if node.exit_inherited { " (the network's)" } else { "" })),
             ),
         )

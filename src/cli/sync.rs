@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use super::output::{paint, paint_code, style};
 use super::progress::Line;
-use super::{Context, Exit, outcomes};
+use super::{Context, Exit, outcomes, timer};
 use crate::model::{Actor, AutoSync, Name, Source};
 use crate::ops::Error;
 use crate::ops::deploy::{HostOutcome, Options};
 use crate::ops::network::find;
 use crate::ops::sync::{self, Mark, Report, Synced};
-
-/// What `--print-timer` prints.
-const TIMER: &str = include_str!("../../templates/sync/timer.txt");
+use crate::render::timer::Job;
 
 /// Take pending changes to the hosts that are synced by schedule
 ///
@@ -20,21 +18,25 @@ const TIMER: &str = include_str!("../../templates/sync/timer.txt");
 /// acknowledged; so is one that gives no answer. `wg-friend host set HOST auto-sync=scheduled` says which hosts.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wg-friend sync\n  wg-friend sync hub --dry-run\n  wg-friend sync --print-timer\n\nExit codes: 0 all of them are as the model says · 4 some were left as they are, or taken back"
+    after_help = "Examples:\n  wg-friend sync\n  wg-friend sync hub --dry-run\n  wg-friend sync --print-timer\n  wg-friend sync --install\n\nExit codes: 0 all of them are as the model says · 4 some were left as they are, or taken back"
 )]
 pub(super) struct Args {
     /// Only these of them [default: all]
     #[arg(value_name = "HOST")]
     hosts: Vec<String>,
     /// Print a systemd timer and a crontab line that run this, and do nothing else
-    #[arg(long, conflicts_with = "hosts")]
+    #[arg(long, conflicts_with_all = ["hosts", "install", "uninstall"])]
     print_timer: bool,
+    #[command(flatten)]
+    deed: timer::Deed,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    if args.print_timer {
-        context.out.text(&timer(context))?;
-        return Ok(Exit::Done);
+    if args.print_timer || args.deed.is_something() {
+        if !args.hosts.is_empty() {
+            return Err(Error::value("HOST", "the timer is for all hosts that are synced by schedule: name none"));
+        }
+        return timer::run(&job(context)?, args.deed, context);
     }
     let mut store = context.store()?;
     let topology = store.topology()?;
@@ -107,6 +109,7 @@ fn text(report: &Report, steps: bool) -> String {
             outcome: synced.outcome.clone()?,
             changes: synced.changes,
             steps: Vec::new(),
+            notes: synced.notes.clone(),
             seconds: 0.0,
         })
     };
@@ -127,21 +130,21 @@ fn text(report: &Report, steps: bool) -> String {
     text
 }
 
-fn timer(context: &Context) -> String {
-    let program =
-        std::env::current_exe().map_or_else(|_| "/usr/local/bin/wg-friend".into(), |path| path.display().to_string());
-    let quoted = |text: String| match text.contains(|c: char| c.is_whitespace() || c == '"') {
-        true => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-        false => text,
-    };
-    TIMER
-        .replace("{program}", &quoted(program))
-        .replace("{database}", &quoted(context.database.display().to_string()))
-        .replace(
-            "{network}",
-            &context.network.as_ref().map_or(String::new(), |network| format!(" --network {network}")),
-        )
-        .replace("{user}", &context.actor().operator)
+/// What the timer runs.
+fn job(context: &Context) -> Result<Job, Error> {
+    Ok(Job {
+        name: "sync",
+        made_by: "sync",
+        does: "Take changes of the WireGuard model to the hosts that are synced by schedule",
+        when: "Sync WireGuard hosts every ten minutes",
+        calendar: "*:0/10",
+        delay: "60",
+        makes_up: false,
+        cron: "*/10 * * * *",
+        network: context.network.clone(),
+        words: vec!["sync".into()],
+        passphrase: timer::passphrase(context)?,
+    })
 }
 
 /// Takes note, before a command, of what hosts that follow each change are to have. A database that can't be read is for

@@ -1,6 +1,6 @@
 //! `topology`: the network as a tree.
 
-use super::list::{hyphenated, lans, state};
+use super::list::{hyphenated, lans, state, way};
 use super::output::{paint, style};
 use super::{Context, Exit, width};
 use crate::model::{Access, Role, WhenDown};
@@ -41,7 +41,9 @@ fn render(view: &TopologyView) -> String {
 fn children<'a>(view: &'a TopologyView, parent: Option<&NodeView>) -> Vec<&'a NodeView> {
     let place = |node: &'a NodeView| match node.role {
         Role::Server => None,
-        Role::Remote if node.access == Access::ExitOnly && node.exit.is_some() => node.exit.as_ref(),
+        Role::Remote if node.access == Access::ExitOnly && node.exit.is_some() => {
+            node.via.first().or(node.exit.as_ref())
+        }
         _ => node.server.as_ref(),
     };
     view.nodes.iter().filter(|node| place(node) == parent.map(|p| &p.name)).collect()
@@ -76,8 +78,8 @@ fn line(node: &NodeView) -> String {
     if node.role == Role::Remote {
         facts.push(hyphenated(node.access));
     }
-    if node.access != Access::ExitOnly {
-        facts.extend(node.exit.as_ref().map(|exit| format!("internet by {exit}")));
+    if node.access != Access::ExitOnly || !node.via.is_empty() {
+        facts.extend(way(node.exit.as_ref(), &node.via).map(|exit| format!("internet by {exit}")));
     }
     if word != "enabled" {
         facts.push(paint(colour, word));

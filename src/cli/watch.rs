@@ -35,7 +35,9 @@ pub(super) fn run(interval: Duration, parallel: usize, context: &Context) -> Res
     interrupt::watch(stop.clone(), |_| ());
     let options = Options { schedule, parallel, stop };
     let out = context.out;
-    let watch = |show: &mut Show<'_>| watch(&database, Arc::new(fleet), &context.clock, &options, show);
+    // Nobody is asked for a passphrase only so that counters can be taken down.
+    let mut store = context.store_unasked().ok();
+    let watch = |show: &mut Show<'_>| watch(&database, Arc::new(fleet), &context.clock, &options, store.as_mut(), show);
     if out.is_json() || !std::io::stdout().is_terminal() {
         return watch(&mut |_, events| events.iter().try_for_each(|event| out.text(&line(event, out.is_json()))));
     }

@@ -58,6 +58,13 @@ impl Database {
         }
         Ok(owners)
     }
+
+    /// Returns which interface has or had a key.
+    pub fn key_owner(&self, key: PublicKey) -> Result<Option<InterfaceId>> {
+        let mut statement = self.conn.prepare_cached("SELECT interface_id FROM keys WHERE public_key = ?1")?;
+        let mut rows = statement.query([key.to_string()])?;
+        Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map(InterfaceId))
+    }
 }
 
 impl Store {

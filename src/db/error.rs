@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use wg_friend_crypt as crypt;
 
+use super::shares::InvalidShares;
 use crate::model::Name;
 
 /// Short for a result of the store.
@@ -101,6 +102,42 @@ pub enum Error {
         /// The least number of characters.
         minimum: usize,
     },
+    /// A new passphrase that is another one's already. Whose isn't said.
+    #[error("this passphrase unlocks already")]
+    PassphraseTaken,
+    /// A recovery key is not to become a passphrase, which would outlive it.
+    #[error("that is a recovery key, or shares of one: as a passphrase it would unlock for longer than you think")]
+    PassphraseIsKey,
+    /// Without it nothing but the recovery key would unlock.
+    #[error("`{name}` is the only passphrase")]
+    LastPassphrase {
+        /// Its name.
+        name: Name,
+    },
+    /// There are several, and none was named or used.
+    #[error("there are several passphrases, and none is named: {}", listed(.known))]
+    WhichPassphrase {
+        /// Those that there are.
+        known: Vec<Name>,
+    },
+    /// There are as many as there may be.
+    #[error("a database has at most {most} passphrases")]
+    TooManyPassphrases {
+        /// The most.
+        most: usize,
+    },
+    /// There are passphrases of as many different costs as there may be.
+    #[error("the passphrases of a database have at most {most} different costs")]
+    TooManyCosts {
+        /// The most.
+        most: usize,
+    },
+    /// Passphrases that have no pair of keys yet, so that nobody else can rekey for them.
+    #[error("these passphrases have not unlocked since the upgrade, and rekeying needs that: {}", listed(.names))]
+    EarlierPassphrases {
+        /// Their names.
+        names: Vec<Name>,
+    },
     /// The kernel's keyring can't be used.
     #[error("the kernel's keyring did not take the key: {0}")]
     Keyring(String),
@@ -116,6 +153,18 @@ pub enum Error {
         /// In SQLite's words.
         what: String,
     },
+    /// Some other file than a backup.
+    #[error("that is not a backup of wg-friend")]
+    NotABackup,
+    /// A backup that isn't as it was written.
+    #[error("the backup is damaged: {what}")]
+    BackupDamaged {
+        /// Where, and in what way.
+        what: String,
+    },
+    /// Shares of a recovery key that don't give it.
+    #[error(transparent)]
+    Shares(InvalidShares),
     /// Another process holds it.
     #[error("the database is in use by another wg-friend")]
     Busy,
@@ -215,19 +264,31 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } | Self::NotFound { .. } | Self::NotThen { .. } => Kind::Missing,
-            Self::Exists { .. } | Self::Duplicate { .. } | Self::InUse | Self::Unencrypted | Self::Encrypted => {
-                Kind::Conflict
-            }
+            Self::Exists { .. }
+            | Self::Duplicate { .. }
+            | Self::InUse
+            | Self::Unencrypted
+            | Self::Encrypted
+            | Self::LastPassphrase { .. }
+            | Self::TooManyPassphrases { .. }
+            | Self::TooManyCosts { .. }
+            | Self::EarlierPassphrases { .. } => Kind::Conflict,
             Self::Locked => Kind::Locked,
             Self::WrongPassphrase => Kind::WrongPassphrase,
             Self::NotADatabase { .. }
             | Self::Damaged { .. }
             | Self::Value { .. }
             | Self::Sealed { .. }
-            | Self::Tampered { .. } => Kind::Corrupt,
+            | Self::Tampered { .. }
+            | Self::BackupDamaged { .. } => Kind::Corrupt,
             Self::Newer { .. } => Kind::Newer,
             Self::Permissions { .. } => Kind::Permissions,
-            Self::PassphraseTooShort { .. }
+            Self::NotABackup
+            | Self::Shares(_)
+            | Self::PassphraseTooShort { .. }
+            | Self::PassphraseTaken
+            | Self::PassphraseIsKey
+            | Self::WhichPassphrase { .. }
             | Self::KeyMismatch { .. }
             | Self::NoNetworkChosen { .. }
             | Self::UnknownNetwork { .. } => Kind::Usage,
@@ -254,6 +315,8 @@ impl Error {
             Self::Newer { .. } => "upgrade wg-friend".into(),
             Self::NotADatabase { .. } => "check the path; if it is right, restore the file from a backup".into(),
             Self::Damaged { .. } | Self::Value { .. } | Self::Sealed { .. } => "restore the file from a backup".into(),
+            Self::NotABackup => "`wg-friend backup list` says where the backups are".into(),
+            Self::BackupDamaged { .. } => "take another copy, or an earlier backup: `wg-friend backup list`".into(),
             Self::Tampered { .. } => "run `wg-friend audit verify`, and compare with a backup".into(),
             Self::Locked => {
                 "run `wg-friend unlock`, or give the passphrase with `--passphrase-file` or WG_FRIEND_PASSPHRASE".into()
@@ -262,6 +325,21 @@ impl Error {
             Self::Unencrypted => "run `wg-friend vault encrypt` to give it both".into(),
             Self::Encrypted => {
                 "`wg-friend vault passphrase` replaces its passphrase, `wg-friend vault rekey` its key".into()
+            }
+            Self::PassphraseTaken | Self::PassphraseIsKey => "choose another one".into(),
+            Self::LastPassphrase { .. } => "add another one first: `wg-friend vault passphrase add NAME`".into(),
+            Self::WhichPassphrase { .. } => {
+                "say which: `wg-friend vault passphrase change NAME`, or `wg-friend vault recover --name NAME`".into()
+            }
+            Self::TooManyPassphrases { .. } => {
+                "`wg-friend vault status` says which are used; `wg-friend vault passphrase remove NAME` takes one away"
+                    .into()
+            }
+            Self::TooManyCosts { .. } => {
+                "give it the cost of another one, which `wg-friend vault status` shows: a wrong passphrase is tried at each".into()
+            }
+            Self::EarlierPassphrases { .. } => {
+                "unlock once with each of them, or take it away: `wg-friend vault passphrase remove NAME`".into()
             }
             Self::NoNetworkChosen { .. } => {
                 "say which with `--network NAME`, or once for all commands with WG_FRIEND_NETWORK".into()

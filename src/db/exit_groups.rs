@@ -8,7 +8,7 @@ use super::row::{Cells, merge};
 use super::states::{Kind, Which};
 use super::tx::Tx;
 use super::{Database, micros};
-use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, ExitRule, NodeId};
+use crate::model::{ActiveExit, Egress, ExitGroup, ExitGroupId, ExitMember, ExitRule, NodeId, Via};
 
 /// Reads groups, ordered by id.
 pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<ExitGroup>> {
@@ -39,17 +39,38 @@ pub(super) fn load(conn: &Connection, which: Which) -> Result<Vec<ExitGroup>> {
     Ok(groups)
 }
 
-/// A node's way to the internet as its columns hold it: exit, group, and whether by none.
-pub(super) fn columns(way: Option<Egress>) -> (Option<i64>, Option<i64>, bool) {
-    let way_to = |way: Egress| (way.node().map(|id| id.0), way.group().map(|id| id.0), way == Egress::None);
-    way.map_or((None, None, false), way_to)
+/// A way to the internet as its columns hold it.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) exit: Option<i64>,
+    pub(super) group: Option<i64>,
+    /// The numbers of a chain's exits, a JSON list.
+    pub(super) via: Option<String>,
+    /// Whether it is told to be none.
+    pub(super) none: bool,
 }
 
-/// Reads a node's way to the internet out of its columns.
-pub(super) fn from_columns(exit: Option<i64>, group: Option<i64>, none: bool) -> Option<Egress> {
-    let exit = exit.map(|id| Egress::Node(NodeId(id)));
-    let group = group.map(|id| Egress::Group(ExitGroupId(id)));
-    exit.or(group).or(none.then_some(Egress::None))
+impl From<Option<Egress>> for Columns {
+    fn from(way: Option<Egress>) -> Self {
+        let list = |via: Via| serde_json::to_string(&via).expect("a list of numbers is JSON");
+        way.map_or_else(Self::default, |way| Self {
+            exit: way.node().map(|id| id.0),
+            group: way.group().map(|id| id.0),
+            via: way.via().map(list),
+            none: way == Egress::None,
+        })
+    }
+}
+
+impl Columns {
+    /// Returns the way, if one is told.
+    pub(super) fn way(self, table: &'static str) -> Result<Option<Egress>> {
+        let wrong = |_| Error::Value { table, column: "exit_via".into() };
+        let via: Option<Via> = self.via.map(|list| serde_json::from_str(&list)).transpose().map_err(wrong)?;
+        let exit = self.exit.map(|id| Egress::Node(NodeId(id)));
+        let group = self.group.map(|id| Egress::Group(ExitGroupId(id)));
+        Ok(via.map(Egress::Via).or(exit).or(group).or(self.none.then_some(Egress::None)))
+    }
 }
 
 /// Reads a list of rules, or none.
@@ -125,7 +146,7 @@ impl Tx<'_> {
     /// network has none.
     pub(super) fn clear_exits(&self) -> Result<()> {
         Ok(self.transaction.execute_batch(&format!(
-            "UPDATE networks SET exit_id = NULL, exit_group_id = NULL WHERE id = {NETWORK};
+            "UPDATE networks SET exit_id = NULL, exit_group_id = NULL, exit_via = NULL WHERE id = {NETWORK};
              UPDATE exit_groups SET name = ' ' || id, active_id = NULL, active_since = NULL, active_reason = NULL
                WHERE network_id = {NETWORK};
              DELETE FROM exit_members WHERE group_id IN (SELECT id FROM exit_groups WHERE network_id = {NETWORK});"

@@ -89,7 +89,10 @@ impl Tx<'_> {
     /// Replaces every field of a host, its name included; nodes and history go with it.
     pub fn update_host(&self, name: &Name, host: &Host) -> Result<()> {
         let sql = format!("UPDATE hosts SET {ASSIGNED} WHERE name = ?12");
-        if self.save(&sql, host, Some(name.as_str()))? == 1 { Ok(()) } else { Err(unknown(name)) }
+        if self.save(&sql, host, Some(name.as_str()))? != 1 {
+            return Err(unknown(name));
+        }
+        if host.name == *name { Ok(()) } else { self.rename_host_of_copies(name.as_str(), host.name.as_str()) }
     }
 
     /// Replaces every field of the host in a row.

@@ -11,7 +11,7 @@ use super::tx::Tx;
 use super::vault::{PRESHARED_KEY, PRIVATE_KEY};
 use super::{Database, Store, micros};
 use crate::model::{
-    InterfaceId, InterfaceName, KeyState, LinkId, Name, NodeId, PresharedKey, PrivateKey, PublicKey, Secrets,
+    InterfaceId, InterfaceName, KeyState, LinkId, Name, NodeId, Overlap, PresharedKey, PrivateKey, PublicKey, Secrets,
 };
 
 /// A key that an interface has or had.
@@ -98,21 +98,26 @@ impl Database {
 }
 
 impl Store {
-    /// Opens every private key that the network uses, every preshared key, and what adopted interfaces' files are made from.
+    /// Opens every private key that the network uses or is about to, every preshared key, and what adopted interfaces' files are made from.
     pub fn secrets(&self) -> Result<Secrets> {
         let _snapshot = self.snapshot()?;
         let mut secrets = Secrets::default();
         let sql = format!(
-            "SELECT interface_id, public_key, sealed_private FROM keys
-             WHERE state = 'active' AND sealed_private IS NOT NULL AND interface_id IN {INTERFACES}"
+            "SELECT interface_id, public_key, sealed_private, state = 'staged' FROM keys
+             WHERE state IN ('active', 'staged') AND interface_id IN {INTERFACES}"
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let cells = Cells { table: "keys", row };
-            let (public, sealed): (String, String) = (cells.get(1)?, cells.get(2)?);
-            let private = PRIVATE_KEY.open_as(&self.key, &public, &sealed)?;
-            secrets.private.insert(InterfaceId(cells.get(0)?), private);
+            let (interface, public): (i64, String) = (cells.get(0)?, cells.get(1)?);
+            let sealed: Option<String> = cells.get(2)?;
+            let private = sealed.map(|sealed| PRIVATE_KEY.open_as(&self.key, &public, &sealed)).transpose()?;
+            if cells.get(3)? {
+                secrets.next_private.insert(InterfaceId(interface), (cells.parse(1)?, private));
+            } else if let Some(private) = private {
+                secrets.private.insert(InterfaceId(interface), private);
+            }
         }
         let sql = format!("SELECT low_id, high_id, sealed_key FROM preshared_keys WHERE low_id IN {INTERFACES}");
         let mut statement = self.conn.prepare_cached(&sql)?;
@@ -123,6 +128,7 @@ impl Store {
             let sealed: String = cells.get(2)?;
             secrets.preshared.insert(link, PRESHARED_KEY.open_as(&self.key, &link_row(link), &sealed)?);
         }
+        secrets.next_preshared = self.next_psks()?;
         secrets.documents = self.documents()?;
         if !secrets.documents.is_empty() {
             secrets.owners = self.key_owners()?;
@@ -131,8 +137,18 @@ impl Store {
     }
 }
 
+fn staged_key_missing(interface: InterfaceId) -> Error {
+    Error::NotFound { what: "next key of interface", name: format!("number {}", interface.0) }
+}
+
+/// Reads the time in which an interface is dialled by two keys, if there is one, out of three columns.
+pub(super) fn read_overlap(cells: &Cells<'_>, at: usize) -> Result<Option<Overlap>> {
+    let Some(port) = cells.convert_some(at)? else { return Ok(None) };
+    Ok(Some(Overlap { port, until: cells.time_some(at + 1)?, over: cells.get(at + 2)? }))
+}
+
 /// Names a link's row.
-fn link_row(link: LinkId) -> String {
+pub(super) fn link_row(link: LinkId) -> String {
     let (low, high) = link.ends();
     format!("{}-{}", low.0, high.0)
 }
@@ -180,11 +196,83 @@ impl Tx<'_> {
             return Err(Error::NotFound { what: "interface", name: format!("number {}", interface.0) });
         }
         let sealed = self.seal_private(public, private)?;
-        let sql = "UPDATE keys SET state = 'active', sealed_private = coalesce(?1, sealed_private)
+        let sql = "UPDATE keys SET state = 'active', sealed_private = coalesce(?1, sealed_private), reason = NULL
                    WHERE public_key = ?2 AND interface_id = ?3 AND state = 'staged'";
         match self.transaction.execute(sql, params![sealed, public.to_string(), interface.0])? {
             0 => self.insert_key(interface, public, private, now),
             _ => Ok(()),
+        }
+    }
+
+    /// Keeps a key for an interface beside the one in use, which it will replace, with the reason for that.
+    ///
+    /// # Errors
+    /// When another one is staged already.
+    pub fn stage_key(
+        &self,
+        interface: InterfaceId,
+        public: PublicKey,
+        private: Option<&PrivateKey>,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let sealed = self.seal_private(public, private)?;
+        let sql = "INSERT INTO keys (public_key, interface_id, state, created, reason, sealed_private)
+                   VALUES (?1, ?2, 'staged', ?3, ?4, ?5)";
+        let values = params![public.to_string(), interface.0, micros(now), reason, sealed];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// Puts the staged key of an interface into the place of the one in use, which is retired with the reason that was
+    /// given for the staged one. A time in which both are good ends with that.
+    ///
+    /// # Errors
+    /// When none is staged.
+    pub fn activate_staged_key(&self, interface: InterfaceId, now: DateTime<Utc>) -> Result<PublicKey> {
+        let sql = "SELECT public_key, reason FROM keys WHERE interface_id = ?1 AND state = 'staged'";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(String, Option<String>)> =
+            self.transaction.query_row(sql, [interface.0], read).optional()?;
+        let (public, reason) = found.ok_or_else(|| staged_key_missing(interface))?;
+        let public: PublicKey = public.parse().map_err(|_| Error::Damaged { what: "a staged key".into() })?;
+        self.replace_key(interface, public, None, reason.as_deref().unwrap_or_default(), now)?;
+        self.activate_next_psks(interface)?;
+        self.end_overlap(interface)?;
+        Ok(public)
+    }
+
+    /// Has an interface dialled by its staged key, too, at a port of its own, or says otherwise when that ends.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn set_overlap(&self, interface: InterfaceId, overlap: &Overlap) -> Result<()> {
+        let sql = "INSERT INTO key_overlaps (interface_id, port, until, over) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET port = excluded.port, until = excluded.until, over = excluded.over";
+        let until = overlap.until.map(micros);
+        let values = params![interface.0, overlap.port.get(), until, overlap.over];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    fn end_overlap(&self, interface: InterfaceId) -> Result<()> {
+        self.transaction.prepare_cached("DELETE FROM key_overlaps WHERE interface_id = ?1")?.execute([interface.0])?;
+        Ok(())
+    }
+
+    /// Retires the staged key of an interface, which was never used, with a reason. Returns it.
+    ///
+    /// # Errors
+    /// When none is staged.
+    pub fn withdraw_staged_key(&self, interface: InterfaceId, reason: &str, now: DateTime<Utc>) -> Result<()> {
+        let sql = "UPDATE keys SET state = 'retired', retired = ?1, reason = ?2, sealed_private = NULL
+                   WHERE interface_id = ?3 AND state = 'staged'";
+        match self.transaction.execute(sql, params![micros(now), reason, interface.0])? {
+            1 => {
+                self.end_overlap(interface)?;
+                self.withdraw_next_psks(interface)
+            }
+            _ => Err(staged_key_missing(interface)),
         }
     }
 

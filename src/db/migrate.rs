@@ -23,6 +23,13 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0012_exit_rules.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0013_networks.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0014_fallback.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0015_checkpoints.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0016_backups.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0017_exit_chains.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0018_passphrases.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0019_rotation.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0020_psk_rules.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0021_overlaps.sql")).foreign_key_check(),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.
@@ -73,14 +80,15 @@ fn copy_name(path: &Path, version: usize) -> PathBuf {
 /// What a temporary file of a copy is called, around what is random about it.
 const COPY_UNDER_WAY: (&str, &str) = (".wg-friend-", ".bak");
 
-/// Returns the copies that steps left beside a database, and those that a crash left half-way, in order.
+/// Returns the copies that steps and restores left beside a database, and those that a crash left half-way, in order.
 pub(super) fn copies(path: &Path) -> Result<Vec<PathBuf>> {
     let directory = super::open::directory_of(path);
     let io = |source| Error::Io { action: "look into", path: directory.clone(), source };
     let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".schema-";
+    let restored = path.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".before-restore-";
     let is_copy = |name: &str| {
         let (before, after) = COPY_UNDER_WAY;
-        name.ends_with(after) && (name.starts_with(&own) || name.starts_with(before))
+        name.ends_with(after) && (name.starts_with(&own) || name.starts_with(&restored) || name.starts_with(before))
     };
     let mut copies = Vec::new();
     for entry in std::fs::read_dir(&directory).map_err(io)? {

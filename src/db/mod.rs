@@ -4,9 +4,12 @@
 //! [`Store`], which also opens sealed values and is the only one that can write: [`Store::write`] takes an audit event along
 //! with the work, so a change without its entry can't be made. Inside, a [`Tx`] reads everything a store reads.
 
+pub mod archive;
 mod audit;
+mod backup;
 mod commands;
 mod deployments;
+mod digits;
 mod documents;
 mod drift;
 mod error;
@@ -22,10 +25,16 @@ mod migrate;
 mod networks;
 mod nodes;
 mod open;
+mod passphrases;
 mod plain;
+mod psk;
 mod rekey;
 mod revisions;
+mod rotation;
 mod row;
+mod scratch;
+mod shares;
+mod slots;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -39,7 +48,13 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use wg_friend_crypt::DataKey;
 
-pub use audit::{Entry, Filter, Finding, Problem, Verification};
+use crate::model::Name;
+
+pub use audit::{
+    Alteration, AnchorProblem, Anchored, Checkpoint, Consistency, Entry, Exported, Filter, Finding, Inclusion,
+    InvalidHead, Leaf, Problem, Restoration, SignedHead, Verification, VerifierKey,
+};
+pub use backup::{BackupCopy, BackupRecord};
 pub use commands::{Command, CommandId, CommandStep, NewStep, StepEnd};
 pub use deployments::{Deployment, DeploymentId};
 pub use drift::{Acknowledgement, DriftItem, Scan, SeenItem};
@@ -47,10 +62,18 @@ pub use error::{Error, Kind, Result};
 pub use generated::{Generated, Handout};
 pub use keys::{KeyRecord, Retired};
 pub use plain::{Count, Encrypted};
+pub use rekey::Rekeyed;
 pub use revisions::{Revision, Use};
+pub use rotation::{
+    Counter, CounterSeen, Execution, ExecutionEnd, ExecutionId, Grown, KeyOf, NewExecution, RecordedEvent,
+    RightsChange, Traffic, Undeployed,
+};
+pub use scratch::{PartFile, Scratch};
+pub use shares::{InvalidShares, MOST_SHARES, Share, check_counts, repeated};
+pub use slots::{MOST_PASSPHRASES, Slot};
 pub use states::{About, Model, Returned, State, StateFilter};
 pub use tx::Tx;
-pub use vault::{Passphrase, RecoveryKey, Rekeyed, Slot};
+pub use vault::{Passphrase, RecoveryKey};
 pub use wg_friend_crypt::KdfParams;
 
 /// An open database, locked: answers everything that isn't secret.
@@ -78,6 +101,8 @@ impl Database {
 pub struct Store {
     database: Database,
     key: DataKey,
+    /// The name of the passphrase that unlocked it, if one did.
+    opened: Option<Name>,
 }
 
 impl Deref for Store {
@@ -92,7 +117,7 @@ impl Store {
     pub fn another(&self) -> Result<Self> {
         let database = Database::open(&self.path)?;
         database.choose_as(&self.database)?;
-        Ok(Self { database, key: self.key.duplicate() })
+        Ok(Self { database, key: self.key.duplicate(), opened: self.opened.clone() })
     }
 
     /// Returns the key that opens everything sealed.
@@ -113,7 +138,7 @@ impl Store {
 
     /// Gives up the key: nothing of it stays in memory.
     pub fn lock(self) -> Database {
-        let Self { database, key } = self;
+        let Self { database, key, .. } = self;
         drop(key);
         wg_friend_crypt::wipe_stack();
         database

@@ -20,12 +20,13 @@ use crate::model::{
 /// A network's columns, in the order of [`cells`].
 const COLUMNS: &str =
     "name, interface, cidr4, cidr6, port, dns, mtu, keepalive, psk, exit_id, exit_group_id, kill_switch,
-                       stable_clients, exit_rules";
+                       stable_clients, exit_rules, exit_via";
 /// As many places for their values.
-const PLACES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14";
+const PLACES: &str = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15";
 
 /// A network as it is kept: the values of [`COLUMNS`].
 fn cells(network: &Network) -> impl rusqlite::Params {
+    let way = exit_groups::Columns::from(Some(network.exit));
     (
         network.name.as_str().to_owned(),
         network.interface.as_str().to_owned(),
@@ -36,11 +37,12 @@ fn cells(network: &Network) -> impl rusqlite::Params {
         network.mtu.get(),
         network.keepalive,
         network.psk.as_str(),
-        network.exit.node().map(|id| id.0),
-        network.exit.group().map(|id| id.0),
+        way.exit,
+        way.group,
         network.kill_switch,
         list(&network.stable_clients.iter().map(ToString::to_string).collect::<Vec<_>>()),
         exit_groups::rules_text(&network.exit_rules),
+        way.via,
     )
 }
 
@@ -89,7 +91,7 @@ pub(super) fn load_all(conn: &Connection) -> Result<Vec<(i64, Network)>> {
     let mut networks = Vec::new();
     while let Some(row) = rows.next()? {
         let cells = Cells { table: "networks", row };
-        networks.push((cells.get(14)?, read(&cells)?));
+        networks.push((cells.get(15)?, read(&cells)?));
     }
     Ok(networks)
 }
@@ -103,6 +105,7 @@ fn load(conn: &Connection) -> Result<Option<Network>> {
 }
 
 fn read(cells: &Cells<'_>) -> Result<Network> {
+    let way = exit_groups::Columns { exit: cells.get(9)?, group: cells.get(10)?, via: cells.get(14)?, none: false };
     Ok(Network {
         name: cells.parse(0)?,
         interface: cells.parse(1)?,
@@ -113,7 +116,7 @@ fn read(cells: &Cells<'_>) -> Result<Network> {
         mtu: cells.convert(6)?,
         keepalive: cells.get(7)?,
         psk: cells.parse(8)?,
-        exit: exit_groups::from_columns(cells.get(9)?, cells.get(10)?, false).unwrap_or_default(),
+        exit: way.way(cells.table)?.unwrap_or_default(),
         kill_switch: cells.get(11)?,
         stable_clients: stable_clients(cells)?,
         exit_rules: exit_groups::rules(cells, 13)?,
@@ -331,7 +334,7 @@ impl Tx<'_> {
             self.forget_destination(Destination::Group(GroupId(group)))?;
         }
         for sql in [
-            "UPDATE nodes SET exit_id = NULL, exit_group_id = NULL, server_id = NULL WHERE network_id = ?1",
+            "UPDATE nodes SET exit_id = NULL, exit_group_id = NULL, exit_via = NULL, server_id = NULL WHERE network_id = ?1",
             "DELETE FROM interfaces WHERE exit_id IS NOT NULL AND node_id IN (SELECT id FROM nodes WHERE network_id = ?1)",
             "DELETE FROM exit_groups WHERE network_id = ?1",
             "DELETE FROM node_groups WHERE network_id = ?1",

@@ -12,7 +12,7 @@ use super::networks::NETWORK;
 use super::row::{Cells, list, merge};
 use super::states::{Kind, Which};
 use super::tx::Tx;
-use super::{Database, documents, exit_groups, hosts, micros};
+use super::{Database, documents, exit_groups, hosts, keys, micros};
 use crate::model::{
     Cidr, Destination, Interface, InterfaceId, InterfaceKind, InterfaceName, Lan, Name, Node, NodeId, Port, PrivateKey,
     PublicKey,
@@ -30,7 +30,7 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
                       n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
                       n.origin, n.created, n.server_id,
-                      n.exit_group_id, n.exit_none, n.kill_switch, n.routed, n.exit_rules
+                      n.exit_group_id, n.exit_none, n.kill_switch, n.routed, n.exit_rules, n.exit_via
                FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
         which.condition(Kind::Node, "n.id")
     );
@@ -42,8 +42,11 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
 
     let of = |node: &Node| node.id.0;
     let sql = format!(
-        "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key, i.kept
-         FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active' {}
+        "SELECT i.node_id, i.id, i.name, i.exit_id, i.listen_port, k.public_key, i.kept, s.public_key,
+                o.port, o.until, o.over
+         FROM interfaces i LEFT JOIN keys k ON k.interface_id = i.id AND k.state = 'active'
+                           LEFT JOIN keys s ON s.interface_id = i.id AND s.state = 'staged'
+                           LEFT JOIN key_overlaps o ON o.interface_id = i.id {}
          ORDER BY i.node_id, i.id",
         which.condition(Kind::Node, "i.node_id")
     );
@@ -55,6 +58,8 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
             kind,
             listen_port: cells.convert_some(4)?,
             public_key: cells.parse(5)?,
+            staged_key: cells.parse_some(7)?,
+            overlap: keys::read_overlap(cells, 8)?,
             kept: documents::read_kept(cells.get(6)?)?,
         });
         Ok(())
@@ -87,6 +92,8 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
 
 fn read(row: &Row<'_>) -> Result<Node> {
     let cells = Cells { table: "nodes", row };
+    let way =
+        exit_groups::Columns { exit: cells.get(17)?, group: cells.get(23)?, via: cells.get(28)?, none: cells.get(24)? };
     Ok(Node {
         id: NodeId(cells.get(0)?),
         guid: cells.parse(1)?,
@@ -105,7 +112,7 @@ fn read(row: &Row<'_>) -> Result<Node> {
         outer_interface: cells.parse_some(14)?,
         nat: cells.get(15)?,
         access: cells.parse(16)?,
-        exit: exit_groups::from_columns(cells.get(17)?, cells.get(23)?, cells.get(24)?),
+        exit: way.way(cells.table)?,
         kill_switch: cells.get(25)?,
         routed: prefixes(&cells, 26)?,
         exit_rules: exit_groups::rules(&cells, 27)?,
@@ -211,7 +218,8 @@ impl Tx<'_> {
     /// # Errors
     /// When the database can't be written.
     pub fn release_ties(&self, id: NodeId) -> Result<()> {
-        let sql = "UPDATE nodes SET server_id = NULL, exit_id = NULL, exit_group_id = NULL WHERE id = ?1";
+        let sql =
+            "UPDATE nodes SET server_id = NULL, exit_id = NULL, exit_group_id = NULL, exit_via = NULL WHERE id = ?1";
         self.transaction.execute(sql, [id.0])?;
         Ok(())
     }
@@ -276,12 +284,12 @@ impl Tx<'_> {
 
     pub(super) fn save_fields(&self, node: &Node) -> Result<()> {
         let host = node.host.as_ref().map(|name: &Name| hosts::known_row_id(&self.transaction, name)).transpose()?;
-        let (exit, group, by_none) = exit_groups::columns(node.exit);
+        let way = exit_groups::Columns::from(node.exit);
         let sql = "UPDATE nodes SET name = ?2, role = ?3, device = ?4, enabled = ?5, custody = ?6, provisional = ?7,
                      address4 = ?8, address6 = ?9, endpoint = ?10, keepalive = ?11, mtu = ?12, dns = ?13,
                      outer_interface = ?14, nat = ?15, access = ?16, exit_id = ?17, host_id = ?18, notes = ?19, origin = ?20,
                      server_id = ?21, exit_group_id = ?22, exit_none = ?23, kill_switch = ?24, routed = ?25,
-                     exit_rules = ?26
+                     exit_rules = ?26, exit_via = ?27
                    WHERE id = ?1";
         self.transaction.prepare_cached(sql)?.execute(params![
             node.id.0,
@@ -300,16 +308,17 @@ impl Tx<'_> {
             node.outer_interface.as_ref().map(|i| i.as_str()),
             node.nat,
             node.access.as_str(),
-            exit,
+            way.exit,
             host,
             node.notes,
             node.origin.as_str(),
             node.server.map(|s| s.0),
-            group,
-            by_none,
+            way.group,
+            way.none,
             node.kill_switch,
             (!node.routed.is_empty()).then(|| list(&node.routed.iter().map(Cidr::to_string).collect::<Vec<_>>())),
             exit_groups::rules_text(&node.exit_rules),
+            way.via,
         ])?;
         for address in [node.address4.map(IpAddr::from), node.address6.map(IpAddr::from)].into_iter().flatten() {
             let sql = format!("DELETE FROM released_addresses WHERE network_id = {NETWORK} AND address = ?1");

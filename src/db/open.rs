@@ -10,6 +10,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, Transaction};
 use wg_friend_crypt::{DataKey, KdfParams};
 
 use super::error::{Error, Result};
+use super::slots::{self, Way};
 use super::vault::{self, Passphrase, RecoveryKey};
 use super::{Database, Store, audit, migrate, networks, plain, states};
 use crate::model::{Action, Actor, Event, Network};
@@ -46,7 +47,7 @@ fn only_ours(path: &Path, wanted: u32) -> Result<()> {
 }
 
 /// Makes the directory of a new file, and sees that nothing is in its place.
-fn prepare_place(path: &Path) -> Result<()> {
+pub(super) fn prepare_place(path: &Path) -> Result<()> {
     let directory = directory_of(path);
     DirBuilder::new()
         .recursive(true)
@@ -54,7 +55,49 @@ fn prepare_place(path: &Path) -> Result<()> {
         .create(&directory)
         .map_err(io_error(path, "make the directory of"))?;
     only_ours(&directory, DIRECTORY_MODE)?;
-    if path.symlink_metadata().is_ok() { Err(Error::Exists { path: path.to_owned() }) } else { Ok(()) }
+    if path.symlink_metadata().is_ok() {
+        return Err(Error::Exists { path: path.to_owned() });
+    }
+    put_logs_aside(path)
+}
+
+/// What SQLite keeps beside a database, and would take for the log of any other that comes to lie there.
+const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Moves the logs of a database that is gone out of the way of a new one. They may hold what was written last, so they are
+/// kept under another name.
+fn put_logs_aside(path: &Path) -> Result<()> {
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let left: Vec<&str> = LOGS.into_iter().filter(|suffix| is_there(&with_suffix(path, suffix))).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let free = |name: &PathBuf| !LOGS.iter().any(|suffix| is_there(&with_suffix(name, suffix)));
+    let mut names = (1..u32::MAX).map(|number| with_suffix(path, &format!(".left-{number}.bak")));
+    let aside = names.find(free).ok_or_else(|| Error::Exists { path: with_suffix(path, left[0]) })?;
+    for suffix in left {
+        let log = with_suffix(path, suffix);
+        fs::rename(&log, with_suffix(&aside, suffix)).map_err(io_error(&log, "move"))?;
+    }
+    Ok(())
+}
+
+/// Moves a database file out of the way as it is, with what belongs to it: its log first, which must not be taken for that
+/// of whatever comes in its place.
+pub(super) fn move_aside(path: &Path, to: &Path) -> Result<()> {
+    for suffix in LOGS.into_iter().chain([""]) {
+        match fs::rename(with_suffix(path, suffix), with_suffix(to, suffix)) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !suffix.is_empty() => {}
+            moved => moved.map_err(io_error(path, "move"))?,
+        }
+    }
+    Ok(())
 }
 
 /// The event that a new database begins with.
@@ -156,10 +199,11 @@ impl Database {
         prepare_place(path)?;
         let key = DataKey::random()?;
         let recovery = RecoveryKey::random()?;
-        let slots = vault::make_slots(&key, passphrase, params, &recovery, now)?; // seconds, before any file is there
+        let ways = Way::first(&key, passphrase, params, &recovery, &actor.operator, now)?; // seconds, before any file is there
         let created = created(network).with("log_n", params.log_n());
-        let keep_key = |tx: &Transaction<'_>| slots.iter().try_for_each(|slot| slot.save(tx));
-        let store = Self::build(path, key, keep_key, network, actor, now, &[created])?;
+        let keep_key = |tx: &Transaction<'_>| ways.iter().try_for_each(|way| way.save(tx));
+        let mut store = Self::build(path, key, keep_key, network, actor, now, &[created])?;
+        store.opened = Some(ways[0].name.clone());
         Ok((store, recovery))
     }
 
@@ -204,6 +248,9 @@ impl Database {
             if let Some(first) = events.first() {
                 states::begin(&tx, &key, now, actor, first)?;
             }
+            if !plain::is_plain(&tx)? {
+                slots::seal(&tx, &key)?;
+            }
             tx.commit()?;
             conn.close().map_err(|(_, e)| e)?;
         }
@@ -214,7 +261,7 @@ impl Database {
         })?;
         // The name is on the disk only once its directory is.
         File::open(&directory).and_then(|d| d.sync_all()).map_err(io("write the directory of"))?;
-        Ok(Store { database: Self::open(path)?, key })
+        Ok(Store { database: Self::open(path)?, key, opened: None })
     }
 
     /// Reads the whole file and names the first damage, if there is any. Costs time in proportion to its size.

@@ -14,6 +14,7 @@ use wg_friend_crypt::{DataKey, KdfParams};
 use zeroize::Zeroizing;
 
 use super::error::{Error, Result};
+use super::slots::{self, Way};
 use super::vault::{self, Passphrase, RecoveryKey};
 use super::{Database, Store, audit, micros, migrate, rekey};
 use crate::model::{Action, Actor, Event};
@@ -129,7 +130,7 @@ impl Store {
         }
         let new = DataKey::random()?;
         let recovery = RecoveryKey::random()?;
-        let slots = vault::make_slots(&new, passphrase, params, &recovery, now)?; // seconds, before anything is locked
+        let ways = Way::first(&new, passphrase, params, &recovery, &actor.operator, now)?; // seconds, before anything is locked
 
         let tx = Transaction::new_unchecked(&self.database.conn, TransactionBehavior::Immediate)?;
         if !is_plain(&tx)? {
@@ -137,13 +138,15 @@ impl Store {
         }
         audit::verify(&tx, Some(&self.key))?.into_result()?;
         let counts = counts(rekey::reseal_all(&tx, &self.key, &new)?);
-        slots.iter().try_for_each(|slot| slot.save(&tx))?;
+        ways.iter().try_for_each(|way| way.save(&tx))?;
         tx.execute("DELETE FROM plain_key", [])?;
         tx.execute("INSERT OR REPLACE INTO old_pages (id) VALUES (1)", [])?;
         let event = Event::database(Action::EncryptionEnabled).with("log_n", params.log_n());
         audit::append(&tx, &new, now, actor, &event.with("values", counts.iter().map(|c| c.count).sum::<usize>()))?;
+        slots::seal(&tx, &new)?;
         tx.commit()?;
         self.key = new;
+        self.opened = Some(ways[0].name.clone());
         let old_pages = drop_old_pages(&self.database.conn).err();
         Ok(Encrypted { recovery, counts, old_pages })
     }

@@ -5,38 +5,77 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use wg_friend_crypt::DataKey;
 
 use super::error::{Error, Result};
-use super::vault::{self, PASSPHRASE, Passphrase, RecoveryKey, Rekeyed, SEALED, Sealed, StoredSlot};
+use super::slots::{self, Derived, Way};
+use super::vault::{Passphrase, RecoveryKey, SEALED, Sealed};
 use super::{Store, audit};
-use crate::model::{Action, Actor, Event};
+use crate::model::{Action, Actor, Event, Name};
+
+/// What rekeying did.
+#[derive(Debug)]
+pub struct Rekeyed {
+    /// The new recovery key; the old one no longer unlocks.
+    pub recovery: RecoveryKey,
+    /// How many cells were sealed anew.
+    pub cells: usize,
+    /// The passphrases that unlock: all that did before.
+    pub passphrases: Vec<Name>,
+}
 
 impl Store {
     /// Seals everything anew under a new data key: for when the old one may have become known.
     ///
-    /// The passphrase stays, at its cost; the recovery key is replaced; keyrings that hold the old key no longer unlock.
-    /// The audit log is verified first and authenticated anew, for its key derives from the data key.
+    /// Takes any passphrase, or the recovery key. All passphrases stay, and nobody but who rekeys has to give one: the new key is
+    /// sealed to the public key of each. The recovery key is replaced; keyrings that hold the old key no longer unlock. The audit log is verified first and
+    /// authenticated anew, for its key derives from the data key.
     ///
     /// # Errors
-    /// [`Error::WrongPassphrase`]; [`Error::Unencrypted`]; [`Error::Tampered`] when the audit log doesn't verify, which rekeying would cover up.
+    /// [`Error::WrongPassphrase`]; [`Error::Unencrypted`]; [`Error::EarlierPassphrases`];
+    /// [`Error::Damaged`] when the passphrases aren't those that were set, and [`Error::Tampered`] when the audit log doesn't
+    /// verify: rekeying would cover it up.
     pub fn rekey(&mut self, passphrase: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<Rekeyed> {
         self.has_slots()?;
-        let old_slot = StoredSlot::load(&self.conn, PASSPHRASE)?;
-        if !old_slot.opens_with(passphrase)? {
-            return Err(Error::WrongPassphrase); // the recovery key isn't taken: it would become the passphrase
-        }
+        let ways = slots::load(&self.conn)?;
+        let found = slots::find(&slots::slots_of(&ways), passphrase)?.ok_or(Error::WrongPassphrase)?;
+        let opened = &ways[found.slot];
         let new = DataKey::random()?;
         let recovery = RecoveryKey::random()?;
-        let slots = vault::make_slots(&new, passphrase, old_slot.params(), &recovery, now)?;
 
         let tx = Transaction::new_unchecked(&self.database.conn, TransactionBehavior::Immediate)?;
+        if !self.fits(&self.key)? {
+            return Err(Error::Locked); // rekeyed by another process, a moment ago
+        }
+        let (ways, _) = slots::checked(&tx, &self.key)?;
         audit::verify(&tx, Some(&self.key))?.into_result()?;
+        let mut kept =
+            rewrapped(&ways, (&self.key, &new), |way| found.derived.as_ref().filter(|_| way.slot == opened.slot))?;
+        let passphrases = kept.iter().map(|way| way.name.clone()).collect();
+        kept.push(Way::recovery(&new, &recovery, &actor.operator, now)?);
         let cells = reseal_all(&tx, &self.key, &new)?.iter().map(|(_, cells)| cells).sum();
-        slots.iter().try_for_each(|slot| slot.save(&tx))?;
+        kept.iter().try_for_each(|way| way.save(&tx))?;
         audit::append(&tx, &new, now, actor, &Event::database(Action::Rekeyed).with("cells", cells))?;
+        slots::seal(&tx, &new)?;
         tx.commit()?;
         self.key = new;
-        self.drop_old_pages()?;
-        Ok(Rekeyed { recovery, cells })
+        self.drop_old_pages_if_possible();
+        Ok(Rekeyed { recovery, cells, passphrases })
     }
+}
+
+/// Wraps a new data key for every passphrase. One without a pair of keys gets one if it was given just now.
+fn rewrapped<'d>(
+    ways: &[Way],
+    (old, new): (&DataKey, &DataKey),
+    given: impl Fn(&Way) -> Option<&'d Derived>,
+) -> Result<Vec<Way>> {
+    let (mut kept, mut names) = (Vec::new(), Vec::new());
+    for way in ways.iter().filter(|way| way.is_passphrase()) {
+        match (way.rewrapped(old, new)?, given(way)) {
+            (Some(way), _) => kept.push(way),
+            (None, Some(derived)) => kept.push(way.with_pair(new, derived)?),
+            (None, None) => names.push(way.name.clone()),
+        }
+    }
+    if names.is_empty() { Ok(kept) } else { Err(Error::EarlierPassphrases { names }) }
 }
 
 /// Seals everything anew, and authenticates the audit log anew; returns how many cells each column had.

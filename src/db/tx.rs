@@ -26,9 +26,11 @@ impl Deref for Tx<'_> {
 }
 
 impl<'s> Tx<'s> {
-    fn begin(store: &'s Store) -> Result<Self> {
+    pub(super) fn begin(store: &'s Store) -> Result<Self> {
         states::touched::watch(&store.database.conn)?;
         let transaction = Transaction::new_unchecked(&store.database.conn, TransactionBehavior::Immediate)?;
+        // Nothing in the file may keep an entry out of the log. While this transaction writes, nobody else does.
+        audit::demand_own_schema(&transaction)?;
         // Somebody may have rekeyed the database since this store was unlocked.
         if store.fits(&store.key)? { Ok(Self { store, transaction }) } else { Err(Error::Locked) }
     }

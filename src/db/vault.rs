@@ -1,26 +1,24 @@
 //! The vault: the data key, wrapped in slots, and every cell that it seals.
 //!
-//! A random data key seals the cells listed in [`SEALED`]. Each slot wraps that key under another one, which scrypt derives
-//! from the passphrase or from the recovery key. A slot carries a checksum, so that damage is told from a wrong passphrase
-//! before a person is told to try again; and a canary is sealed under the data key, so that a key that isn't this
-//! database's is noticed at once.
+//! A random data key seals the cells listed in [`SEALED`]. What leads to it are the [slots](super::slots): one for each
+//! passphrase, one for the recovery key. A canary is sealed under the data key, so that a key that isn't this database's is
+//! noticed at once.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use wg_friend_crypt::{self as crypt, DataKey, KdfParams};
+use rusqlite::{Connection, params};
+use wg_friend_crypt::{self as crypt, DataKey};
 use zeroize::Zeroizing;
 
 use super::error::{Error, Result};
 use super::row::Cells;
+use super::slots::{self, Found, RECOVERY, Way};
 use super::tx::Tx;
-use super::{Database, Store, audit, keyring, micros, plain};
-use crate::model::{Action, Actor, Event};
+use super::{Database, Store, audit, digits, keyring, micros, plain};
+use crate::model::{Action, Actor, Event, Name};
 
 /// What the operator types in. Wiped from memory on drop.
 pub struct Passphrase(Zeroizing<String>);
@@ -34,8 +32,21 @@ impl Passphrase {
         Self(text.into())
     }
 
+    /// Returns what was typed in, for deriving a key of it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Returns what was typed in, for reading a recovery key in it.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Refuses a new passphrase that is too short. One that unlocks may have any length: the slot decides.
     pub fn check_new(&self) -> Result<()> {
+        if RecoveryKey::given(&self.0).is_some() {
+            return Err(Error::PassphraseIsKey);
+        }
         let long_enough = self.0.chars().count() >= Self::MINIMUM;
         if long_enough { Ok(()) } else { Err(Error::PassphraseTooShort { minimum: Self::MINIMUM }) }
     }
@@ -50,30 +61,23 @@ impl fmt::Debug for Passphrase {
 /// 256 random bits that unlock a database whose passphrase is lost. Printed once, kept on paper.
 pub struct RecoveryKey(Zeroizing<[u8; 32]>);
 
-/// Digits of Crockford's base 32: no I, L, O or U, which are taken for others.
-const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
 impl RecoveryKey {
-    /// Digits that hold 256 bits: 51 full ones, and one of which the last four bits are zero.
-    const LENGTH: usize = 52;
-
     pub(super) fn random() -> Result<Self> {
         Ok(Self(crypt::random()?))
+    }
+
+    pub(super) fn of_secret(secret: Zeroizing<[u8; 32]>) -> Self {
+        Self(secret)
+    }
+
+    pub(super) fn secret(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Reveals the key in groups of four, for printing. The name is greppable: each call is a place where a secret gets
     /// out.
     pub fn expose(&self) -> Zeroizing<String> {
-        let bit = |n: usize| self.0.get(n / 8).is_some_and(|byte| byte >> (7 - n % 8) & 1 == 1);
-        let mut text = Zeroizing::new(String::with_capacity(Self::LENGTH + Self::LENGTH / 4));
-        for digit in 0..Self::LENGTH {
-            if digit > 0 && digit % 4 == 0 {
-                text.push('-');
-            }
-            let value = (0..5).fold(0, |value, n| value << 1 | usize::from(bit(digit * 5 + n)));
-            text.push(char::from(DIGITS[value]));
-        }
-        text
+        digits::write(&self.0[..])
     }
 }
 
@@ -87,22 +91,8 @@ impl FromStr for RecoveryKey {
 
     /// Reads the key as a person copies it from paper: case, blanks and hyphens don't matter, O is 0, I and L are 1.
     fn from_str(text: &str) -> Result<Self, InvalidRecoveryKey> {
-        let mut bytes = Zeroizing::new([0_u8; 32]);
-        let mut digits = 0;
-        for letter in text.chars().filter(|c| !c.is_whitespace() && *c != '-') {
-            let letter = match letter.to_ascii_uppercase() {
-                'O' => '0',
-                'I' | 'L' => '1',
-                other => other,
-            };
-            let value = DIGITS.iter().position(|d| char::from(*d) == letter).ok_or(InvalidRecoveryKey)?;
-            for n in (0..5).filter(|n| value >> (4 - n) & 1 == 1) {
-                let bit: usize = digits * 5 + n;
-                *bytes.get_mut(bit / 8).ok_or(InvalidRecoveryKey)? |= 1 << (7 - bit % 8);
-            }
-            digits += 1;
-        }
-        if digits == Self::LENGTH { Ok(Self(bytes)) } else { Err(InvalidRecoveryKey) }
+        let digits = digits::only(text).ok_or(InvalidRecoveryKey)?;
+        digits::bytes(&digits).map(Self).ok_or(InvalidRecoveryKey)
     }
 }
 
@@ -123,9 +113,14 @@ pub(super) struct Sealed {
 
 pub(super) const CANARY: Sealed = Sealed { table: "vault", column: "sealed_canary", row: "database_id" };
 pub(super) const AUDIT_TAIL: Sealed = Sealed { table: "vault", column: "sealed_audit_tail", row: "database_id" };
+pub(super) const SLOTS: Sealed = Sealed { table: "vault", column: "sealed_slots", row: "database_id" };
+pub(super) const SLOT_TOKEN: Sealed = Sealed { table: "slots", column: "sealed_token", row: "hex(public_key)" };
+pub(super) const SIGNING_KEY: Sealed = Sealed { table: "signing_key", column: "sealed_private", row: "public_key" };
 pub(super) const PRIVATE_KEY: Sealed = Sealed { table: "keys", column: "sealed_private", row: "public_key" };
 pub(super) const PRESHARED_KEY: Sealed =
     Sealed { table: "preshared_keys", column: "sealed_key", row: "low_id || '-' || high_id" };
+pub(super) const NEXT_PRESHARED_KEY: Sealed =
+    Sealed { table: "next_preshared_keys", column: "sealed_key", row: "low_id || '-' || high_id" };
 pub(super) const GENERATED: Sealed =
     Sealed { table: "generated", column: "sealed_content", row: "interface_id || '/' || file" };
 pub(super) const ORIGINAL: Sealed = Sealed { table: "documents", column: "sealed_original", row: "interface_id" };
@@ -146,8 +141,12 @@ pub(super) const OBSERVED: Sealed = Sealed { table: "deployments", column: "seal
 pub(super) const SEALED: &[&Sealed] = &[
     &CANARY,
     &AUDIT_TAIL,
+    &SLOTS,
+    &SLOT_TOKEN,
+    &SIGNING_KEY,
     &PRIVATE_KEY,
     &PRESHARED_KEY,
+    &NEXT_PRESHARED_KEY,
     &GENERATED,
     &ORIGINAL,
     &DOCUMENT,
@@ -184,9 +183,10 @@ impl Sealed {
     /// Says in words what the values are, for counting them; `None` for what the vault keeps for itself.
     pub(super) fn kind(&self) -> Option<&'static str> {
         Some(match self.table {
-            "vault" => return None,
+            "vault" | "signing_key" | "slots" => return None,
             "keys" => "private keys",
             "preshared_keys" => "preshared keys",
+            "next_preshared_keys" => "preshared keys that come with next keys",
             "generated" => "generated files",
             "documents" => "adopted files",
             "state_documents" => "adopted files of earlier states",
@@ -211,130 +211,6 @@ pub(super) fn no_row(error: rusqlite::Error, what: &str) -> Error {
     }
 }
 
-/// A way to the data key, without what is secret about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Slot {
-    /// `passphrase` or `recovery`.
-    pub kind: String,
-    /// Base-2 logarithm of scrypt's cost.
-    pub log_n: u8,
-    /// scrypt's block size.
-    pub r: u32,
-    /// scrypt's parallelism.
-    pub p: u32,
-    /// When it was made.
-    pub created: DateTime<Utc>,
-}
-
-pub(super) const PASSPHRASE: &str = "passphrase";
-const RECOVERY: &str = "recovery";
-
-/// A slot as it is stored.
-pub(super) struct StoredSlot {
-    kind: String,
-    params: KdfParams,
-    salt: [u8; 32],
-    wrapped: Vec<u8>,
-    created: DateTime<Utc>,
-}
-
-impl StoredSlot {
-    /// Wraps the data key under a secret.
-    pub(super) fn make(
-        kind: &str,
-        key: &DataKey,
-        secret: &[u8],
-        params: KdfParams,
-        now: DateTime<Utc>,
-    ) -> Result<Self> {
-        let salt = *crypt::random()?;
-        let wrapping = crypt::derive(secret, &salt, params)?;
-        let wrapped = crypt::seal_bytes(&wrapping, format!("slots.wrapped:{kind}").as_bytes(), key.expose())?;
-        Ok(Self { kind: kind.to_owned(), params, salt, wrapped, created: now })
-    }
-
-    pub(super) fn params(&self) -> KdfParams {
-        self.params
-    }
-
-    /// Whether a passphrase opens it.
-    pub(super) fn opens_with(&self, passphrase: &Passphrase) -> Result<bool> {
-        Ok(self.unwrap(passphrase.0.as_bytes())?.is_some())
-    }
-
-    /// Unwraps the data key; `None` for a wrong secret.
-    fn unwrap(&self, secret: &[u8]) -> Result<Option<DataKey>> {
-        let wrapping = crypt::derive(secret, &self.salt, self.params)?;
-        let place = format!("slots.wrapped:{}", self.kind);
-        let Ok(bytes) = crypt::open_bytes(&wrapping, place.as_bytes(), &self.wrapped) else { return Ok(None) };
-        let key = bytes.as_slice().try_into().map_err(|_| damaged_slot())?;
-        Ok(Some(DataKey::from_bytes(key)))
-    }
-
-    fn checksum(&self) -> Vec<u8> {
-        let mut hash = Sha256::new();
-        hash.update(self.kind.as_bytes());
-        hash.update([0, self.params.log_n()]);
-        hash.update(self.params.r().to_be_bytes());
-        hash.update(self.params.p().to_be_bytes());
-        hash.update(self.salt);
-        hash.update(&self.wrapped);
-        hash.finalize().to_vec()
-    }
-
-    pub(super) fn save(&self, conn: &Connection) -> Result<()> {
-        conn.execute(
-            "INSERT OR REPLACE INTO slots (kind, log_n, r, p, salt, wrapped, checksum, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![
-                self.kind,
-                self.params.log_n(),
-                self.params.r(),
-                self.params.p(),
-                self.salt,
-                self.wrapped,
-                self.checksum(),
-                micros(self.created),
-            ],
-        )?;
-        Ok(())
-    }
-
-    pub(super) fn load(conn: &Connection, kind: &str) -> Result<Self> {
-        let sql = "SELECT kind, log_n, r, p, salt, wrapped, checksum, created FROM slots WHERE kind = ?1";
-        let read = |row: &rusqlite::Row<'_>| {
-            let cells = Cells { table: "slots", row };
-            let read = || -> Result<(Self, Vec<u8>)> {
-                let (log_n, r, p) = (cells.get(1)?, cells.get(2)?, cells.get(3)?);
-                let params = KdfParams::new(log_n, r, p).map_err(|_| damaged_slot())?;
-                let (kind, salt, wrapped) = (cells.get(0)?, cells.get(4)?, cells.get(5)?);
-                Ok((Self { kind, params, salt, wrapped, created: cells.time(7)? }, cells.get(6)?))
-            };
-            Ok(read())
-        };
-        let (slot, checksum) = conn.query_row(sql, [kind], read).optional()?.ok_or_else(damaged_slot)??;
-        if slot.checksum() == checksum { Ok(slot) } else { Err(damaged_slot()) }
-    }
-}
-
-fn damaged_slot() -> Error {
-    Error::Damaged { what: "the vault's slots have been changed; this is not a wrong passphrase".into() }
-}
-
-/// Makes both slots of a data key.
-pub(super) fn make_slots(
-    key: &DataKey,
-    passphrase: &Passphrase,
-    params: KdfParams,
-    recovery: &RecoveryKey,
-    now: DateTime<Utc>,
-) -> Result<[StoredSlot; 2]> {
-    Ok([
-        StoredSlot::make(PASSPHRASE, key, passphrase.0.as_bytes(), params, now)?,
-        StoredSlot::make(RECOVERY, key, recovery.0.as_slice(), KdfParams::FULL_ENTROPY, now)?,
-    ])
-}
-
 /// Fills the vault of a new database, save for the ways to its key.
 pub(super) fn initialise(conn: &Connection, key: &DataKey, now: DateTime<Utc>) -> Result<()> {
     let random = crypt::random()?;
@@ -346,19 +222,15 @@ pub(super) fn initialise(conn: &Connection, key: &DataKey, now: DateTime<Utc>) -
     Ok(())
 }
 
-/// Finds the data key with what the operator gave: the recovery key if it looks like one, else the passphrase. Says which
-/// of the two it was.
-fn find_key(conn: &Connection, given: &Passphrase) -> Result<Option<(DataKey, &'static str)>> {
-    if plain::is_plain(conn)? {
-        return Err(Error::Unencrypted);
-    }
-    if let Ok(recovery) = given.0.parse::<RecoveryKey>()
-        && let Some(key) = StoredSlot::load(conn, RECOVERY)?.unwrap(recovery.0.as_slice())?
-    {
-        return Ok(Some((key, RECOVERY)));
-    }
-    Ok(StoredSlot::load(conn, PASSPHRASE)?.unwrap(given.0.as_bytes())?.map(|key| (key, PASSPHRASE)))
-}
+/// After which an entry that somebody unlocked no longer speaks for him.
+const SAID_OF_PASSPHRASES: [Action; 6] = [
+    Action::UnlockFailed,
+    Action::PassphraseChanged,
+    Action::PassphraseAdded,
+    Action::PassphraseRemoved,
+    Action::RecoveryKeyChanged,
+    Action::Rekeyed,
+];
 
 /// For how long an entry that somebody unlocked speaks for whatever else he unlocks from the same place.
 const SPOKEN_FOR: TimeDelta = TimeDelta::hours(1);
@@ -371,13 +243,15 @@ impl Database {
     /// [`Error::WrongPassphrase`], which is remembered for the audit log; [`Error::Unencrypted`] when there is nothing to
     /// unlock; [`Error::Damaged`] when the vault itself has been changed.
     pub fn unlock(self, given: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<Store> {
-        let (mut store, slot) = self.unlock_unsaid(given, actor, now)?;
-        store.quietly(|tx| {
+        let (mut store, found, way) = self.unlock_unsaid(given, actor, now)?;
+        store.opened = store.quietly(|tx| {
+            let name = tx.admit(&found, &way, actor, now)?;
             tx.record_failed_unlocks(now)?;
-            if slot == PASSPHRASE && tx.is_spoken_for(actor, now)? {
-                return Ok(());
+            if !tx.is_spoken_for(name.as_ref(), actor, now)? {
+                tx.note_used(&way, now)?;
+                tx.record(now, actor, &unlocked_with(name.as_ref()))?;
             }
-            tx.record(now, actor, &unlocked_with(slot))
+            Ok(name)
         })?;
         Ok(store)
     }
@@ -393,36 +267,54 @@ impl Database {
         actor: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Store> {
-        let (mut store, slot) = self.unlock_unsaid(given, actor, now)?;
-        let kept = store.remember(duration);
-        let mut event = unlocked_with(slot);
-        if kept.is_ok() {
-            event = event.with("seconds", duration.as_secs());
-        }
-        store.quietly(|tx| {
+        let (mut store, found, way) = self.unlock_unsaid(given, actor, now)?;
+        let (opened, kept) = store.quietly(|tx| {
+            let name = tx.admit(&found, &way, actor, now)?;
+            let kept = tx.remember(duration);
+            let mut event = unlocked_with(name.as_ref());
+            if kept.is_ok() {
+                event = event.with("seconds", duration.as_secs());
+            }
+            tx.note_used(&way, now)?;
             tx.record_failed_unlocks(now)?;
-            tx.record(now, actor, &event)
+            tx.record(now, actor, &event)?;
+            Ok((name, kept))
         })?;
+        store.opened = opened;
         kept.map(|()| store)
     }
 
-    fn unlock_unsaid(self, given: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<(Store, &'static str)> {
-        let Some((key, slot)) = find_key(&self.conn, given)? else {
+    fn unlock_unsaid(self, given: &Passphrase, actor: &Actor, now: DateTime<Utc>) -> Result<(Store, Found, Way)> {
+        if plain::is_plain(&self.conn)? {
+            return Err(Error::Unencrypted);
+        }
+        let mut ways = slots::load(&self.conn)?;
+        let Some(found) = slots::find(&slots::slots_of(&ways), given)? else {
             self.conn.execute(
                 "INSERT INTO failed_unlocks (time, operator, address, source) VALUES (?1, ?2, ?3, ?4)",
                 params![micros(now), actor.operator, actor.address, actor.source.as_str()],
             )?;
             return Err(Error::WrongPassphrase);
         };
-        Ok((self.checked(key)?.ok_or_else(damaged_slot)?, slot))
+        let store = self.checked(found.key.duplicate())?.ok_or_else(slots::damaged)?;
+        let way = ways.swap_remove(found.slot);
+        Ok((store, found, way))
     }
 
     /// Unlocks with the data key itself, as the keyring held it. Leaves no entry: unlocking did.
     ///
     /// # Errors
-    /// [`Error::Locked`] when it isn't the key of this database, for instance because it has been rekeyed since.
+    /// [`Error::Locked`] when it isn't the key of this database, for instance because it has been rekeyed since;
+    /// [`Error::Damaged`] when the passphrases aren't those that were set.
     pub fn unlock_with(self, key: DataKey) -> Result<Store> {
-        self.checked(key)?.ok_or(Error::Locked)
+        let store = self.checked(key)?.ok_or(Error::Locked)?;
+        {
+            let _moment = store.snapshot()?;
+            if !plain::is_plain(&store.conn)? {
+                slots::checked(&store.conn, &store.key)?;
+            }
+        }
+        Ok(store)
     }
 
     /// Unlocks with the key that the kernel's keyring holds.
@@ -439,6 +331,11 @@ impl Database {
         keyring::forget(&self.id)
     }
 
+    /// Whether the kernel's keyring holds the key of this database, and not one from before it was rekeyed.
+    pub fn remembered(&self) -> Result<bool> {
+        keyring::recall(self.id()).map_or(Ok(false), |key| self.fits(&key))
+    }
+
     /// Tells the right key by the canary.
     pub(super) fn fits(&self, key: &DataKey) -> Result<bool> {
         let sql = "SELECT sealed_canary FROM vault";
@@ -448,53 +345,45 @@ impl Database {
     }
 
     fn checked(self, key: DataKey) -> Result<Option<Store>> {
-        Ok(self.fits(&key)?.then(|| Store { database: self, key }))
-    }
-
-    /// Returns the ways to the data key.
-    pub fn slots(&self) -> Result<Vec<Slot>> {
-        let mut statement = self.conn.prepare("SELECT kind, log_n, r, p, created FROM slots ORDER BY kind")?;
-        let mut rows = statement.query([])?;
-        let mut slots = Vec::new();
-        while let Some(row) = rows.next()? {
-            let c = Cells { table: "slots", row };
-            slots.push(Slot { kind: c.get(0)?, log_n: c.get(1)?, r: c.get(2)?, p: c.get(3)?, created: c.time(4)? });
-        }
-        Ok(slots)
+        Ok(self.fits(&key)?.then(|| Store { database: self, key, opened: None }))
     }
 }
 
-/// The entry that somebody unlocked; that it was not with the passphrase is worth saying.
-fn unlocked_with(slot: &str) -> Event {
+/// The entry that somebody unlocked: with which passphrase, or that it was with the recovery key.
+fn unlocked_with(passphrase: Option<&Name>) -> Event {
     let event = Event::database(Action::Unlocked);
-    if slot == PASSPHRASE { event } else { event.with("with", slot) }
+    match passphrase {
+        Some(name) => event.with("passphrase", name.as_str()),
+        None => event.with("with", RECOVERY),
+    }
 }
 
 impl Tx<'_> {
-    /// Whether the audit log says already that this operator unlocks, from there, and nothing has been said about
-    /// passphrases since.
-    fn is_spoken_for(&self, actor: &Actor, now: DateTime<Utc>) -> Result<bool> {
-        let sql = "SELECT action FROM audit
-                   WHERE time > ?1 AND time <= ?2 AND (
-                     action = ?3 AND operator = ?4 AND address IS ?5 AND source = ?6
-                     OR action IN (?7, ?8, ?9, ?10))
-                   ORDER BY id DESC LIMIT 1";
-        let [failed, passphrase, recovery, rekeyed] =
-            [Action::UnlockFailed, Action::PassphraseChanged, Action::RecoveryKeyChanged, Action::Rekeyed];
-        let values = params![
-            micros(now - SPOKEN_FOR),
-            micros(now),
-            Action::Unlocked.as_str(),
-            actor.operator,
-            actor.address,
-            actor.source.as_str(),
-            failed.as_str(),
-            passphrase.as_str(),
-            recovery.as_str(),
-            rekeyed.as_str(),
-        ];
-        let newest: Option<String> = self.transaction.query_row(sql, values, |row| row.get(0)).optional()?;
-        Ok(newest.as_deref() == Some(Action::Unlocked.as_str()))
+    /// Whether the audit log says already that this operator unlocks, from there, with that passphrase, and nothing has been
+    /// said about passphrases since. That somebody used the recovery key always is worth an entry.
+    fn is_spoken_for(&self, passphrase: Option<&Name>, actor: &Actor, now: DateTime<Utc>) -> Result<bool> {
+        let Some(passphrase) = passphrase else { return Ok(false) };
+        // Newest first, and no further back than that hour: what unlocking costs must not grow with the log.
+        let sql = "SELECT time, action, operator = ?1 AND address IS ?2 AND source = ?3
+                     AND CASE WHEN json_valid(details) THEN json_extract(details, '$.passphrase') END = ?4
+                   FROM audit NOT INDEXED ORDER BY id DESC";
+        let values = params![actor.operator, actor.address, actor.source.as_str(), passphrase.as_str()];
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "audit", row };
+            let (time, action): (_, String) = (cells.time(0)?, cells.get(1)?);
+            if time <= now - SPOKEN_FOR {
+                return Ok(false);
+            }
+            if SAID_OF_PASSPHRASES.iter().any(|said| action == said.as_str()) {
+                return Ok(false);
+            }
+            if time <= now && action == Action::Unlocked.as_str() && cells.get::<Option<bool>>(2)? == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn record_failed_unlocks(&self, now: DateTime<Utc>) -> Result<()> {
@@ -512,50 +401,16 @@ impl Tx<'_> {
     }
 }
 
-/// What rekeying did.
-#[derive(Debug)]
-pub struct Rekeyed {
-    /// The new recovery key; the old one no longer unlocks.
-    pub recovery: RecoveryKey,
-    /// How many cells were sealed anew.
-    pub cells: usize,
-}
-
 impl Store {
-    /// Replaces the passphrase. The data key stays, so this costs one derivation whatever the size of the database.
-    pub fn change_passphrase(
-        &mut self,
-        new: &Passphrase,
-        params: KdfParams,
-        actor: &Actor,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        new.check_new()?;
-        self.has_slots()?;
-        let slot = StoredSlot::make(PASSPHRASE, &self.key, new.0.as_bytes(), params, now)?;
-        self.write(now, actor, |tx| {
-            slot.save(&tx.transaction)?;
-            Ok::<_, Error>(((), Event::database(Action::PassphraseChanged).with("log_n", params.log_n())))
-        })?;
-        self.drop_old_pages()
-    }
-
-    /// Replaces the recovery key.
-    pub fn new_recovery_key(&mut self, actor: &Actor, now: DateTime<Utc>) -> Result<RecoveryKey> {
-        self.has_slots()?;
-        let recovery = RecoveryKey::random()?;
-        let slot = StoredSlot::make(RECOVERY, &self.key, recovery.0.as_slice(), KdfParams::FULL_ENTROPY, now)?;
-        self.write(now, actor, |tx| {
-            slot.save(&tx.transaction)?;
-            Ok::<_, Error>(((), Event::database(Action::RecoveryKeyChanged)))
-        })?;
-        self.drop_old_pages()?;
-        Ok(recovery)
-    }
-
     /// Refuses to add a slot to a database of which the key lies open.
     pub(super) fn has_slots(&self) -> Result<()> {
         if self.is_encrypted()? { Ok(()) } else { Err(Error::Unencrypted) }
+    }
+
+    /// The same after a change that is made for good: that a full disk or another process stands in the way must not hide
+    /// what it has led to, such as a new recovery key. The log is emptied by a later command then.
+    pub(super) fn drop_old_pages_if_possible(&self) {
+        let _ = self.drop_old_pages();
     }
 
     /// Empties the write-ahead log, in which pages from before a change would otherwise stay readable for a while.

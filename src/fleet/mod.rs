@@ -5,6 +5,7 @@
 //! script is on its way runs none of it. Answers are one document (see `answer.rs`).
 
 mod answer;
+mod backup;
 mod error;
 mod inspect;
 mod join;
@@ -21,6 +22,7 @@ pub mod sshkey;
 mod trial;
 
 pub use answer::{Answer, AnswerError};
+pub use backup::{drop_backup, keep_backup, look_at_backup, read_kept_backup, read_seen_backup};
 pub use error::Error;
 pub use inspect::{Forwarding, Nft, Setup, Tunnel, inspect, read_setup};
 pub use join::{Joining, join, own_address_towards};
@@ -35,7 +37,10 @@ pub use observe::{
 pub use prepare::{Lack, PackageCommand, PackageTrouble, Packages, Wanted, install, read_packages};
 pub(crate) use question::sysctl_path;
 pub use question::{Fingerprint, InvalidFingerprint, Question};
-pub use scripts::{Script, StagedFile, Staging, apply, commit, discard, observe, observe_again, survey};
+pub use scripts::{
+    Head, Script, StagedFile, Staging, apply, commit, discard, heads, observe, observe_again, read_heads,
+    read_other_logs, survey,
+};
 pub use trial::{Attempt, Counted, Tried, Watch, attempt, read_counted, read_tried, watch};
 
 use std::num::NonZeroUsize;

@@ -156,6 +156,8 @@ pub struct Observed {
     /// Peers of each interface whose traffic has moved elsewhere, since their links are down: since when, in seconds since
     /// 1970 by the host's clock.
     pub moved: BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>>,
+    /// The number that each interface has in the kernel: one that was made anew has another.
+    pub numbers: BTreeMap<InterfaceName, u32>,
     /// Interfaces that start at boot.
     pub boot: BTreeSet<InterfaceName>,
     /// By which way we are there; `None` on the machine we run on.
@@ -238,10 +240,14 @@ pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed
             })
             .collect(),
         keys: answer.all("key").filter_map(|(words, _)| key(words)).collect(),
-        loops: [("resolver", Loop::Resolve), ("watcher", Loop::Fallback)]
+        loops: Loop::ALL
             .into_iter()
-            .flat_map(|(section, one)| answer.all(section).map(move |(words, _)| (words, one)))
+            .flat_map(|one| answer.all(one.section()).map(move |(words, _)| (words, one)))
             .filter_map(|(words, one)| Some(((word(words).parse().ok()?, one), words.get(1)?.clone())))
+            .collect(),
+        numbers: answer
+            .all("number")
+            .filter_map(|(words, _)| Some((word(words).parse().ok()?, words.get(1)?.parse().ok()?)))
             .collect(),
         boot: answer.all("boot").filter_map(|(words, _)| word(words).parse().ok()).collect(),
         way: way(answer),

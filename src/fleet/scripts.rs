@@ -17,6 +17,7 @@ const SURVEY: &str = include_str!("../../templates/host/survey.sh");
 pub(super) const DEPLOY: &str = include_str!("../../templates/host/deploy.sh");
 const APPLY: &str = include_str!("../../templates/host/apply.sh");
 const COMMIT: &str = include_str!("../../templates/host/commit.sh");
+const HEADS: &str = include_str!("../../templates/host/heads.sh");
 
 /// How long a host may take to answer a question, unless somebody wants it otherwise. Every script's deadline has it in.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
@@ -247,18 +248,53 @@ fn deploy_script(staging: &Staging<'_>) -> String {
     text + DEPLOY
 }
 
-/// Confirms a deploy that waits on the host.
-pub fn commit(token: &str, before: &Fingerprint, question: &Question) -> Script {
-    decide("commit", token, "-", &before.boundary, question)
+/// A signed head of an audit log, on its way to a host that keeps it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'a> {
+    /// The log's name: letters and digits.
+    pub log: &'a str,
+    /// Its six lines; empty for none.
+    pub text: &'a str,
+}
+
+/// Confirms a deploy that waits on the host, and leaves a signed head of the audit log there.
+pub fn commit(token: &str, before: &Fingerprint, question: &Question, head: Head<'_>) -> Script {
+    decide("commit", token, "-", &before.boundary, question, head)
+}
+
+/// Asks a host for the signed heads of a log that deploys left there.
+pub fn heads(log: &str) -> Script {
+    Script::new("heads", &boundary(), ANSWER, &format!("LOG={}\n{HEADS}", quote(log)))
+}
+
+/// Reads the answer to [`heads`]: nothing if there are none.
+pub fn read_heads(answer: &Answer) -> Option<String> {
+    answer.text("heads")
+}
+
+/// Reads from the answer to [`heads`] of what other databases deploys left heads there: their random names.
+pub fn read_other_logs(answer: &Answer) -> Vec<String> {
+    let names = answer.text("others").unwrap_or_default();
+    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    names.lines().filter(is_name).map(str::to_owned).collect()
 }
 
 /// Takes a deploy that waits on the host back at once, without waiting for its watchdog.
 pub fn discard(token: &str, why: &str, question: &Question) -> Script {
-    decide("undo", token, why, &boundary(), question)
+    decide("undo", token, why, &boundary(), question, Head::default())
 }
 
-fn decide(decision: &'static str, token: &str, why: &str, boundary: &str, question: &Question) -> Script {
-    let body = format!("{}TOKEN={}\nDECISION={decision}\nWHY={}\n{COMMIT}", ours(question), quote(token), quote(why));
+fn decide(
+    decision: &'static str,
+    token: &str,
+    why: &str,
+    boundary: &str,
+    question: &Question,
+    head: Head<'_>,
+) -> Script {
+    let [token, why, log, text] = [token, why, head.log, head.text.trim_end()].map(quote);
+    let ours = ours(question);
+    let body = format!("{ours}TOKEN={token}\nDECISION={decision}\nWHY={why}\nLOG={log}\nHEAD={text}\n{COMMIT}");
     Script::new(decision, boundary, Duration::from_secs(60), &body)
 }
 

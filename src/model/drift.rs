@@ -76,6 +76,10 @@ words! {
         FallbackStopped = "fallback_stopped",
         /// Another one runs.
         FallbackChanged = "fallback_changed",
+        /// The loop that follows peers to their next keys doesn't run.
+        HandoverStopped = "handover_stopped",
+        /// Another one runs.
+        HandoverChanged = "handover_changed",
         /// Whether the interface starts at boot.
         BootChanged = "boot_changed",
     }

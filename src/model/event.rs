@@ -66,6 +66,8 @@ words! {
         Group = "group",
         /// A group of exits; its name names it.
         ExitGroup = "exit_group",
+        /// A rotation policy; its name names it.
+        Policy = "policy",
     }
 }
 
@@ -84,10 +86,22 @@ words! {
         UnlockFailed = "unlock_failed",
         /// The passphrase was replaced.
         PassphraseChanged = "passphrase_changed",
+        /// One more passphrase unlocks.
+        PassphraseAdded = "passphrase_added",
+        /// A passphrase no longer unlocks.
+        PassphraseRemoved = "passphrase_removed",
+        /// The ways to the data key were brought to the form that this version gives them.
+        VaultUpgraded = "vault_upgraded",
         /// The recovery key was replaced.
         RecoveryKeyChanged = "recovery_key_changed",
         /// Everything sealed was sealed anew under a new data key.
         Rekeyed = "rekeyed",
+        /// A backup was made, or a copy of one put somewhere.
+        BackupCreated = "backup_created",
+        /// The database became what a backup holds.
+        BackupRestored = "backup_restored",
+        /// A copy of a backup was removed.
+        BackupRemoved = "backup_removed",
         /// A secret was shown to the operator.
         SecretRevealed = "secret_revealed",
         /// A network was added to the database.
@@ -130,10 +144,16 @@ words! {
         LinkRemoved = "link_removed",
         /// A key was replaced.
         KeyRotation = "key_rotation",
+        /// When keys are to be replaced was changed.
+        PolicyChanged = "policy_changed",
+        /// Something happened to nodes that calls for other keys.
+        RotationCalledFor = "rotation_called_for",
         /// A private key was wiped from the database.
         PrivateKeyForgotten = "private_key_forgotten",
         /// Preshared keys were made, replaced or removed.
         PresharedKeyChanged = "preshared_key_changed",
+        /// What is wanted of preshared keys changed.
+        PskPolicyChanged = "psk_policy_changed",
         /// What a node's hooks did was handed to wg-friend's own firewall.
         HooksAdopted = "hooks_adopted",
         /// A node got its own hooks back.
@@ -174,18 +194,24 @@ impl Action {
     pub fn category(self) -> Category {
         use Action as A;
         match self {
-            A::DatabaseCreated => Category::System,
+            A::DatabaseCreated | A::BackupCreated | A::BackupRestored | A::BackupRemoved => Category::System,
             A::EncryptionDisabled
             | A::EncryptionEnabled
             | A::Unlocked
             | A::UnlockFailed
             | A::PassphraseChanged
+            | A::PassphraseAdded
+            | A::PassphraseRemoved
+            | A::VaultUpgraded
             | A::RecoveryKeyChanged
             | A::Rekeyed
             | A::SecretRevealed
             | A::KeyRotation
+            | A::PolicyChanged
+            | A::RotationCalledFor
             | A::PrivateKeyForgotten
-            | A::PresharedKeyChanged => Category::Security,
+            | A::PresharedKeyChanged
+            | A::PskPolicyChanged => Category::Security,
             A::AccessChanged
             | A::NodeAssigned
             | A::ExitRulesChanged
@@ -231,15 +257,19 @@ impl Action {
             A::EncryptionDisabled
             | A::UnlockFailed
             | A::PassphraseChanged
+            | A::PassphraseAdded
+            | A::PassphraseRemoved
             | A::RecoveryKeyChanged
             | A::Rekeyed
             | A::SecretRevealed
+            | A::RotationCalledFor
             | A::NetworkRemoved
             | A::PeerRemoved
             | A::HostRemoved
             | A::ExitGroupRemoved
             | A::DeployFailed
-            | A::ModelRolledBack => Severity::Warning,
+            | A::ModelRolledBack
+            | A::BackupRestored => Severity::Warning,
             _ => Severity::Info,
         }
     }
@@ -309,6 +339,11 @@ impl Event {
     /// Something done to a group of exits.
     pub fn exit_group(action: Action, group: &Name) -> Self {
         Self::new(action, EntityType::ExitGroup, Some(group.to_string()), json!({ "name": group }))
+    }
+
+    /// Something done to a rotation policy.
+    pub fn policy(action: Action, policy: &Name) -> Self {
+        Self::new(action, EntityType::Policy, Some(policy.to_string()), json!({ "name": policy }))
     }
 
     /// Adds a detail; one of the same name is replaced.

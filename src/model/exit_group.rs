@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::node::{InvalidWord, words};
-use super::{Name, Node, NodeId, Role, Topology};
+use super::{Name, Node, NodeId, Role, Topology, Via};
 
 /// Names a group of exits within one database; never reused, for the numbers of its routing tables derive from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,7 +42,8 @@ impl SwitchReason {
 
 /// By which way a node's internet traffic is to leave, where it is told. A node that isn't told follows the network.
 ///
-/// In JSON an exit is its number, as it was before there were groups; a group is `{"group": 3}`, and no exit is `"none"`.
+/// In JSON an exit is its number, as it was before there were groups; a group is `{"group": 3}`, a
+/// chain `{"via": [5, 7]}`, and no exit is `"none"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Egress {
@@ -53,6 +54,8 @@ pub enum Egress {
     Node(NodeId),
     /// By whichever exit this group goes by.
     Group(ExitGroupId),
+    /// By these exits one after another, out at the last.
+    Via(Via),
 }
 
 /// How an [`Egress`] is written down.
@@ -61,6 +64,7 @@ pub enum Egress {
 enum Written {
     Node(NodeId),
     Group { group: ExitGroupId },
+    Via { via: Via },
     Word(String),
 }
 
@@ -71,6 +75,7 @@ impl TryFrom<Written> for Egress {
         match written {
             Written::Node(id) => Ok(Self::Node(id)),
             Written::Group { group } => Ok(Self::Group(group)),
+            Written::Via { via } => Ok(Self::Via(via)),
             Written::Word(word) if word == "none" => Ok(Self::None),
             Written::Word(word) => Err(format!("`{word}` is no way to the internet: expected `none`")),
         }
@@ -83,6 +88,7 @@ impl From<Egress> for Written {
             Egress::None => Self::Word("none".to_owned()),
             Egress::Node(id) => Self::Node(id),
             Egress::Group(group) => Self::Group { group },
+            Egress::Via(via) => Self::Via { via },
         }
     }
 }
@@ -94,7 +100,7 @@ impl From<NodeId> for Egress {
 }
 
 impl Egress {
-    /// Returns the node that it names: an exit, or the server.
+    /// Returns the one node that it names: an exit, or the server.
     pub fn node(self) -> Option<NodeId> {
         if let Self::Node(id) = self { Some(id) } else { None }
     }
@@ -102,6 +108,20 @@ impl Egress {
     /// Returns the group that it names.
     pub fn group(self) -> Option<ExitGroupId> {
         if let Self::Group(id) = self { Some(id) } else { None }
+    }
+
+    /// Returns the chain of exits that it is.
+    pub fn via(self) -> Option<Via> {
+        if let Self::Via(via) = self { Some(via) } else { None }
+    }
+
+    /// Returns every node that it names, in order.
+    pub fn nodes(self) -> Vec<NodeId> {
+        match self {
+            Self::None | Self::Group(_) => Vec::new(),
+            Self::Node(id) => vec![id],
+            Self::Via(via) => via.exits().to_vec(),
+        }
     }
 }
 
@@ -202,14 +222,17 @@ mod tests {
 
     #[test]
     fn a_way_is_written_so_that_what_was_written_before_groups_is_still_read() {
-        let ways = [Egress::None, Egress::Node(NodeId(5)), Egress::Group(ExitGroupId(3))];
+        let via = Via::new(&[NodeId(5), NodeId(7)]).unwrap();
+        let ways = [Egress::None, Egress::Node(NodeId(5)), Egress::Group(ExitGroupId(3)), Egress::Via(via)];
         let written: Vec<String> = ways.iter().map(|way| serde_json::to_string(way).unwrap()).collect();
-        assert_eq!(written, [r#""none""#, "5", r#"{"group":3}"#]);
+        assert_eq!(written, [r#""none""#, "5", r#"{"group":3}"#, r#"{"via":[5,7]}"#]);
         for (way, text) in ways.iter().zip(&written) {
             assert_eq!(serde_json::from_str::<Egress>(text).unwrap(), *way);
         }
         assert_eq!(serde_json::from_str::<Option<Egress>>("null").unwrap(), None);
-        assert!(serde_json::from_str::<Egress>(r#""some""#).is_err());
+        for wrong in [r#""some""#, r#"{"via":[5]}"#, r#"{"via":[5,5]}"#] {
+            assert!(serde_json::from_str::<Egress>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

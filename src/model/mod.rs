@@ -18,8 +18,11 @@ mod net;
 mod network;
 mod node;
 mod provenance;
+mod psk;
+mod rotation;
 mod secrets;
 mod topology;
+mod via;
 
 pub use drift::{DriftKind, ScanOutcome};
 pub use event::{
@@ -38,8 +41,11 @@ pub use net::{Cidr, Endpoint, EndpointHost, InterfaceAddr, InvalidNet, Mtu, Port
 pub use network::{Network, NetworkId, PskPolicy, STABLE_CLIENTS};
 pub use node::{
     Access, Custody, Device, Grant, Interface, InterfaceId, InterfaceKind, InvalidWord, Lan, Node, NodeId, Origin,
-    PortRange, Protocol, Role,
+    Overlap, PortRange, Protocol, Role,
 };
 pub use provenance::Provenance;
+pub use psk::{AllPskRules, PSK_EVERY_DAYS, PSK_NOTICE_DAYS, PskRules, PskScope, PskTrigger, PskWanted};
+pub use rotation::{PolicyId, RotationEvent, RotationPolicy, Selector, Trigger};
 pub use secrets::Secrets;
 pub use topology::Topology;
+pub use via::{InvalidVia, Via};

@@ -81,7 +81,8 @@ impl FromStr for Name {
 pub struct InterfaceName(String);
 
 impl InterfaceName {
-    const LIMIT: usize = 15;
+    /// Bytes in the longest name that Linux takes (IFNAMSIZ without the final NUL).
+    pub const LIMIT: usize = 15;
 
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {

@@ -12,10 +12,31 @@ use super::{Cidr, Egress, ExitRule, InterfaceName, Mtu, Name, Port};
 words! {
     /// Which links carry a preshared key.
     PskPolicy, "preshared-key policy" {
-        /// Every link has one of its own.
-        Unique = "unique" | "required",
+        /// Every link has one, and no other link has the same.
+        Unique = "unique",
+        /// Every link has one; an end that can't carry one isn't linked.
+        Required = "required",
+        /// A new link gets one where both of its ends can carry it; one without is as good.
+        Optional = "optional",
         /// No new link gets one.
         None = "none",
+    }
+}
+
+impl PskPolicy {
+    /// Returns how much it asks for: more than another's when what is asked there is kept here, too.
+    pub fn strictness(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Optional => 1,
+            Self::Required => 2,
+            Self::Unique => 3,
+        }
+    }
+
+    /// Whether a link without a preshared key goes against it.
+    pub fn demands(self) -> bool {
+        matches!(self, Self::Required | Self::Unique)
     }
 }
 

@@ -187,9 +187,29 @@ pub struct Interface {
     pub listen_port: Option<Port>,
     /// The key in use.
     pub public_key: PublicKey,
+    /// The key that takes its place as soon as it is seen in use; until then both are good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged_key: Option<PublicKey>,
+    /// How it goes by both keys at once, if those who dial it can't be told of the staged one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Overlap>,
     /// What it keeps of a configuration that was there before; `None` when wg-friend made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+}
+
+/// The time in which an interface is dialled by its present key at one port, and by its staged key at another: each peer moves
+/// when it has its new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// UDP port at which it is dialled by the staged key, and on which it listens with it.
+    pub port: Port,
+    /// When the present key ends, whoever still goes by it; `None` waits for the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// Whether it is over: the staged key takes the place of the present one with the next deploy.
+    #[serde(default)]
+    pub over: bool,
 }
 
 /// A network behind a node.

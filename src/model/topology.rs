@@ -94,14 +94,21 @@ impl Topology {
         node.kill_switch.unwrap_or(self.network.kill_switch)
     }
 
-    /// Returns what a way to the internet is called: the name of an exit, a server or a group; `None` for no way, and for
-    /// one that isn't there.
+    /// Returns what a way to the internet is called: the name of an exit, a server, a group, or of a chain's last exit; `None`
+    /// for no way, and for one that isn't there.
     pub fn egress_name(&self, way: Egress) -> Option<&Name> {
         match way {
             Egress::None => None,
             Egress::Node(id) => self.node(id).map(|node| &node.name),
             Egress::Group(id) => self.exit_group(id).map(|group| &group.name),
+            Egress::Via(via) => self.node(via.last()).map(|node| &node.name),
         }
+    }
+
+    /// Returns the names of a chain's exits in order; none for what is no chain.
+    pub fn via_names(&self, way: Egress) -> Vec<Name> {
+        let exits = way.via().into_iter().flat_map(|via| via.exits().to_vec());
+        exits.filter_map(|id| self.node(id)).map(|node| node.name.clone()).collect()
     }
 
     /// Returns a host by name.

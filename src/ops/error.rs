@@ -163,6 +163,9 @@ pub enum Error {
     /// There is no passphrase to unlock with.
     #[error("the vault is locked")]
     Locked,
+    /// A backup has a passphrase of its own, and it wasn't given.
+    #[error("the backup has a passphrase of its own, and it wasn't given")]
+    BackupLocked,
     /// A file the user named.
     #[error("can't read {}: {source}", path.display())]
     Unreadable {
@@ -182,6 +185,9 @@ pub enum Error {
     /// Writing results failed; a reader that went away is no error.
     #[error("can't write the result: {0}")]
     Output(std::io::Error),
+    /// A report can't be a PDF.
+    #[error(transparent)]
+    Pdf(#[from] crate::render::report::PdfError),
     /// The operating system gave no randomness.
     #[error("the operating system gave no random numbers: {0}")]
     Random(getrandom::Error),
@@ -212,7 +218,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Value { .. } | Self::MissingAnswer { .. } | Self::Settings(_) => Kind::Usage,
-            Self::Locked => Kind::Locked,
+            Self::Locked | Self::BackupLocked => Kind::Locked,
             Self::Store(error) => match error.kind() {
                 db::Kind::Locked | db::Kind::WrongPassphrase => Kind::Locked,
                 db::Kind::Corrupt => Kind::Tampered,
@@ -244,6 +250,7 @@ impl Error {
             Self::AmbiguousGuid { .. } => Some("give more characters, or the name".into()),
             Self::NameTaken { .. } | Self::ReservedName(_) => Some("choose another name".into()),
             Self::Value { hint, .. } => hint.clone(),
+            Self::Pdf(_) => Some("take --format html, md or csv, or a shorter --period".into()),
             Self::MissingAnswer { flag, .. } => Some(format!("give it with {flag}")),
             Self::NetworkFull { resting, .. } if *resting > 0 => Some(format!(
                 "{resting} of them were given up less than 30 days ago and are kept back: ask for one with --address"
@@ -255,6 +262,7 @@ impl Error {
                 "choose another place with --db PATH, or move that file away; `wg-friend network add NAME` adds a network to it"
                     .into(),
             ),
+            Self::BackupLocked => Some("give it with --own-passphrase-file FILE".into()),
             Self::Locked => Some(
                 "run `wg-friend unlock --for 8h` once, or set WG_FRIEND_PASSPHRASE, or give --passphrase-file FILE"
                     .into(),

@@ -11,10 +11,15 @@ pub mod import;
 pub mod interface;
 pub mod network;
 pub mod parallel;
+pub mod psk;
 pub mod reach;
+pub mod report;
 pub mod revision;
+pub mod rotation;
 pub mod safety;
 pub mod sync;
+pub mod timer;
+pub mod traffic;
 pub mod watch;
 
 pub use error::{Error, Kind};

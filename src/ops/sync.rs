@@ -38,6 +38,9 @@ pub struct Synced {
     pub changes: usize,
     /// Why it was left as it is.
     pub left: Option<Left>,
+    /// What is to be known beside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Why a host was left as it is.
@@ -165,16 +168,40 @@ pub fn sync(
         std::mem::take(&mut plan.hosts).into_iter().partition(|host| why_not(host).is_some());
     for host in &left {
         let changes = host.changes().len();
-        synced.push(Synced { host: host.host.name.clone(), outcome: None, changes, left: why_not(host) });
+        let (left, notes) = (why_not(host), Vec::new());
+        synced.push(Synced { host: host.host.name.clone(), outcome: None, changes, left, notes });
     }
     plan.hosts = going;
-    for HostOutcome { host, outcome, changes, .. } in
+    for HostOutcome { host, outcome, changes, notes, .. } in
         deploy::deploy(store, fleet, clock, actor, plan, options, progress)?
     {
-        synced.push(Synced { host, outcome: Some(outcome), changes, left: None });
+        synced.push(Synced { host, outcome: Some(outcome), changes, left: None, notes });
     }
     synced.sort_by(|a, b| a.host.cmp(&b.host));
     Ok(Report { hosts: synced })
+}
+
+/// Tells which hosts [`sync`] would leave as they are, and why: before something is done that only makes sense with them.
+///
+/// # Errors
+/// As [`sync`].
+pub fn left(
+    store: &mut Store,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    actor: &Actor,
+    only: &[Name],
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<BTreeMap<Name, Left>, Error> {
+    if only.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut plan = deploy::plan(store, fleet, clock, actor, only, options.parallel, progress)?;
+    drift::mark(store, &mut plan, clock.now())?;
+    let secrets = store.secrets()?;
+    let left = plan.hosts.iter().filter_map(|host| Some((host.host.name.clone(), why_not(host, &secrets)?)));
+    Ok(left.collect())
 }
 
 /// Says why a host is left as it is.

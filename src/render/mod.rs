@@ -3,6 +3,8 @@
 
 pub mod guide;
 pub mod qr;
+pub mod report;
+pub mod timer;
 
 use std::sync::LazyLock;
 
@@ -12,7 +14,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 /// The texts, by their paths under `templates/`.
-const TEMPLATES: [(&str, &str); 13] = [
+const TEMPLATES: [(&str, &str); 17] = [
     ("firewall/table.nft", include_str!("../../templates/firewall/table.nft")),
     ("firewall/server.nft", include_str!("../../templates/firewall/server.nft")),
     ("firewall/levels.nft", include_str!("../../templates/firewall/levels.nft")),
@@ -26,6 +28,10 @@ const TEMPLATES: [(&str, &str); 13] = [
     ("guide/ios.md", include_str!("../../templates/guide/ios.md")),
     ("guide/tail.md", include_str!("../../templates/guide/tail.md")),
     ("guide/page.html", include_str!("../../templates/guide/page.html")),
+    ("report/page.html", include_str!("../../templates/report/page.html")),
+    ("timer/job.service", include_str!("../../templates/timer/job.service")),
+    ("timer/job.timer", include_str!("../../templates/timer/job.timer")),
+    ("timer/page.txt", include_str!("../../templates/timer/page.txt")),
 ];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -57,7 +63,7 @@ mod tests {
     fn every_template_parses_and_none_is_forgotten() {
         let known: Vec<&str> = super::ENVIRONMENT.templates().map(|(name, _)| name).collect();
         assert_eq!(known.len(), super::TEMPLATES.len());
-        for folder in ["firewall", "guide"] {
+        for folder in ["firewall", "guide", "report", "timer"] {
             let path = format!("{}/templates/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap());

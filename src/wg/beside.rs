@@ -1,8 +1,9 @@
 //! Loops that a host runs beside an interface, for what WireGuard doesn't do by itself.
 //!
 //! Each is a file in `/etc/wireguard`, begun by a `PostUp` hook and ended by a `PreDown` hook, so that it comes and goes with
-//! the interface whatever brings that up. Pure; the loops themselves are `templates/host/{resolve,fallback}.sh`, behind what
-//! both have in common, `templates/host/beside.sh`.
+//! the interface whatever brings that up. Pure; the loops themselves are `templates/host/{resolve,fallback,handover,moving}.sh`,
+//! behind what they have in common, `templates/host/beside.sh`, and what those have in common that handshakes wake,
+//! `templates/host/wake.sh`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,9 +11,10 @@ use crate::model::InterfaceName;
 
 use super::config::DIRECTORY;
 use super::interface::InterfaceConfig;
-use super::{fallback, resolve};
+use super::{fallback, handover, overlap, resolve};
 
 const COMMON: &str = include_str!("../../templates/host/beside.sh");
+const WAKE: &str = include_str!("../../templates/host/wake.sh");
 
 /// A loop beside an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,27 +23,45 @@ pub enum Loop {
     Resolve,
     /// Moves what direct links carry while they are down: [`fallback`].
     Fallback,
+    /// Gives peers' next keys what their present ones carry, once they are seen in use: [`handover`].
+    Handover,
+    /// Leads peers to the interface by which they shook hands last: [`overlap`].
+    Moving,
 }
 
 impl Loop {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Resolve, Self::Fallback];
+    pub const ALL: [Self; 4] = [Self::Resolve, Self::Fallback, Self::Handover, Self::Moving];
 
     /// Returns its name, as hosts know it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
             Self::Fallback => "fallback",
+            Self::Handover => "handover",
+            Self::Moving => "moving",
+        }
+    }
+
+    /// Returns what the section of an answer is called in which a host tells of it.
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolver",
+            Self::Fallback => "watcher",
+            Self::Handover => "successor",
+            Self::Moving => "mover",
         }
     }
 
     /// Returns what its script says after the variables.
     pub(super) fn code(self) -> String {
-        let own = match self {
-            Self::Resolve => include_str!("../../templates/host/resolve.sh"),
-            Self::Fallback => include_str!("../../templates/host/fallback.sh"),
+        let (wake, own) = match self {
+            Self::Resolve => ("", include_str!("../../templates/host/resolve.sh")),
+            Self::Fallback => ("", include_str!("../../templates/host/fallback.sh")),
+            Self::Handover => (WAKE, include_str!("../../templates/host/handover.sh")),
+            Self::Moving => (WAKE, include_str!("../../templates/host/moving.sh")),
         };
-        format!("{COMMON}{own}")
+        format!("{COMMON}{wake}{own}")
     }
 
     /// The variable of the script that holds what it looks after, and the value; `None` when it has nothing to do.
@@ -49,6 +69,8 @@ impl Loop {
         match self {
             Self::Resolve => Some(("PEERS", resolve::peers(interface)?)),
             Self::Fallback => Some(("LINKS", fallback::lines(interface)?)),
+            Self::Handover => Some(("KEYS", handover::lines(interface)?)),
+            Self::Moving => Some(("PEERS", overlap::lines(interface)?)),
         }
     }
 
@@ -57,6 +79,8 @@ impl Loop {
         match self {
             Self::Resolve => format!("follows {}", resolve::names(interface)),
             Self::Fallback => format!("watches {}", fallback::names(interface)),
+            Self::Handover => format!("awaits the next key of {}", handover::names(interface)),
+            Self::Moving => format!("leads peers of {} here", overlap::whose(interface)),
         }
     }
 
@@ -108,15 +132,27 @@ impl Loop {
         self.hook(interface, "stop")
     }
 
+    /// Returns the hook that has [`Loop::Moving`] lead nothing while the first interface comes up.
+    pub fn hold_hook(interface: &InterfaceName) -> String {
+        Self::Moving.hook(interface, "hold")
+    }
+
+    /// Returns the hook that lets it go on.
+    pub fn release_hook(interface: &InterfaceName) -> String {
+        Self::Moving.hook(interface, "release")
+    }
+
     fn hook(self, interface: &InterfaceName, verb: &str) -> String {
         let path = format!("{DIRECTORY}/{}", self.file_name(interface));
         format!("test ! -r {path} || sh {path} {verb} || true")
     }
 }
 
-/// Whether a hook begins or ends one of the loops.
+/// Whether a hook begins or ends one of the loops, also one beside the interface with its next key.
 pub fn is_hook(hook: &str, interface: &InterfaceName) -> bool {
+    let next = overlap::name(interface);
     Loop::ALL.iter().any(|one| hook == one.start_hook(interface) || hook == one.stop_hook(interface))
+        || [Loop::hold_hook(&next), Loop::release_hook(&next)].iter().any(|own| hook == own)
 }
 
 #[cfg(test)]

@@ -45,10 +45,16 @@ fn peer(interface: &InterfaceConfig, link: LinkId) -> Option<&PeerConfig> {
     interface.peers.iter().find(|peer| peer.link == link)
 }
 
+fn changes_key(interface: &InterfaceConfig, peer: &PeerConfig) -> bool {
+    interface.peers.iter().any(|other| other.link == peer.link && other.succeeds.is_some())
+}
+
 /// The links that are watched, each with its peer and the one that carries what it carries while it is down.
 fn watched(interface: &InterfaceConfig) -> impl Iterator<Item = (&Fallback, &PeerConfig, &PeerConfig)> {
     let ends = |fallback: &Fallback| (peer(interface, fallback.link), peer(interface, fallback.over));
     interface.fallbacks.iter().filter_map(move |fallback| match ends(fallback) {
+        // A peer that is about to use its next key is left to what follows it there: see `handover`.
+        (Some(peer), Some(over)) if [peer, over].iter().any(|peer| changes_key(interface, peer)) => None,
         (Some(peer), Some(over)) if !peer.allowed_ips.is_empty() => Some((fallback, peer, over)),
         _ => None,
     })

@@ -1,5 +1,7 @@
 //! What one WireGuard interface is to be: the result of compiling, the input of every writer and of every plan.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,9 @@ pub struct InterfaceConfig {
     pub name: InterfaceName,
     /// The public half of its key.
     pub public_key: PublicKey,
+    /// The key by which its peers know it until they have seen this one; see [`super::handover`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<PublicKey>,
     /// Its own addresses.
     pub addresses: Vec<InterfaceAddr>,
     /// UDP port; `None` lets the kernel choose.
@@ -78,6 +83,24 @@ pub struct InterfaceConfig {
     /// The file in `/etc/wireguard` with its private key, which its host made and keeps; then its own file has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// The interface beside which it runs, with that one's next key, for as long as there are peers that don't go by it yet;
+    /// see [`super::overlap`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+    /// The interface that runs beside it in this way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed_by: Option<InterfaceName>,
+}
+
+/// The interface whose peers another one takes over, one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Its name on the host.
+    pub name: InterfaceName,
+    /// The networks of its addresses: what lies in there has no route of its own to it.
+    pub networks: Vec<Cidr>,
+    /// The keys of the peers that know both, and go by the next one as long as it answers; sorted.
+    pub knowing: BTreeSet<PublicKey>,
 }
 
 /// A peer of an interface.
@@ -90,14 +113,43 @@ pub struct PeerConfig {
     pub guid: Option<PublicKey>,
     /// Its key.
     pub public_key: PublicKey,
+    /// The key whose place this one takes, AllowedIPs and all, once its host has seen it in use; see [`super::handover`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succeeds: Option<PublicKey>,
     /// The link whose preshared key, if it has one, both ends carry.
     pub link: LinkId,
+    /// Whether it is the link's next preshared key, where there is one, and not the present one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub next_preshared: bool,
     /// What is sent to it and accepted from it; sorted, no prefix twice.
     pub allowed_ips: Vec<Cidr>,
     /// Where to dial it; `None` waits for it to dial us.
     pub endpoint: Option<Endpoint>,
     /// Seconds between keepalives sent to it; `None` sends none.
     pub keepalive: Option<u16>,
+}
+
+impl InterfaceConfig {
+    /// Returns the keys by which its peers may know it: its own, and the one before it that some may still await the end of.
+    pub fn keys(&self) -> impl Iterator<Item = PublicKey> + '_ {
+        std::iter::once(self.public_key).chain(self.replaces)
+    }
+
+    /// Returns the peer as which another interface knows this one. Of two with a key each it is the one in use.
+    pub fn as_peer_of<'a>(&self, other: &'a InterfaceConfig) -> Option<&'a PeerConfig> {
+        let known = |key| other.peers.iter().find(|peer| peer.public_key == key && peer.succeeds.is_none());
+        self.keys().find_map(known)
+    }
+}
+
+impl PeerConfig {
+    /// What it is called where several peers are told apart: its name, or `office (next key)`.
+    pub fn title(&self) -> Cow<'_, str> {
+        match self.succeeds {
+            None => Cow::Borrowed(self.name.as_str()),
+            Some(_) => Cow::Owned(format!("{} (next key)", self.name)),
+        }
+    }
 }
 
 /// What becomes of the traffic of a direct link while the link is down.

@@ -9,17 +9,19 @@ pub mod dump;
 pub mod fallback;
 pub mod firewall;
 pub mod formats;
+pub mod handover;
 pub mod hooks;
 mod interface;
 pub mod key_file;
 #[cfg(test)]
 mod namespace;
+pub mod overlap;
 pub mod reach;
 pub mod resolve;
 pub mod runtime;
 mod tunnel;
 
-pub use interface::{Fallback, InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};
+pub use interface::{Beside, Fallback, InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};
 pub use tunnel::{Tunnel, TunnelPeer};
 
 pub use crate::model::{Hook, Phase, Route, Table};

@@ -126,5 +126,8 @@ w_main() {
 	w_reports
 	w_section applied
 	w_section dump; wg show all dump 2>/dev/null
+	for w_f in "$D"/shook-*; do
+		if [ -r "$w_f" ]; then w_section shook "${w_f##*/shook-}"; cat "$w_f"; fi
+	done
 	w_section end
 }

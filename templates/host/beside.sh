@@ -20,6 +20,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 say() { ! have logger || logger -t wg-friend "$IFACE: $*" 2>/dev/null || :; }
 pause() { sleep 0.1 2>/dev/null || sleep 1; }
 index() { cat "/sys/class/net/$IFACE/ifindex" 2>/dev/null; }
+same_index() { read -r there 2>/dev/null < "/sys/class/net/$IFACE/ifindex" && [ "$there" = "$number" ]; } # no fork: it is asked often
 
 # Whether one runs; sets `pid` and `version`.
 running() {
@@ -64,24 +65,32 @@ stop() { end && forget; }
 
 mine() { read -r pid version < "$STATE" 2>/dev/null && [ "$pid" = $$ ]; }
 leave() {
-	kill "$sleeper" 2>/dev/null
+	for one in $sleeper $helpers; do kill "$one" 2>/dev/null; done
 	! mine || rm -f "$STATE"
 	exit 0
 }
 
-# Looks, first by `first_look`, then by `look` each time when `nap` seconds have passed.
+# Looks, first by `first_look`, then by `look` each time when `nap` seconds have passed or USR1 has arrived, which sets `soon`
+# to 5. What it begins beside itself is in `helpers`.
 run() {
 	number=$(index) && [ -n "$number" ] || return 1
 	sleeper=
+	helpers=
+	woken=no
+	soon=0
 	nap=$EVERY
 	trap leave HUP INT TERM
+	trap 'woken=yes; soon=5; [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null' USR1
 	echo "$$ $VERSION" > "$STATE.$$" && mv -f "$STATE.$$" "$STATE" || return 1
 	first_look
 	while :; do
 		sleep "$nap" & sleeper=$!
-		wait "$sleeper"
+		# USR1 before this was noted, and from here on it ends the sleep: none is slept over.
+		if [ $woken = yes ]; then kill "$sleeper" 2>/dev/null; else wait "$sleeper"; fi
+		sleeper=
+		woken=no
 		mine || leave
-		[ "$(index)" = "$number" ] || { forget; leave; }
+		same_index || { forget; leave; }
 		look
 	done
 }

@@ -1,4 +1,14 @@
 # Confirms the deploy TOKEN, if it is the one that waits.
+
+# Leaves the signed head of the audit log LOG beside the deploy's record, behind those of earlier deploys: they show there
+# that the log has been rewritten since, or put back. The twenty newest stay, of six lines each. The deploy is as good
+# without it.
+w_leave_head() {
+	[ -n "$HEAD" ] || return 0
+	w_f=/var/lib/wg-friend/deployed-heads-$LOG
+	{ tail -n 114 "$w_f"; printf '%s\n' "$HEAD"; } > "$w_f.new" 2>/dev/null && { sync "$w_f.new" 2>/dev/null || sync; } && mv -f "$w_f.new" "$w_f" 2>/dev/null || rm -f "$w_f.new"
+}
+
 w_main() {
 	w_t=
 	[ ! -r "$D/token" ] || read -r w_t < "$D/token"
@@ -34,6 +44,7 @@ w_main() {
 		w_begin
 		w_finish
 		w_did finish yes
+		w_leave_head
 		w_reports; w_section confirmed
 	else
 		w_reports; w_section gone

@@ -53,6 +53,42 @@ w_down() {
 	[ "$W_INIT" != systemd ] || systemctl daemon-reload
 }
 
+# Has interface $1 shake hands with its peers at once, as far as it knows where they are: under another key it is a stranger
+# to them until then. A keepalive that is switched on is sent right away. At most 200 peers: the others follow by themselves.
+w_greet() {
+	w_off=; w_on=; w_back=
+	w_ends=" $(wg show "$1" endpoints | grep -v '(none)$' | head -n 200 | cut -f1 | tr '\n' ' ')"
+	while read -r w_peer w_every; do
+		case $w_ends in *" $w_peer "*) ;; *) continue ;; esac
+		[ "$w_every" != off ] || w_every=0
+		w_off="$w_off peer $w_peer persistent-keepalive 0"
+		w_on="$w_on peer $w_peer persistent-keepalive 1"
+		w_back="$w_back peer $w_peer persistent-keepalive $w_every"
+	done <<END
+$(wg show "$1" persistent-keepalive)
+END
+	# shellcheck disable=SC2086 # words without blanks
+	[ -z "$w_off" ] || { wg set "$1" $w_off && wg set "$1" $w_on; wg set "$1" $w_back; } || :
+}
+
+# Notes the last handshakes of interface $1, which is about to get another key: only a later one proves that peers know it. They
+# are told by the second, so the last one has to be a second old.
+w_note_shakes() {
+	w_n=0
+	while wg show "$1" latest-handshakes > "$D/shook-$1" && [ $w_n -lt 20 ]; do
+		w_v=$(awk '$2 > last { last = $2 } END { print last + 0 }' "$D/shook-$1")
+		[ "$(date +%s)" -le "$w_v" ] || break
+		w_n=$((w_n + 1))
+		sleep 0.1 2>/dev/null || sleep 1
+	done
+}
+
+# Gives interface $1 the key in file $2, with it port $3 if there is one, and has it shake hands.
+w_take_key() {
+	[ -e "$D/shook-$1" ] || w_note_shakes "$1"
+	wg set "$1" ${3:+listen-port "$3"} private-key "$2" && w_greet "$1"
+}
+
 # Removes address $1 from interface $2. With the first IPv4 address of a subnet the kernel removes the others of that
 # subnet and the interface's routes, unless it is told to promote them.
 w_drop_address() {

@@ -87,6 +87,8 @@ w_still() {
 	for w_i in $W_IFACES; do
 		if w_loop resolve "$w_i"; then w_section resolver "$w_i" "$w_v"; fi
 		if w_loop fallback "$w_i"; then w_section watcher "$w_i" "$w_v"; fi
+		if w_loop handover "$w_i"; then w_section successor "$w_i" "$w_v"; fi
+		if w_loop moving "$w_i"; then w_section mover "$w_i" "$w_v"; fi
 		if w_boot "$w_i"; then w_section boot "$w_i"; fi
 	done
 	w_section still-end

@@ -23,6 +23,10 @@ w_main() {
 	w_section dump; printf '%s\n' "$w_dump"
 	printf '%s\n' "$w_text"
 	w_section fingerprint "$w_sum"
+	for w_i in $W_IFACES; do # no part of the state: an interface that was made anew has another number
+		[ -r "/sys/class/net/$w_i/ifindex" ] || continue
+		read -r w_v < "/sys/class/net/$w_i/ifindex"; w_section number "$w_i" "$w_v"
+	done
 	for w_i in $W_IFACES; do # what fallback.sh has moved, and since when
 		[ -r "$RUN/moved-$w_i" ] || continue
 		while read -r w_k w_v w_rest; do w_section moved "$w_i" "$w_k" "$w_v"; done < "$RUN/moved-$w_i"

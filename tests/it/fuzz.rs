@@ -116,6 +116,11 @@ fn any_answer_of_a_host_is_read_or_refused() {
 }
 
 #[test]
+fn any_backup_that_nobody_sealed_is_refused() {
+    sample("backup", targets::backup);
+}
+
+#[test]
 fn any_dump_is_read_or_refused() {
     sample("dump", targets::dump);
 }

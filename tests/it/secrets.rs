@@ -4,6 +4,7 @@
 mod memory;
 mod output;
 pub(crate) mod scanner;
+mod stolen;
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,12 @@
 //! - [`DataKey`]: 256 bits that encrypt a database; wiped from memory on drop, never shown by `Debug`.
 //! - [`derive()`]: scrypt (RFC 7914) from a passphrase to the key that wraps the data key.
 //! - [`seal`] and [`open`]: AES-256-GCM (NIST SP 800-38D) of one value as text, bound to the place it is stored in.
+//! - [`stream::Pieces`]: the same cipher for long contents, piece by piece.
+//! - [`shares`]: a secret in shares, of which any so many give it back.
 //! - [`mac`] and [`subkey`]: HMAC-SHA-256 (RFC 2104), and keys for one purpose derived with it.
+//! - [`KeyPair`] and [`seal_to`]: sealing to a public key (X25519, RFC 7748).
+//! - [`SigningKey`] and [`is_signed`]: Ed25519 (RFC 8032).
+//! - [`merkle`]: the trees of RFC 6962 and their proofs.
 //!
 //! Format of a sealed value: `enc:v1:` followed by the base64 (RFC 4648, padded) of nonce (12 bytes), ciphertext and
 //! tag (16 bytes). Each sealing takes a fresh random nonce. At 96 bits that is safe for 2^32 values under one key, far more
@@ -13,10 +18,17 @@
 //! Nothing here is generic in what the caller passes: generic ciphers would be compiled unoptimised inside callers.
 
 mod kdf;
+pub mod merkle;
+mod pair;
 mod seal;
+pub mod shares;
+mod sign;
+pub mod stream;
 
 pub use kdf::{InvalidParams, KdfParams, derive};
-pub use seal::{PREFIX, mac, open, open_bytes, seal, seal_bytes, subkey};
+pub use pair::{KeyPair, seal_to};
+pub use seal::{MacKey, PREFIX, mac, open, open_bytes, seal, seal_bytes, subkey};
+pub use sign::{SigningKey, is_signed};
 
 use std::fmt;
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{group, rule};
+use crate::cli::list::way;
 use crate::cli::output::{Cell, Table, paint, style};
 use crate::cli::{Context, Exit};
 use crate::model::Name;
@@ -43,14 +44,18 @@ fn exits(exits: &[ExitView]) -> String {
             exit.host.as_ref().map_or_else(String::new, ToString::to_string).into(),
             joined(&exit.groups).into(),
             joined(&exit.carries).into(),
-            exit.remotes.to_string().into(),
+            match exit.passing {
+                0 => exit.remotes.to_string(),
+                passing => format!("{}, {passing} on the way", exit.remotes),
+            }
+            .into(),
         ]);
     }
     table.render()
 }
 
 fn render(status: &Status) -> String {
-    let network = status.network.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    let network = way(status.network.as_ref(), &status.network_via).unwrap_or_else(|| "none".to_owned());
     let kill_switch = if status.kill_switch { ", with the kill switch" } else { "" };
     let mut sections = vec![format!("{}  {network}{kill_switch}\n", paint(style::DIM, "the network's exit"))];
     if !status.groups.is_empty() {
@@ -69,7 +74,7 @@ fn render(status: &Status) -> String {
 fn remotes(remotes: &[RemoteView]) -> String {
     let mut table = Table::new(&["REMOTE", "ASSIGNED", "LEAVES BY", "KILL SWITCH"]);
     for remote in remotes {
-        let assigned = remote.assigned.as_ref().map_or_else(String::new, ToString::to_string);
+        let assigned = way(remote.assigned.as_ref(), &remote.via).unwrap_or_default();
         let by = remote.by.as_ref().map_or_else(String::new, ToString::to_string);
         let leaves = match remote.leaves {
             Leaving::Exit => Cell::new(by, style::GOOD),

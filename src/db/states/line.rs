@@ -88,6 +88,7 @@ fn one(event: &Event) -> String {
         EntityType::Network => "network".to_owned(),
         EntityType::Host => format!("host {}", name(event)),
         EntityType::ExitGroup => format!("exit group {}", name(event)),
+        EntityType::Policy => format!("rotation policy {}", name(event)),
         EntityType::Group => format!("group {}", name(event)),
         EntityType::Node | EntityType::Database => name(event),
     };
@@ -97,6 +98,11 @@ fn one(event: &Event) -> String {
         Action::KeyRotation => {
             let reason = detail(event, "reason").filter(|reason| !reason.is_empty());
             format!("new key for {whose}{}", reason.map(|reason| format!(" ({reason})")).unwrap_or_default())
+        }
+        Action::PresharedKeyChanged if detail(event, "peer").is_some() => {
+            let reason = detail(event, "reason").filter(|reason| !reason.is_empty());
+            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("new preshared key for {whose} – {}{reason}", detail(event, "peer").unwrap_or_default())
         }
         Action::ModelRolledBack => format!("back to state {}", detail(event, "state").unwrap_or_default()),
         action => {
@@ -110,7 +116,8 @@ fn one(event: &Event) -> String {
                 return format!("renamed {before} to {after}");
             }
             let told = changes.iter().map(|(field, before, after)| format!("{field} {before} → {after}"));
-            format!("{whose}: {}", some(told, ", "))
+            let about = if action == Action::PskPolicyChanged { "preshared keys of " } else { "" };
+            format!("{about}{whose}: {}", some(told, ", "))
         }
     }
 }

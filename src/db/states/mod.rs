@@ -36,7 +36,8 @@ use super::networks::{FIRST, NETWORK};
 use super::row::Cells;
 use super::{Database, groups, micros};
 use crate::model::{
-    Access, ExitGroup, ExitGroupId, Group, GroupId, Host, InterfaceId, LinkId, Node, NodeId, Source, Topology,
+    Access, AllPskRules, ExitGroup, ExitGroupId, Group, GroupId, Host, InterfaceId, LinkId, Node, NodeId, PskScope,
+    Source, Topology,
 };
 
 /// What kind of entity a value belongs to.
@@ -50,10 +51,11 @@ pub(super) enum Kind {
     Link,
     PresharedKey,
     Document,
+    PskRules,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Network,
         Self::Node,
         Self::Host,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Link,
         Self::PresharedKey,
         Self::Document,
+        Self::PskRules,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -74,6 +77,7 @@ impl Kind {
             Self::Link => "link",
             Self::PresharedKey => "preshared_key",
             Self::Document => "document",
+            Self::PskRules => "psk_rules",
         }
     }
 
@@ -83,7 +87,7 @@ impl Kind {
             Self::Node => Some("nodes"),
             Self::ExitGroup => Some("exit_groups"),
             Self::Group => Some("node_groups"),
-            Self::Network | Self::Host | Self::Link | Self::PresharedKey | Self::Document => None,
+            Self::Network | Self::Host | Self::Link | Self::PresharedKey | Self::Document | Self::PskRules => None,
         }
     }
 
@@ -93,7 +97,8 @@ impl Kind {
     }
 }
 
-/// An entity of the model by its rows: a pair of interfaces has two.
+/// An entity of the model by its rows: a pair of interfaces has two. Of rules of preshared keys the other number says whose
+/// they are: 0 a network's, 1 a node's, 2 a group's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entity {
     kind: Kind,
@@ -157,6 +162,8 @@ pub struct Model {
     pub preshared: BTreeMap<LinkId, DateTime<Utc>>,
     /// The adopted interfaces, and the state at which their configuration got the content it has.
     pub adopted: BTreeMap<InterfaceId, i64>,
+    /// What is said of preshared keys, beside the network's own word.
+    pub psk_rules: AllPskRules,
 }
 
 impl Database {
@@ -170,6 +177,8 @@ impl Database {
                               WHERE v.kind = 'host'
                         UNION SELECT state FROM state_values v JOIN json_each(?5) e ON v.entity = e.value
                               WHERE v.kind IN ('link', 'preshared_key', 'document')
+                        UNION SELECT state FROM state_values v JOIN json_each(?3) e ON v.entity = e.value
+                              WHERE v.kind = 'psk_rules' AND v.other = 1
                         UNION SELECT state FROM state_values v JOIN json_each(?5) e ON v.other = e.value
                               WHERE v.kind IN ('link', 'preshared_key'))"
             }
@@ -376,12 +385,18 @@ impl Model {
         let (mut nodes, mut links, mut exit_groups) = (Vec::new(), Vec::new(), Vec::new());
         let mut groups = Vec::new();
         let (mut hosts, mut preshared, mut adopted) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut psk_rules = AllPskRules::new();
         for (entity, (since, value)) in values {
             // What stands at interfaces comes after the nodes, which know whose these are.
             let is_own = match entity.kind {
                 Kind::Network => entity.id == of,
                 Kind::Host => true,
                 Kind::Link | Kind::PresharedKey | Kind::Document => interfaces.contains(&entity.id),
+                Kind::PskRules => match record::scope(entity.id, entity.other)? {
+                    PskScope::Network => entity.id == of,
+                    PskScope::Node(id) => nodes.iter().any(|node: &Node| node.id == id),
+                    PskScope::Group(id) => groups.iter().any(|group: &Group| group.id == id),
+                },
                 Kind::Node | Kind::ExitGroup | Kind::Group => record::network_of(&value) == of,
             };
             if !is_own {
@@ -411,6 +426,9 @@ impl Model {
                 Kind::Document => {
                     adopted.insert(InterfaceId(entity.id), since);
                 }
+                Kind::PskRules => {
+                    psk_rules.insert(record::scope(entity.id, entity.other)?, record::to_psk_rules(value)?);
+                }
             }
         }
         let Some(network) = network else { return Ok(None) };
@@ -421,6 +439,7 @@ impl Model {
             hosts,
             preshared,
             adopted,
+            psk_rules,
         }))
     }
 }

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::db::error::{Error, Result};
 use crate::db::networks::FIRST;
 use crate::model::{
-    Access, Become, Custody, Egress, ExitGroup, Group, Host, HostAddress, Interface, InterfaceId, InterfaceKind,
-    InterfaceName, Link, LinkId, Mtu, Name, Network, Node, NodeId, Origin, Port, PskPolicy, PublicKey, Role, Weight,
-    WhenDown,
+    Access, Become, Custody, Egress, ExitGroup, Group, GroupId, Host, HostAddress, Interface, InterfaceId,
+    InterfaceKind, InterfaceName, Link, LinkId, Mtu, Name, Network, Node, NodeId, Origin, Port, PskPolicy, PskRules,
+    PskScope, PublicKey, Role, Weight, WhenDown,
 };
 
 fn name() -> Name {
@@ -49,6 +49,8 @@ fn interface() -> Interface {
         kind: InterfaceKind::Main,
         listen_port: None,
         public_key: PublicKey::from_bytes([0; 32]),
+        staged_key: None,
+        overlap: None,
         kept: None,
     }
 }
@@ -247,6 +249,34 @@ pub(super) fn to_node(value: Value) -> Result<Node> {
     } else {
         Err(unreadable())
     }
+}
+
+/// Returns the row of whatever rules of preshared keys are about, and what kind of row it is; `network` is the one that they
+/// belong to.
+pub(super) fn scope_rows(network: i64, scope: PskScope) -> (i64, i64) {
+    match scope {
+        PskScope::Network => (network, 0),
+        PskScope::Node(id) => (id.0, 1),
+        PskScope::Group(id) => (id.0, 2),
+    }
+}
+
+/// Reads what [`scope_rows`] gave.
+pub(super) fn scope(entity: i64, other: i64) -> Result<PskScope> {
+    match other {
+        0 => Ok(PskScope::Network),
+        1 => Ok(PskScope::Node(NodeId(entity))),
+        2 => Ok(PskScope::Group(GroupId(entity))),
+        _ => Err(Error::Value { table: "state_values", column: "other".into() }),
+    }
+}
+
+pub(super) fn of_psk_rules(of: &PskRules) -> Value {
+    Value::Object(object(of))
+}
+
+pub(super) fn to_psk_rules(value: Value) -> Result<PskRules> {
+    read(value)
 }
 
 pub(super) fn to_preshared(value: Value) -> Result<Preshared> {

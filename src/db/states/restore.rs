@@ -74,9 +74,11 @@ impl Tx<'_> {
         }
         self.return_links(&then, &mut returned)?;
         self.return_documents(&then)?;
+        self.return_psk_rules(&then.psk_rules)?;
         let hosts = crate::db::hosts::load_with_rows(&self.transaction)?.into_iter().collect();
         let preshared = self.preshared_since()?;
-        Ok((returned, Model { topology: self.topology()?, hosts, preshared, adopted: then.adopted }))
+        let (adopted, psk_rules) = (then.adopted, then.psk_rules);
+        Ok((returned, Model { topology: self.topology()?, hosts, preshared, adopted, psk_rules }))
     }
 
     /// Returns the nodes as they shall be: as they were, with the keys and the custody that they have, or had last.
@@ -91,7 +93,15 @@ impl Tx<'_> {
             };
             for interface in &mut node.interfaces {
                 if let Some(same) = last.interfaces.iter().find(|other| other.id == interface.id) {
+                    // A key keeps the port at which it is dialled.
+                    if interface.public_key != same.public_key && interface.kind == InterfaceKind::Main {
+                        interface.listen_port = same.listen_port;
+                        if let (Some(endpoint), Some(now)) = (&mut node.endpoint, &last.endpoint) {
+                            endpoint.port = now.port;
+                        }
+                    }
                     interface.public_key = same.public_key;
+                    (interface.staged_key, interface.overlap) = (same.staged_key, same.overlap);
                     if let Some(kept) = &mut interface.kept {
                         kept.key_unknown = same.kept.as_ref().is_some_and(|kept| kept.key_unknown);
                     }
@@ -166,7 +176,7 @@ impl Tx<'_> {
         for node in current.nodes.iter().filter(|node| goal.get(&node.id) != Some(*node)) {
             let sql =
                 "UPDATE nodes SET name = ' ' || id, address4 = NULL, address6 = NULL, exit_id = NULL, exit_group_id = NULL,
-                   server_id = NULL WHERE id = ?1";
+                   exit_via = NULL, server_id = NULL WHERE id = ?1";
             self.transaction.prepare_cached(sql)?.execute([node.id.0])?;
             let wanted = goal.get(&node.id);
             for interface in &node.interfaces {

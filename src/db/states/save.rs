@@ -11,7 +11,7 @@ use super::{Entity, Kind, Which, document, has_inert_grants, line, newest, parse
 use crate::db::error::Result;
 use crate::db::networks::FIRST;
 use crate::db::row::Cells;
-use crate::db::{exit_groups, groups, hosts, links, micros, networks, nodes};
+use crate::db::{exit_groups, groups, hosts, links, micros, networks, nodes, psk};
 use crate::model::{Actor, Event, InterfaceId, LinkId};
 
 /// Begins the history of a new database.
@@ -147,6 +147,12 @@ fn touched_values(conn: &Connection) -> Result<BTreeMap<Entity, Option<String>>>
         let mut statement = conn.prepare_cached("SELECT interface_id FROM documents")?;
         let ids = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
         found.extend(ids.into_iter().map(|id| (row(Kind::Document, id), record::present())));
+    }
+    if touches(Kind::PskRules) {
+        for (network, scope, rules) in psk::load_all(conn)? {
+            let (id, other) = record::scope_rows(network, scope);
+            found.push((Entity { kind: Kind::PskRules, id, other }, record::of_psk_rules(&rules)));
+        }
     }
     let homes = networks_of_touched(conn)?;
     for (entity, mut value) in found {

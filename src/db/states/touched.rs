@@ -78,6 +78,13 @@ const WATCHED: &[Watched] = &[
     Watched::pair("links", Kind::Link),
     Watched::pair("preshared_keys", Kind::PresharedKey),
     Watched::row("documents", Kind::Document, "$.interface_id"),
+    Watched {
+        table: "psk_rules",
+        kind: Kind::PskRules,
+        entity: "coalesce($.node_id, $.group_id, $.network_id)",
+        other: "CASE WHEN $.node_id IS NOT NULL THEN 1 WHEN $.group_id IS NOT NULL THEN 2 ELSE 0 END",
+        columns: "",
+    },
 ];
 
 /// Begins to note what is touched on this connection, outside of transactions.
@@ -126,7 +133,9 @@ pub(super) fn everything(conn: &Connection) -> Result<()> {
          INSERT INTO temp.touched SELECT 'group', id, 0 FROM node_groups;
          INSERT INTO temp.touched SELECT 'link', low_id, high_id FROM links;
          INSERT INTO temp.touched SELECT 'preshared_key', low_id, high_id FROM preshared_keys;
-         INSERT INTO temp.touched SELECT 'document', interface_id, 0 FROM documents;",
+         INSERT INTO temp.touched SELECT 'document', interface_id, 0 FROM documents;
+         INSERT INTO temp.touched SELECT 'psk_rules', coalesce(node_id, group_id, network_id),
+           CASE WHEN node_id IS NOT NULL THEN 1 WHEN group_id IS NOT NULL THEN 2 ELSE 0 END FROM psk_rules;",
     )?;
     Ok(())
 }

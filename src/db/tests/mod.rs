@@ -1,12 +1,17 @@
 //! Tests of the store as its users see it, and of the file as an intruder sees it.
 
 mod audit;
+mod audit_heads;
+mod audit_trial;
 mod drift;
 mod files;
 mod history;
 mod model;
 mod networks;
+mod passphrases;
 mod plain;
+mod psk;
+mod rotation;
 mod states;
 mod vault;
 
@@ -146,6 +151,8 @@ fn node_with(text: &str, last: u8, public_key: PublicKey) -> Node {
             kind: InterfaceKind::Main,
             listen_port: None,
             public_key,
+            staged_key: None,
+            overlap: None,
             kept: None,
         }],
         address4: Some([10, 66, 0, last].into()),

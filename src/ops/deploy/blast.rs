@@ -13,7 +13,7 @@ use crate::wg::{InterfaceConfig, PeerConfig, Table, UplinkRoute};
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
-use super::diff::SESSION_SECONDS;
+use super::diff::{NOTHING, SESSION_SECONDS};
 use super::plan::HostPlan;
 
 /// Who may lose packets while a change is carried out.
@@ -173,7 +173,17 @@ impl Place<'_> {
         let Some(interface) = &change.interface else { return Vec::new() };
         let because = match change.kind {
             Kind::Restart => Because::Restart,
+            // What ran beside another one leaves its peers to that.
+            Kind::InterfaceExtra if self.states(interface).any(|own| own.beside.is_some()) => return Vec::new(),
             Kind::InterfaceExtra => Because::InterfaceGone,
+            // Those that await the key follow at once, and a peer without AllowedIPs carries nothing.
+            Kind::PrivateKey if self.desired.interface(interface).is_some_and(|own| own.replaces.is_some()) => {
+                return Vec::new();
+            }
+            Kind::ListenPort if self.desired.interface(interface).is_some_and(|own| own.replaces.is_some()) => {
+                return Vec::new();
+            }
+            Kind::PeerExtra if change.before.as_deref() == Some(NOTHING) => return Vec::new(),
             Kind::PrivateKey => Because::Rekey,
             Kind::ListenPort => Because::Port,
             Kind::PeerExtra | Kind::PeerKey => Because::PeerGone,
@@ -205,7 +215,7 @@ impl Place<'_> {
     /// Whether packets to an address go to the peer that a change is about.
     fn behind(&self, change: &Change, interface: &InterfaceName, address: IpAddr) -> bool {
         let peers = self.states(interface).flat_map(|i| &i.peers);
-        let mut named = peers.filter(|peer| peer.name.as_str() == change.subject);
+        let mut named = peers.filter(|peer| peer.title() == change.subject);
         Self::written(change, address) || named.any(|peer| covers(&peer.allowed_ips, address))
     }
 

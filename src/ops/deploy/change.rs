@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::model::{InterfaceName, Severity};
+use crate::wg::beside::Loop;
 
 /// What differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -68,6 +69,10 @@ pub enum Kind {
     Resolver,
     /// The loop beside the interface that moves the traffic of links which are down.
     Fallback,
+    /// The loop beside the interface that follows peers to their next keys.
+    Handover,
+    /// The loop beside an interface with a next key that leads peers there.
+    Moving,
     /// A file in /etc/wireguard.
     File,
     /// A file in /etc/wireguard too many.
@@ -123,6 +128,16 @@ pub struct Change {
 }
 
 impl Kind {
+    /// Returns the kind of differences in one of the loops beside an interface.
+    pub fn of_loop(one: Loop) -> Self {
+        match one {
+            Loop::Resolve => Self::Resolver,
+            Loop::Fallback => Self::Fallback,
+            Loop::Handover => Self::Handover,
+            Loop::Moving => Self::Moving,
+        }
+    }
+
     /// Returns what it does to traffic to mend this.
     pub fn disruption(self) -> Disruption {
         match self {
@@ -142,9 +157,14 @@ impl Kind {
             | Self::KeyLost
             | Self::Firewall
             | Self::InterfaceMissing => Severity::Critical,
-            Self::Endpoint | Self::Keepalive | Self::Resolver | Self::Fallback | Self::Boot | Self::FileExtra => {
-                Severity::Info
-            }
+            Self::Endpoint
+            | Self::Keepalive
+            | Self::Resolver
+            | Self::Fallback
+            | Self::Handover
+            | Self::Moving
+            | Self::Boot
+            | Self::FileExtra => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -175,6 +195,8 @@ impl Kind {
             Self::FwMark => "fwmark",
             Self::Resolver => "resolver",
             Self::Fallback => "fallback",
+            Self::Handover => "handover",
+            Self::Moving => "moving",
             Self::File | Self::FileExtra => "file",
             Self::Boot => "start",
         }

@@ -10,7 +10,7 @@ use crate::db::DeploymentId;
 use crate::fleet::{self, Connection, Fingerprint, Fleet, Observed, Question, read_observation};
 use crate::model::{DeploymentState, Host, InterfaceName, Secrets};
 use crate::ops::error::Error;
-use crate::ops::revision;
+use crate::ops::{revision, traffic};
 
 use super::change::Change;
 use super::desired::{Deployed, Desired};
@@ -68,11 +68,12 @@ enum Judgement {
 }
 
 impl Run<'_> {
-    /// Notes which files devices have proved to use. What isn't noted now, the next look notes.
+    /// Notes which files devices have proved to use, and what counters show. What isn't noted now, the next look notes.
     pub(super) fn note_uses(&self, secrets: &Secrets) {
         let shown = std::mem::take(&mut *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let shown = shown.iter().map(|(observed, time)| (observed, *time));
-        let _ = self.journal.with(|store| revision::seen::note(store, secrets, shown));
+        let shown = || shown.iter().map(|(observed, time)| (observed, *time));
+        let _ = self.journal.with(|store| revision::seen::note(store, secrets, shown()));
+        let _ = self.journal.with(|store| traffic::note(store, shown()));
     }
 
     /// Looks at the host over a new connection until it shows what was intended, then confirms.
@@ -136,8 +137,9 @@ impl Run<'_> {
         if !left.is_empty() {
             return Ok(Judgement::Not(format!("the host does not show what was intended: {}", left.join("; "))));
         }
-        let alive = &attempt.intention.alive;
-        if let Some((name, peers)) = alive.iter().find(|(name, peers)| !proven(name, peers, &observed, after)) {
+        let Intention { alive, by_handshake, .. } = &attempt.intention;
+        let is_proven = |(name, peers)| proven((name, peers), by_handshake.contains(name), &observed, after);
+        if let Some((name, peers)) = alive.iter().find(|of_one| !is_proven(*of_one)) {
             let names = names_of_peers(attempt.desired.interface(name), peers);
             return Ok(Judgement::Not(format!(
                 "no handshake on {name} since, with none of those that were alive before: {names}"
@@ -155,7 +157,11 @@ impl Run<'_> {
         fingerprint: &Fingerprint,
     ) -> Result<Outcome, Error> {
         let host = &attempt.host.name;
-        let script = fleet::commit(&attempt.token, fingerprint, attempt.question);
+        // A log that can't be signed doesn't keep a deploy from being confirmed: verifying it says why.
+        let head = self.journal.with(|store| store.signed_head(self.journal.now())).ok();
+        let text = head.as_ref().map(ToString::to_string).unwrap_or_default();
+        let head = fleet::Head { log: head.as_ref().map_or("", |head| head.database()), text: &text };
+        let script = fleet::commit(&attempt.token, fingerprint, attempt.question, head);
         let (id, list) = (Some(attempt.id), logged::of_commit(&attempt.intention));
         let parameters = format!("deploy {}", attempt.token);
         let answer = match self.journal.run_steps(host, id, connection, &script, &parameters, &list) {

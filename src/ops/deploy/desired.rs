@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::fleet::Question;
-use crate::model::{Cidr, InterfaceName, Name, PresharedKey, PublicKey, Run, Secrets, Topology};
+use crate::model::{Cidr, InterfaceName, LinkId, Name, PresharedKey, PublicKey, Run, Secrets, Topology};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, config, runtime};
 
 /// Everything that wg-friend wants on one host.
@@ -33,7 +33,7 @@ impl Desired {
             if topology.node(node.node).and_then(|n| n.host.as_ref()) == Some(host) {
                 let there = node.interfaces.iter().filter(|i| i.run != Run::Gone).cloned().collect();
                 let node = &NodeConfig { interfaces: there, ..node.clone() };
-                let keyless = node.interfaces.iter().filter(|i| !secrets.private.contains_key(&i.id));
+                let keyless = node.interfaces.iter().filter(|i| secrets.private_of(i.id, i.public_key).is_none());
                 desired.keys_elsewhere.extend(keyless.map(|i| i.name.clone()));
                 desired.files.extend(config::files(node, secrets).into_iter().map(|file| (file.path, file.content)));
                 desired.interfaces.extend(node.interfaces.iter().cloned());
@@ -83,6 +83,14 @@ impl Deployed {
         self.version.interfaces.iter().find(|i| i.name == *name)
     }
 
+    /// Whether a link carried this preshared key then; `None` when it wasn't there.
+    pub(in crate::ops) fn carries(&self, link: LinkId, key: &PresharedKey) -> Option<bool> {
+        let has_link = |interface: &&InterfaceConfig| interface.peers.iter().any(|peer| peer.link == link);
+        let interface = self.version.interfaces.iter().find(has_link)?;
+        let file = self.version.files.get(&format!("{}.conf", interface.name)).map_or("", |file| file.as_str());
+        Some(file.contains(key.expose_base64().as_str()))
+    }
+
     /// Whether the link to this peer carried this preshared key then.
     pub(super) fn had_preshared(&self, peer: &PeerConfig, key: Option<&PresharedKey>) -> bool {
         let link = |i: &InterfaceConfig| i.peers.iter().any(|p| p.link == peer.link);
@@ -112,7 +120,7 @@ pub fn question(desired: &Desired, deployed: Option<&Deployed>) -> Question {
 
 /// Returns the preshared key of a peer's link.
 pub(super) fn preshared<'a>(secrets: &'a Secrets, peer: &PeerConfig) -> Option<&'a PresharedKey> {
-    secrets.preshared.get(&peer.link)
+    secrets.preshared_of(peer.link, peer.next_preshared)
 }
 
 /// Where nobody is (RFC 5737), for a peer behind which is the whole internet.

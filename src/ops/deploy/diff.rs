@@ -12,7 +12,7 @@ use crate::model::{
 use crate::wg::beside::Loop;
 use crate::wg::dump::LivePeer;
 use crate::wg::hooks::live::Live;
-use crate::wg::{InterfaceConfig, PeerConfig, Table, config, fallback, runtime};
+use crate::wg::{InterfaceConfig, PeerConfig, Route, Table, config, fallback, handover, overlap, runtime};
 
 use super::change::{Cause, Change, Disruption, Kind};
 use super::desired::{Deployed, Desired, preshared};
@@ -184,15 +184,16 @@ impl Context<'_> {
         if !seen.up {
             changes.push(with(change(name, Kind::LinkDown, "", Cause::Drift), "down", "up"));
         }
-        if seen.live.public_key != Some(interface.public_key) {
-            let same = self.before.is_some_and(|b| b.public_key == interface.public_key);
-            let was = seen.live.public_key.map_or("none".to_owned(), |k| k.short());
-            changes.push(with(change(name, Kind::PrivateKey, "", cause(same)), was, interface.public_key.short()));
-        }
+        // Before the key: with that it shakes hands at once.
         if let Some(port) = interface.listen_port.filter(|port| seen.live.listen_port != Some(*port)) {
             let same = self.before.is_some_and(|b| b.listen_port == Some(port));
             let was = seen.live.listen_port.map_or("none".to_owned(), |p| p.to_string());
             changes.push(with(change(name, Kind::ListenPort, "", cause(same)), was, port));
+        }
+        if seen.live.public_key != Some(interface.public_key) {
+            let same = self.before.is_some_and(|b| b.public_key == interface.public_key);
+            let was = seen.live.public_key.map_or("none".to_owned(), |k| k.short());
+            changes.push(with(change(name, Kind::PrivateKey, "", cause(same)), was, interface.public_key.short()));
         }
         if let Some(mtu) = interface.mtu.filter(|mtu| mtu.get() != seen.mtu) {
             let same = self.before.is_some_and(|b| b.mtu == Some(mtu));
@@ -215,13 +216,26 @@ impl Context<'_> {
         let routes_seen = seen.routes.iter().copied().filter(|r| !by_wg_quick || r.table.is_none()).collect();
         let routes_before = self.before.map(runtime::routes);
         let kinds = (Kind::RouteMissing, Kind::RouteExtra);
-        self.sets(kinds, &runtime::routes(interface), routes_before.as_ref(), &routes_seen, changes);
+        self.sets(kinds, &self.routes(&routes_seen), routes_before.as_ref(), &routes_seen, changes);
         // What hooks set up in ways of their own is theirs to set up.
         let made = &self.hooks.made;
         let routes = made.routes.iter().map(ToString::to_string);
         let by_hooks: BTreeSet<String> = routes.chain(made.addresses.iter().map(ToString::to_string)).collect();
         let ours = changes.split_off(begin);
         changes.extend(ours.into_iter().filter(|change| !change.after.as_ref().is_some_and(|a| by_hooks.contains(a))));
+    }
+
+    /// Returns the routes that there should be, `seen` those through the interface. What leads to peers with two keys is for the
+    /// host to say: through the interface with the next one, or through the first, to which it goes back by itself when the other
+    /// one goes away.
+    fn routes(&self, seen: &BTreeSet<Route>) -> BTreeSet<Route> {
+        let mut routes = runtime::routes(self.interface);
+        routes.extend(overlap::routes(self.interface).intersection(seen));
+        let there = overlap::name(&self.interface.name);
+        if let Some(beside) = self.observed.interfaces.get(&there) {
+            routes.retain(|route| route.table.is_some() || !beside.routes.contains(route));
+        }
+        routes
     }
 
     /// Compares two sets of values; what the host lacks comes first, so that nothing is taken away before its successor.
@@ -255,7 +269,7 @@ impl Context<'_> {
         for (key, live) in &seen.live.peers {
             if !desired.contains(key) && !rekeyed.values().any(|old| old == key) {
                 let known = before.get(key);
-                let subject = known.map_or(key.short(), |p| p.name.to_string());
+                let subject = known.map_or(key.short(), |p| p.title().into_owned());
                 let gone = change(name, Kind::PeerExtra, subject, cause(known.is_none()));
                 changes.push(Change { before: Some(list(&live.allowed_ips)), ..gone });
             }
@@ -266,12 +280,12 @@ impl Context<'_> {
                 Some(live) => self.peer(peer, was, live, changes),
                 None if rekeyed.contains_key(&peer.public_key) => {
                     let old = rekeyed[&peer.public_key];
-                    let other = change(name, Kind::PeerKey, &peer.name, Cause::Pending);
+                    let other = change(name, Kind::PeerKey, peer.title(), Cause::Pending);
                     changes.push(with(other, old.short(), peer.public_key.short()));
                     self.what_it_may_send(peer, before.get(&old).copied(), &seen.live.peers[&old], changes);
                 }
                 None => {
-                    let missing = change(name, Kind::PeerMissing, &peer.name, cause(was.is_some()));
+                    let missing = change(name, Kind::PeerMissing, peer.title(), cause(was.is_some()));
                     changes.push(Change { after: Some(list(&peer.allowed_ips)), ..missing });
                 }
             }
@@ -303,7 +317,7 @@ impl Context<'_> {
         let name = Some(&self.interface.name);
         if live.allowed_ips != peer.allowed_ips {
             let same = was.is_some_and(|w| w.allowed_ips == peer.allowed_ips);
-            let differs = change(name, Kind::AllowedIps, &peer.name, cause(same));
+            let differs = change(name, Kind::AllowedIps, peer.title(), cause(same));
             changes.push(with(differs, list(&live.allowed_ips), list(&peer.allowed_ips)));
         }
     }
@@ -314,21 +328,21 @@ impl Context<'_> {
         let key = preshared(self.secrets, peer);
         if live.preshared.as_ref() != key {
             let same = self.deployed.is_some_and(|d| d.had_preshared(peer, key));
-            let differs = change(name, Kind::PresharedKey, &peer.name, cause(same));
+            let differs = change(name, Kind::PresharedKey, peer.title(), cause(same));
             let words = |key: Option<&PresharedKey>, word| if key.is_some() { word } else { "none" };
             changes.push(with(differs, words(live.preshared.as_ref(), "another"), words(key, "the model's")));
         }
         if live.keepalive != peer.keepalive {
             let same = was.is_some_and(|w| w.keepalive == peer.keepalive);
             let words = |seconds: Option<u16>| seconds.map_or("off".to_owned(), |s| format!("{s} s"));
-            let differs = change(name, Kind::Keepalive, &peer.name, cause(same));
+            let differs = change(name, Kind::Keepalive, peer.title(), cause(same));
             changes.push(with(differs, words(live.keepalive), words(peer.keepalive)));
         }
         if let Some(endpoint) = &peer.endpoint {
             let moved_here = was.is_some_and(|w| w.endpoint.as_ref() != Some(endpoint)) && !is_at(live, endpoint);
             if moved_here || self.lost(peer, live) {
                 let was = live.endpoint.map_or("none".to_owned(), |e| e.to_string());
-                let differs = change(name, Kind::Endpoint, &peer.name, cause(!moved_here));
+                let differs = change(name, Kind::Endpoint, peer.title(), cause(!moved_here));
                 changes.push(with(differs, was, endpoint));
             }
         }
@@ -381,10 +395,7 @@ impl Context<'_> {
         if wanted.as_ref() == runs {
             return;
         }
-        let kind = match one {
-            Loop::Resolve => Kind::Resolver,
-            Loop::Fallback => Kind::Fallback,
-        };
+        let kind = Kind::of_loop(one);
         // What was deployed says its version itself: another wg-friend may have made it.
         let files = self.deployed.map(|deployed| &deployed.version.files);
         let file = files.and_then(|files| files.get(&one.file_name(&self.interface.name)));
@@ -400,14 +411,21 @@ impl Context<'_> {
     }
 }
 
-/// Returns an interface as it should run now: what links that are down carry has moved, if its host says so.
+/// Returns an interface as it should run now: what links that are down carry has moved, if its host says so, and peers that
+/// were seen with their next key have it.
 pub(in crate::ops) fn as_it_should_run<'a>(
     interface: &'a InterfaceConfig,
     observed: &Observed,
 ) -> Cow<'a, InterfaceConfig> {
-    match observed.moved.get(&interface.name) {
+    let moved = match observed.moved.get(&interface.name) {
         Some(down) => fallback::while_down(interface, &down.keys().copied().collect()),
         None => Cow::Borrowed(interface),
+    };
+    let seen = observed.interfaces.get(&interface.name);
+    let carries = |key: &PublicKey| Some(!seen?.live.peers.get(key)?.allowed_ips.is_empty());
+    match handover::as_handed_over(&moved, carries) {
+        Cow::Borrowed(_) => moved,
+        Cow::Owned(handed_over) => Cow::Owned(handed_over),
     }
 }
 
@@ -430,9 +448,12 @@ fn with(change: Change, before: impl ToString, after: impl ToString) -> Change {
     Change { before: Some(before.to_string()), after: Some(after.to_string()), ..change }
 }
 
+/// How a list without entries is shown.
+pub(super) const NOTHING: &str = "(nothing)";
+
 fn list<T: ToString>(values: &[T]) -> String {
     if values.is_empty() {
-        return "(nothing)".to_owned();
+        return NOTHING.to_owned();
     }
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

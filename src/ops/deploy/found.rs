@@ -47,7 +47,7 @@ pub fn copy(
     let mut secrets = Secrets::default();
     let in_file = text.as_ref().and_then(|text| Document::parse(text).read(Mode::Lenient).ok());
     let in_file = in_file.and_then(|reading| reading.tunnel.private_key);
-    let key = in_file.as_ref().or_else(|| held.private.get(&known.id)).map(|key| key.expose_base64());
+    let key = in_file.as_ref().or_else(|| held.private_of(known.id, known.public_key)).map(|key| key.expose_base64());
     secrets.private.extend(key.and_then(|key| Some((known.id, key.parse().ok()?))));
     let mut interface = match runs {
         Some(seen) => as_it_runs(known, seen, observed, &mut secrets),
@@ -113,6 +113,8 @@ pub(super) fn as_it_runs(
             name: format!("stranger-{stranger}").parse().expect("letters, a hyphen and digits are a name"),
             guid: None,
             public_key: *key,
+            succeeds: None,
+            next_preshared: false,
             link,
             allowed_ips: Vec::new(),
             endpoint: live.endpoint.and_then(|endpoint| endpoint.to_string().parse().ok()),

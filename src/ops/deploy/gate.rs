@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::model::Name;
+use crate::wg::InterfaceConfig;
 
 use super::order::{Member, Turn, holds_back, order};
 use super::outcome::{HeldBack, Options, Outcome};
+use super::passing::Party;
 use super::plan::HostPlan;
 
 /// The hosts of a deploy in the order of their turns.
@@ -14,6 +16,15 @@ pub(super) struct Turns {
     hosts: Vec<Host>,
     /// The turns of those that go first to try the change out.
     canaries: BTreeSet<usize>,
+    /// The hosts that the plan isn't about.
+    absent: Vec<Name>,
+}
+
+/// A host that a plan isn't about, for it stays as it is.
+pub(super) struct Absent {
+    pub(super) name: Name,
+    pub(super) desired: Vec<InterfaceConfig>,
+    pub(super) deployed: Vec<InterfaceConfig>,
 }
 
 /// What is known of a host before anything is done.
@@ -27,19 +38,25 @@ struct Host {
 
 impl Turns {
     /// Orders hosts, and picks the first of those that differ as canaries.
-    pub(super) fn of(plans: &[HostPlan], canaries: usize) -> Self {
+    ///
+    /// `absent` are the hosts that the plan isn't about.
+    pub(super) fn of(plans: &[HostPlan], absent: Vec<Absent>, canaries: usize) -> Self {
         let members: Vec<Member<'_>> = plans.iter().map(Member::from).collect();
-        let turns = order(&members);
+        let parties: Vec<Party<'_>> =
+            absent.iter().map(|host| Party { desired: &host.desired, deployed: &host.deployed }).collect();
+        let turns = order(&members, &parties);
         let host = |turn: &Turn| {
             let plan = &plans[turn.member];
             Host { name: plan.host.name.clone(), differs: !plan.changes().is_empty(), answered: plan.seen.is_ok() }
         };
-        Self::new(turns.iter().map(host).collect(), turns, canaries)
+        let hosts = turns.iter().map(host).collect();
+        let absent = absent.into_iter().map(|host| host.name).collect();
+        Self { absent, ..Self::new(hosts, turns, canaries) }
     }
 
     fn new(hosts: Vec<Host>, turns: Vec<Turn>, canaries: usize) -> Self {
         let differing = hosts.iter().enumerate().filter(|(_, host)| host.differs).map(|(at, _)| at);
-        Self { canaries: differing.take(canaries).collect(), turns, hosts }
+        Self { canaries: differing.take(canaries).collect(), turns, hosts, absent: Vec::new() }
     }
 
     /// Gives each its turn: the work, and the turns that have to be over before it.
@@ -71,13 +88,20 @@ impl Turns {
             return Some(Outcome::NotBegun);
         }
         let failed = |other: &usize| good(*other) == Some(false) || !self.hosts[*other].answered;
+        let turn = &self.turns[at];
+        if let Some(absent) = turn.waits_for_absent {
+            return Some(Outcome::HeldBack { because_of: self.absent[absent].clone(), why: HeldBack::LetsOut });
+        }
+        let lets_out = || turn.only_after.iter().copied().find(failed);
         let canary = || self.canaries.iter().copied().find(failed).filter(|_| !self.canaries.contains(&at));
         let stops = || options.stop_on_failure.then(|| (0..self.turns.len()).find(failed)).flatten();
-        let (other, why) = match (canary(), holds_back(&self.turns, at, |other| !failed(&other))) {
-            (Some(canary), _) => (canary, HeldBack::Canary),
-            (None, Some(learner)) => (learner, HeldBack::HasToLearn),
-            (None, None) => (stops()?, HeldBack::StopOnFailure),
-        };
+        let learner =
+            || holds_back(&self.turns, at, |other| !failed(&other)).map(|other| (other, HeldBack::HasToLearn));
+        let (other, why) = canary()
+            .map(|other| (other, HeldBack::Canary))
+            .or_else(|| lets_out().map(|other| (other, HeldBack::LetsOut)))
+            .or_else(learner)
+            .or_else(|| stops().map(|other| (other, HeldBack::StopOnFailure)))?;
         Some(Outcome::HeldBack { because_of: self.hosts[other].name.clone(), why })
     }
 }
@@ -123,6 +147,21 @@ mod tests {
         let failed = |at: usize| Some(at != 0);
         assert_eq!(turns.instead(1, &options(), failed), held("hub", HeldBack::HasToLearn));
         assert_eq!(turns.instead(2, &options(), failed), None);
+    }
+
+    #[test]
+    fn whoever_would_let_traffic_out_too_early_waits_for_each_host_that_keeps_it_in() {
+        let mut turns = turns(&[("de", true, true, &[]), ("nl", true, true, &[]), ("hub", true, true, &[0, 1])], 0);
+        let one_failed = |at: usize| Some(at != 1);
+        turns.turns[2].only_after = [0].into();
+        assert_eq!(turns.instead(2, &options(), one_failed), held("nl", HeldBack::HasToLearn));
+        turns.turns[2].only_after = [1].into();
+        assert_eq!(turns.instead(2, &options(), one_failed), held("nl", HeldBack::LetsOut));
+        assert_eq!(turns.instead(2, &options(), |_| Some(true)), None);
+        turns.absent = vec!["far".parse().unwrap()];
+        turns.turns[2].waits_for_absent = Some(0);
+        assert_eq!(turns.instead(2, &options(), |_| Some(true)), held("far", HeldBack::LetsOut));
+        assert_eq!(turns.instead(0, &options(), |_| None), None);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::InterfaceName;
+
 use super::change::{Change, Kind};
-use super::proof::Alive;
+use super::proof::{Alive, Signs};
 use super::steps::Steps;
 
 /// What is to be shown on a host, and what follows there once it is confirmed. Holds no secret.
@@ -18,6 +20,9 @@ pub(super) struct Intention {
     /// Peers that have to prove that they live.
     #[serde(default)]
     pub(super) alive: Alive,
+    /// Interfaces on which only a handshake proves it.
+    #[serde(default)]
+    pub(super) by_handshake: BTreeSet<InterfaceName>,
     /// Files in /etc/wireguard to keep.
     #[serde(default)]
     pub(super) keep: Vec<String>,
@@ -34,11 +39,12 @@ pub(super) struct Intention {
 
 impl Intention {
     /// What carrying out these changes is judged by.
-    pub(super) fn of(changes: &[Change], work: &Steps, alive: Alive) -> Self {
+    pub(super) fn of(changes: &[Change], work: &Steps, signs: Signs) -> Self {
         let endpoints = changes.iter().filter(|change| change.kind == Kind::Endpoint);
         Self {
             endpoints: endpoints.map(|change| change.subject.clone()).collect(),
-            alive,
+            alive: signs.alive,
+            by_handshake: signs.by_handshake,
             keep: work.keep.clone(),
             remove: work.remove.clone(),
             enable: work.enable.clone(),

@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use crate::db::{Deployment, Store};
 use crate::fleet::{self, Fingerprint, Fleet, Observed};
-use crate::model::{Actor, Host, InterfaceName, Name, PrivateKey, Secrets, Topology};
+use crate::model::{Actor, Host, InterfaceName, Name, Secrets, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::error::{Error, similar};
 use crate::ops::network::find;
 use crate::ops::parallel::each;
-use crate::ops::revision;
-use crate::wg::{InterfaceConfig, NodeConfig, compile};
+use crate::ops::rotation::settle::settle;
+use crate::ops::rotation::{overlap, ready};
+use crate::ops::{revision, traffic};
+use crate::wg::{InterfaceConfig, NodeConfig};
 
 use super::desired::{Deployed, Desired, question};
 use super::diff::diff;
@@ -37,7 +39,7 @@ pub fn plan(
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
     let topology = store.topology()?;
-    let compiled = compile::compile(&topology).map_err(Error::Model)?;
+    let compiled = ready::compile(store, &topology)?;
     let secrets = store.secrets()?;
     for name in only {
         if topology.host(name).is_none() {
@@ -50,7 +52,36 @@ pub fn plan(
         jobs.extend(job(store, (&topology, &compiled, &secrets), host, None)?);
     }
     let plan = look(store, fleet, clock, actor, jobs, secrets, parallel, progress)?;
+    let plan = after_rotations(store, clock, actor, plan, progress)?;
+    let plan = Plan { follow: ready::soon(store, &plan.hosts)?, ..plan };
     Ok(Plan { devices: revision::needed(store)?, ..plan })
+}
+
+/// Goes by the next keys that hosts show to be in use, and compares the hosts with the model that has them.
+fn after_rotations(
+    store: &mut Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    plan: Plan,
+    progress: &dyn Progress,
+) -> Result<Plan, Error> {
+    let rotated = settle(store, clock, actor, &plan.hosts, progress)?;
+    let ended = overlap::end(store, clock, actor, &plan.hosts)?;
+    if rotated.is_empty() && !ended {
+        return Ok(plan);
+    }
+    let topology = store.topology()?;
+    let compiled = ready::compile(store, &topology)?;
+    let secrets = store.secrets()?;
+    let mut hosts = plan.hosts;
+    for host in &mut hosts {
+        let Some(job) = job(store, (&topology, &compiled, &secrets), &host.host, None)? else { continue };
+        (host.desired, host.deployed) = (job.desired, job.deployed);
+        if let Ok(seen) = &mut host.seen {
+            seen.changes = diff(&host.desired, &secrets, host.deployed.as_ref(), &seen.observed);
+        }
+    }
+    Ok(Plan { hosts, rotated, secrets, ..plan })
 }
 
 /// Observes one host and compares it with `topology`, which may be one that isn't saved yet; `only` some of its
@@ -69,7 +100,7 @@ pub fn plan_for(
     only: Option<&BTreeSet<InterfaceName>>,
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
-    let compiled = compile::compile(topology).map_err(Error::Model)?;
+    let compiled = ready::compile(store, topology)?;
     let secrets = store.secrets()?;
     let host = find::host(topology, host.as_str())?;
     let job = job(store, (topology, &compiled, &secrets), host, only)?;
@@ -96,7 +127,7 @@ pub(super) fn job(
     let only = only.or(own.as_ref());
     // An adopted interface may get its key from a hook: then its own file says so.
     let keyless = |i: &&InterfaceConfig| {
-        let has_key = secrets.private.contains_key(&i.id) || secrets.documents.contains_key(&i.id);
+        let has_key = secrets.private_of(i.id, i.public_key).is_some() || secrets.documents.contains_key(&i.id);
         let has_key = has_key || i.key_file.is_some();
         !has_key && only.is_none_or(|only| only.contains(&i.name))
     };
@@ -156,10 +187,11 @@ pub(super) fn look(
         }
     }
     let now = clock.now();
-    let observed = hosts.iter().filter_map(|host| host.seen.as_ref().ok()).map(|seen| (&seen.observed, now));
+    let observed = || hosts.iter().filter_map(|host| host.seen.as_ref().ok()).map(|seen| (&seen.observed, now));
     // What isn't noted now, as on a disk that is full, the next look notes: it keeps nobody from looking.
-    let _ = revision::seen::note(store, &secrets, observed);
-    Ok(Plan { hosts, devices: Vec::new(), secrets })
+    let _ = revision::seen::note(store, &secrets, observed());
+    let _ = traffic::note(store, observed());
+    Ok(Plan { hosts, devices: Vec::new(), rotated: Vec::new(), follow: Vec::new(), secrets })
 }
 
 fn observe(
@@ -215,12 +247,14 @@ fn somebody_elses(
 ) -> Option<InterfaceName> {
     let new = desired.interfaces.iter().filter(|i| deployed.is_none_or(|d| d.interface(&i.name).is_none()));
     let foreign = new.filter(|interface| {
-        let key = secrets.private.get(&interface.id).map(PrivateKey::expose_base64);
-        let in_file =
-            |content: &[u8]| key.as_ref().is_some_and(|k| content.windows(k.len()).any(|w| w == k.as_bytes()));
+        let keys: Vec<_> = interface
+            .keys()
+            .filter_map(|public| Some(secrets.private_of(interface.id, public)?.expose_base64()))
+            .collect();
+        let in_file = |content: &[u8]| keys.iter().any(|k| content.windows(k.len()).any(|w| w == k.as_bytes()));
         let runs = observed.interfaces.get(&interface.name);
         let lies = observed.files.get(&format!("{}.conf", interface.name));
-        runs.is_some_and(|seen| seen.live.public_key.is_some_and(|k| k != interface.public_key))
+        runs.is_some_and(|seen| seen.live.public_key.is_some_and(|k| interface.keys().all(|own| own != k)))
             || lies.is_some_and(|file| !in_file(&file.content))
     });
     foreign.map(|interface| interface.name.clone()).next()

@@ -23,6 +23,8 @@ mod look;
 mod only;
 mod order;
 mod outcome;
+mod pairs;
+mod passing;
 pub mod plan;
 mod progress;
 mod proof;

@@ -12,6 +12,7 @@ use crate::model::{Name, PublicKey};
 use crate::wg::{InterfaceConfig, PeerConfig};
 
 use super::change::{Change, Kind};
+use super::passing::{self, Party};
 use super::plan::HostPlan;
 
 /// What is to be known of a host to find its place.
@@ -48,24 +49,44 @@ pub(super) struct Turn {
     peers: usize,
     /// Whether it has something to lose with those that it waits for: an interface that only comes up hasn't.
     loses: bool,
+    /// The turns without which it may not be changed at all, see [`passing`]: earlier ones.
+    pub(super) only_after: BTreeSet<usize>,
+    /// Which of the hosts that have no turn would have to be changed before it.
+    pub(super) waits_for_absent: Option<usize>,
 }
 
 #[cfg(test)]
 impl Turn {
     pub(super) fn new(member: usize, after: &[usize], peers: usize) -> Self {
-        Self { member, after: after.iter().copied().collect(), peers, loses: true }
+        let after = after.iter().copied().collect();
+        Self { member, after, peers, loses: true, only_after: BTreeSet::new(), waits_for_absent: None }
     }
 }
 
 /// Puts hosts in an order in which each comes after those that it waits for.
-pub(super) fn order(members: &[Member<'_>]) -> Vec<Turn> {
+///
+/// `absent` are the hosts that have no turn: they stay as they are.
+pub(super) fn order(members: &[Member<'_>], absent: &[Party<'_>]) -> Vec<Turn> {
     let ranks: Vec<Rank<'_>> = members.iter().map(rank).collect();
     let (mut waits, loses) = learners(members);
+    let parties = members.iter().map(|member| Party { desired: member.desired, deployed: member.deployed });
+    let passing = passing::waits(&parties.chain(absent.iter().copied()).collect::<Vec<_>>());
+    let among = |at: usize| passing[at].iter().copied().filter(|other| *other < members.len());
+    for (at, after) in waits.iter_mut().enumerate() {
+        after.extend(among(at));
+    }
     let cycles = components(&waits);
     for (member, after) in waits.iter_mut().enumerate() {
         after.retain(|other| cycles[member] != cycles[*other] || ranks[*other] < ranks[member]);
     }
-    in_order(&waits, &ranks, &loses)
+    let mut turns = in_order(&waits, &ranks, &loses);
+    let places: BTreeMap<usize, usize> = turns.iter().enumerate().map(|(place, turn)| (turn.member, place)).collect();
+    for turn in &mut turns {
+        turn.only_after =
+            among(turn.member).map(|other| places[&other]).filter(|other| turn.after.contains(other)).collect();
+        turn.waits_for_absent = passing[turn.member].iter().find_map(|other| other.checked_sub(members.len()));
+    }
+    turns
 }
 
 /// Returns the turn because of which this one is held back, when some of those that it waited for are not `good`.
@@ -133,8 +154,8 @@ fn switches(owner: &Member<'_>, own: &InterfaceConfig, at: &InterfaceConfig) -> 
     if changes().any(|c| c.kind == Kind::InterfaceMissing) {
         return Some(Switch::Up);
     }
-    let peer = own.peers.iter().find(|peer| peer.public_key == at.public_key)?;
-    let rekeyed = changes().any(|c| c.kind == Kind::PresharedKey && c.subject == peer.name.as_str());
+    let peer = at.as_peer_of(own)?;
+    let rekeyed = changes().any(|c| c.kind == Kind::PresharedKey && c.subject == peer.title());
     rekeyed.then_some(Switch::Preshared)
 }
 
@@ -148,9 +169,7 @@ fn learns(member: &Member<'_>, interface: &InterfaceConfig, peer: &PeerConfig, s
     };
     changes.iter().filter(|change| change.interface.as_ref() == Some(&interface.name)).any(|change| match change.kind {
         Kind::InterfaceMissing | Kind::Restart => true,
-        Kind::PeerMissing | Kind::PeerKey | Kind::AllowedIps | Kind::PresharedKey => {
-            change.subject == peer.name.as_str()
-        }
+        Kind::PeerMissing | Kind::PeerKey | Kind::AllowedIps | Kind::PresharedKey => change.subject == peer.title(),
         _ => false,
     })
 }
@@ -209,7 +228,8 @@ fn in_order(waits: &[BTreeSet<usize>], ranks: &[Rank<'_>], loses: &[bool]) -> Ve
     while let Some((rank, member)) = ready.pop_first() {
         places[member] = turns.len();
         let after = waits[member].iter().map(|other| places[*other]).collect();
-        turns.push(Turn { member, after, peers: rank.0.0, loses: loses[member] });
+        let (only_after, waits_for_absent) = (BTreeSet::new(), None);
+        turns.push(Turn { member, after, peers: rank.0.0, loses: loses[member], only_after, waits_for_absent });
         for next in &held[member] {
             left[*next] -= 1;
             if left[*next] == 0 {
@@ -260,7 +280,7 @@ mod tests {
 
     /// The order in words: `office after hub`.
     fn words(members: &[Member<'_>]) -> Vec<String> {
-        let turns = order(members);
+        let turns = order(members, &[]);
         let name = |turn: usize| members[turns[turn].member].name.to_string();
         let turn = |at: usize| match turns[at].after.iter().map(|other| name(*other)).collect::<Vec<_>>().join(", ") {
             none if none.is_empty() => name(at),
@@ -360,7 +380,7 @@ mod tests {
                 list.as_mut().unwrap().push(change(kinds[kind], subject));
             }
             let members = members(&nodes, &changes);
-            let turns = order(&members);
+            let turns = order(&members, &[]);
             let mut places: Vec<usize> = turns.iter().map(|turn| turn.member).collect();
             places.sort_unstable();
             prop_assert_eq!(places, (0..nodes.len()).collect::<Vec<_>>());

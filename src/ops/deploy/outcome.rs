@@ -78,6 +78,9 @@ pub struct HostOutcome {
     pub changes: usize,
     /// What was done there, step by step.
     pub steps: Vec<String>,
+    /// What is to be known beside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// How long it took, in seconds.
     pub seconds: f64,
 }
@@ -128,6 +131,8 @@ pub enum HeldBack {
     Canary,
     /// The other would have had to learn of this one's new key, preshared key or interface.
     HasToLearn,
+    /// The other doesn't know yet, or knows still, that traffic of this one doesn't leave there.
+    LetsOut,
     /// Nothing was to be begun after a failure.
     StopOnFailure,
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::fleet::{Connection, Observed, Question};
 use crate::model::{Host, InterfaceName, Name, Secrets};
 use crate::ops::revision::DeviceReport;
+use crate::ops::rotation::settle::Settled;
 
 use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
@@ -18,6 +19,10 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// Devices whose files people carry and that need a new one, as the model is now.
     pub devices: Vec<DeviceReport>,
+    /// Nodes that were found with their next key, which is their present one since.
+    pub rotated: Vec<Settled>,
+    /// Nodes that come to use their next key in the same deploy, once their peers' hosts have learned it.
+    pub follow: Vec<Name>,
     /// The secrets that the desired files were made with.
     pub(super) secrets: Secrets,
 }

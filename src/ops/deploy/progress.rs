@@ -41,6 +41,9 @@ pub trait Progress: Sync {
     fn ended(&self, outcome: &HostOutcome) {
         self.reached(&outcome.host, Phase::Done);
     }
+
+    /// Something went wrong that keeps nobody from going on, and that somebody ought to know.
+    fn warns(&self, text: &str);
 }
 
 /// Hears and says nothing.
@@ -48,4 +51,6 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn reached(&self, _: &Name, _: Phase) {}
+
+    fn warns(&self, _: &str) {}
 }

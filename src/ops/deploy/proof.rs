@@ -6,26 +6,45 @@ use std::time::Duration;
 
 use crate::fleet::Observed;
 use crate::model::{InterfaceName, PublicKey};
-use crate::wg::InterfaceConfig;
 use crate::wg::dump::LiveInterface;
+use crate::wg::{InterfaceConfig, overlap};
 
 use super::change::{Change, Kind};
 use super::desired::addresses_of_peers;
 use super::diff::SESSION_SECONDS;
 
-/// Interfaces right after the steps, before anyone had time to send.
-pub(super) type After = BTreeMap<InterfaceName, LiveInterface>;
+/// What a host shows when the steps are done.
+#[derive(Default)]
+pub(super) struct After {
+    /// Its interfaces right then, before anyone had time to send.
+    pub(super) live: BTreeMap<InterfaceName, LiveInterface>,
+    /// The last handshakes right before an interface got another key.
+    pub(super) shook: Alive,
+}
 
 /// Peers that were alive, each with its last handshake, by interface.
 pub(super) type Alive = BTreeMap<InterfaceName, BTreeMap<PublicKey, i64>>;
 
-/// Peers that have to prove they live: those that were alive, on interfaces whose key or port changes or that restart.
-pub(super) fn must_prove(changes: &[Change], observed: &Observed) -> Alive {
-    let mut found = BTreeMap::new();
+/// What has to be shown of peers before a deploy is confirmed.
+#[derive(Default)]
+pub(super) struct Signs {
+    /// Peers that have to prove they live.
+    pub(super) alive: Alive,
+    /// Interfaces on which only a handshake proves it.
+    pub(super) by_handshake: BTreeSet<InterfaceName>,
+}
+
+/// Says which peers have to prove that they live, and how: those that were alive, on interfaces whose key or port changes or that
+/// restart.
+///
+/// An interface that gets another key goes on taking what its peers send in the sessions that they have (wg_set_device in
+/// the kernel only ends what it sends in them itself), so only a handshake shows that they know the key.
+pub(super) fn must_prove(changes: &[Change], observed: &Observed) -> Signs {
+    let mut signs = Signs::default();
     for change in changes {
         if let Kind::PrivateKey | Kind::ListenPort | Kind::Restart = change.kind
             && let Some(name) = &change.interface
-            && let Some(seen) = observed.interfaces.get(name)
+            && let Some(seen) = observed.interfaces.get(followed(changes, name).as_ref().unwrap_or(name))
         {
             let alive: BTreeMap<PublicKey, i64> = seen
                 .live
@@ -34,29 +53,44 @@ pub(super) fn must_prove(changes: &[Change], observed: &Observed) -> Alive {
                 .filter_map(|(key, peer)| peer.latest_handshake.map(|time| (*key, time)))
                 .filter(|(_, time)| observed.system.clock - time < SESSION_SECONDS)
                 .collect();
+            let of_interface = |kind| changes.iter().any(|c| c.kind == kind && c.interface.as_ref() == Some(name));
+            if of_interface(Kind::PrivateKey) && !of_interface(Kind::Restart) {
+                signs.by_handshake.insert(name.clone());
+            }
             if !alive.is_empty() {
-                found.insert(name.clone(), alive);
+                signs.alive.insert(name.clone(), alive);
             }
         }
     }
-    found
+    signs
 }
 
-/// Whether one of the peers has shaken hands anew, or something authentic came from it, since the steps were done.
+/// The interface whose key and port this one takes over, and with them its peers: those that are still on this one can't know them.
+fn followed(changes: &[Change], name: &InterfaceName) -> Option<InterfaceName> {
+    let beside = overlap::name(name);
+    let goes = |change: &Change| change.kind == Kind::InterfaceExtra && change.interface.as_ref() == Some(&beside);
+    let takes = |change: &Change| change.kind == Kind::PrivateKey && change.interface.as_ref() == Some(name);
+    (changes.iter().any(goes) && changes.iter().any(takes)).then_some(beside)
+}
+
+/// Whether one of the peers has shaken hands anew since the steps were done, or, unless only that counts, something authentic came
+/// from it.
 pub(super) fn proven(
-    name: &InterfaceName,
-    peers: &BTreeMap<PublicKey, i64>,
+    (name, peers): (&InterfaceName, &BTreeMap<PublicKey, i64>),
+    by_handshake: bool,
     observed: &Observed,
     after: &After,
 ) -> bool {
     let Some(now) = observed.interfaces.get(name) else { return false };
-    let before = after.get(name);
+    let before = after.live.get(name);
+    let shook = after.shook.get(name);
     let mut wanted = peers.iter().filter_map(|(key, time)| now.live.peers.get(key).map(|peer| (key, time, peer)));
     let mut any = false;
     let shown = wanted.any(|(key, time, peer)| {
         any = true;
         let received = before.and_then(|b| b.peers.get(key)).map_or(0, |p| p.rx);
-        peer.latest_handshake.is_some_and(|now| now > *time) || peer.rx > received
+        let last = shook.and_then(|shook| shook.get(key)).map_or(*time, |last| *last.max(time));
+        peer.latest_handshake.is_some_and(|now| now > last) || (!by_handshake && peer.rx > received)
     });
     shown || !any // when all of them were removed there is nobody left to ask
 }

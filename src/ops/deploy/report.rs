@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::Name;
+use crate::ops::rotation::settle::Settled;
 
 use super::blast::{self, Blast, Whom};
 use super::change::{Cause, Change, Disruption};
@@ -25,6 +26,12 @@ pub struct PlanReport {
     pub failed: usize,
     /// What it does to others.
     pub blast: Blast,
+    /// Nodes that were found with their next key, which is their present one since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rotated: Vec<Settled>,
+    /// Nodes that come to use their next key in the same deploy, once their peers' hosts have learned it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub follow: Vec<Name>,
 }
 
 /// What a plan comes to on one host.
@@ -70,6 +77,8 @@ impl From<&Plan> for PlanReport {
             rekeys: count(&|c| c.disruption == Disruption::Rekey),
             failed: plan.failed(),
             blast: blast::predict(&plan.hosts, &plan.devices),
+            rotated: plan.rotated.clone(),
+            follow: plan.follow.clone(),
             hosts,
         }
     }

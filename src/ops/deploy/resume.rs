@@ -223,7 +223,8 @@ impl Run<'_> {
             return self.wait_for_the_watchdog(attempt, "the host decided before it was asked".to_owned());
         }
         // Nobody saw what the peers had sent when the steps were done: from here on it counts.
-        let after = observed.interfaces.into_iter().map(|(name, seen)| (name, seen.live)).collect();
+        let live = observed.interfaces.into_iter().map(|(name, seen)| (name, seen.live)).collect();
+        let after = super::proof::After { live, ..Default::default() };
         self.confirm(attempt, &after)
     }
 }

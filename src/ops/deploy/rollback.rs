@@ -176,7 +176,8 @@ pub fn plan_back(
 pub(super) fn desired_of(host: &Name, version: Version) -> Result<(Desired, Secrets), Error> {
     let secrets = secrets_of(&version)?;
     let Version { interfaces, files, only } = version;
-    let keyless = interfaces.iter().filter(|interface| !secrets.private.contains_key(&interface.id));
+    let keyless =
+        interfaces.iter().filter(|interface| secrets.private_of(interface.id, interface.public_key).is_none());
     let keys_elsewhere = keyless.map(|interface| interface.name.clone()).collect();
     Ok((Desired { host: host.clone(), interfaces, files, keys_elsewhere, only }, secrets))
 }
@@ -194,7 +195,8 @@ fn secrets_of(version: &Version) -> Result<Secrets, Error> {
         }
         for peer in &interface.peers {
             if let Some(preshared) = peers.remove(&peer.public_key).flatten() {
-                secrets.preshared.insert(peer.link, preshared);
+                let keys = if peer.next_preshared { &mut secrets.next_preshared } else { &mut secrets.preshared };
+                keys.insert(peer.link, preshared);
             }
         }
     }

@@ -6,31 +6,37 @@ use std::time::{Duration, Instant};
 
 use crate::db::Store;
 use crate::fleet::{self, Answer, Connection, Fleet, Observed, Staging};
-use crate::model::{Actor, DeploymentState};
+use crate::model::{Actor, DeploymentState, Host, Node, PublicKey, Role};
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
-use crate::wg::dump;
+use crate::ops::rotation::{complete, ready};
+use crate::wg::{NodeConfig, dump};
 
 use super::change::Change;
 use super::confirm::{Attempt, Run, Shown};
 use super::error::HostError;
-use super::gate::Turns;
+use super::gate::{Absent, Turns};
 use super::intention::Intention;
-use super::journal::Journal;
+use super::journal::{Journal, deployed};
 use super::logged;
 use super::outcome::{HostOutcome, Options, Outcome};
+use super::pairs::Pairs;
 use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
-use super::proof::{After, must_prove, not_confirmed};
+use super::proof::{After, Alive, Signs, must_prove, not_confirmed};
 use super::running;
 use super::steps::{Steps, steps};
 use super::turns::in_turns;
+
+/// How often a deploy goes on with rotations: keys come into use and the ones before go, at both ends of a link in turn.
+const ROUNDS: usize = 6;
 
 /// How long a connection may lie idle before it isn't trusted any more to be there.
 const STALE: Duration = Duration::from_secs(10);
 
 /// Carries a plan out on all its hosts, some at once, each after those that have to learn of it. The outcomes are ordered
-/// by the hosts' names, as the plan is.
+/// by the hosts' names, as the plan is. Next keys that all their peers await by
+/// then come into use, and the ones before them go.
 ///
 /// # Errors
 /// When the store can't be written; what goes wrong with one host is its outcome, and holds up only those that depend
@@ -44,17 +50,44 @@ pub fn deploy(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<HostOutcome>, Error> {
-    let Plan { hosts, secrets, .. } = plan;
+    let scope = complete::scope(&plan);
+    let mut outcomes = carry_out(store, fleet, clock, actor, plan, options, progress)?;
+    // What can't be gone on with now, the next deploy goes on with: what was done so far is done.
+    for _ in 0..ROUNDS {
+        let rest = complete::rest(store, fleet, clock, actor, &scope, &outcomes, options, progress);
+        let Ok(Some(rest)) = rest else { break };
+        let Ok(then) = carry_out(store, fleet, clock, actor, rest, options, progress) else { break };
+        let went_well = then.iter().all(|end| end.outcome.is_good());
+        outcomes = complete::together(outcomes, then);
+        if !went_well {
+            break;
+        }
+    }
+    Ok(outcomes)
+}
+
+fn carry_out(
+    store: &mut Store,
+    fleet: &dyn Fleet,
+    clock: &(dyn Clock + Sync),
+    actor: &Actor,
+    plan: Plan,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Vec<HostOutcome>, Error> {
+    let Plan { mut hosts, mut secrets, .. } = plan;
+    let pairs = Pairs::settle(store, &mut hosts, &mut secrets)?;
+    let absent = absent(store, &hosts)?;
     let _running = running::begin(store.path())?;
     let journal = Journal::new(store, clock, actor).keeping(options.keep_versions);
     let run = Run { fleet, journal: &journal, secrets: &secrets, options, progress, shown: Shown::default() };
     progress.expects(&hosts.iter().map(|host| host.host.name.clone()).collect::<Vec<_>>());
-    let turns = Turns::of(&hosts, options.canary);
+    let turns = Turns::of(&hosts, absent, options.canary);
     let gate = |at: usize, host: &HostPlan, ended: &[Option<Result<HostOutcome, Error>>]| {
         let good = |other: usize| Some(ended[other].as_ref()?.as_ref().is_ok_and(|end| end.outcome.is_good()));
         let outcome = turns.instead(at, options, good)?;
         let (host, changes) = (host.host.name.clone(), host.changes().len());
-        let outcome = HostOutcome { host, outcome, changes, steps: Vec::new(), seconds: 0.0 };
+        let outcome = HostOutcome { host, outcome, changes, steps: Vec::new(), notes: Vec::new(), seconds: 0.0 };
         progress.ended(&outcome);
         Some(Ok(outcome))
     };
@@ -67,7 +100,33 @@ pub fn deploy(
     run.note_uses(&secrets);
     let mut outcomes = outcomes.into_iter().collect::<Result<Vec<HostOutcome>, Error>>()?;
     outcomes.sort_by(|a, b| a.host.cmp(&b.host));
+    pairs.tell(&mut outcomes);
     Ok(outcomes)
+}
+
+/// Returns the hosts of servers and exits that a plan isn't about, as they are to be and as they were left. None while the model
+/// contradicts itself: then nobody says what is to be.
+fn absent(store: &Store, hosts: &[HostPlan]) -> Result<Vec<Absent>, Error> {
+    let topology = store.topology()?;
+    let passes = |host: &&Host| {
+        let is = |node: &Node| node.host.as_ref() == Some(&host.name) && matches!(node.role, Role::Server | Role::Exit);
+        topology.nodes.iter().any(is) && hosts.iter().all(|plan| plan.host.name != host.name)
+    };
+    let mut others = topology.hosts.iter().filter(passes).peekable();
+    if others.peek().is_none() {
+        return Ok(Vec::new());
+    }
+    let Ok(compiled) = ready::compile(store, &topology) else { return Ok(Vec::new()) };
+    let mut absent = Vec::new();
+    for host in others {
+        let of = |config: &&NodeConfig| {
+            topology.node(config.node).is_some_and(|node| node.host.as_ref() == Some(&host.name))
+        };
+        let desired = compiled.iter().filter(of).flat_map(|config| config.interfaces.clone()).collect();
+        let deployed = deployed(store, &host.name)?.map_or_else(Vec::new, |deployed| deployed.version.interfaces);
+        absent.push(Absent { name: host.name.clone(), desired, deployed });
+    }
+    Ok(absent)
 }
 
 impl Run<'_> {
@@ -82,6 +141,7 @@ impl Run<'_> {
             outcome,
             changes: found,
             steps,
+            notes: Vec::new(),
             seconds: begun.elapsed().as_secs_f64(),
         };
         let failed = |error: &HostError| Outcome::Failed { reason: error.to_string(), hint: error.hint() };
@@ -105,8 +165,8 @@ impl Run<'_> {
                 Err(error) => return Ok(done(failed(&error.into()), Vec::new())),
             };
         }
-        let alive = if self.options.check_handshakes { must_prove(&changes, &observed) } else { BTreeMap::new() };
-        let intention = Intention::of(&changes, &work, alive);
+        let signs = if self.options.check_handshakes { must_prove(&changes, &observed) } else { Signs::default() };
+        let intention = Intention::of(&changes, &work, signs);
         let token = token()?;
         let id = self.journal.begin(&name, &token, &desired.version_json(), &intention, changes.len())?;
         let lasts = self.options.confirm_within;
@@ -199,7 +259,7 @@ impl Run<'_> {
             return Applied::Not(HostError::Rejected { host, reason: said });
         }
         match answer.text("dump").map(|text| dump::parse(&zeroize::Zeroizing::new(text))) {
-            Some(Ok(after)) => Applied::Yes(after),
+            Some(Ok(live)) => Applied::Yes(After { live, shook: shook(answer) }),
             _ => Applied::Perhaps(fleet::Error::Broken { host, reason: "its answer can't be understood".to_owned() }),
         }
     }
@@ -229,6 +289,19 @@ enum Applied {
     TakenBack { reason: String, clean: bool },
     /// The connection broke.
     Perhaps(fleet::Error),
+}
+
+/// Reads the last handshakes that a host noted before it gave interfaces another key.
+fn shook(answer: &Answer) -> Alive {
+    let peers = |body: &[u8]| -> BTreeMap<PublicKey, i64> {
+        let text = String::from_utf8_lossy(body);
+        let line = |line: &str| {
+            let (key, time) = line.split_once('\t')?;
+            Some((key.parse().ok()?, time.trim().parse().ok()?))
+        };
+        text.lines().filter_map(line).collect()
+    };
+    answer.all("shook").filter_map(|(words, body)| Some((words.first()?.parse().ok()?, peers(body)))).collect()
 }
 
 /// What a failed command complained about; wg-quick also prints each command it runs, marked `[#]`.

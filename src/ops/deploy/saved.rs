@@ -17,7 +17,7 @@ use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::network::private_file;
 use crate::ops::revision;
-use crate::wg::compile;
+use crate::ops::rotation::ready;
 
 use super::change::{Change, Kind};
 use super::desired::Desired;
@@ -201,7 +201,7 @@ pub fn look_again(
     progress: &dyn Progress,
 ) -> Result<Plan, Error> {
     let topology = store.topology()?;
-    let compiled = compile::compile(&topology).map_err(Error::Model)?;
+    let compiled = ready::compile(store, &topology)?;
     let secrets = store.secrets()?;
     let mut moved = model_moved(store, saved)?;
     let mut jobs: Vec<Job> = Vec::new();

@@ -11,8 +11,8 @@ use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topolog
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
-use crate::ops::revision;
-use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, compile};
+use crate::ops::{revision, traffic};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, compile, overlap};
 
 use super::diff::SESSION_SECONDS;
 use super::resume::{self, OpenDeploy};
@@ -183,14 +183,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// Notes which revisions devices have proved to use. That needs preshared keys, so it needs an unlocked vault.
+    /// Notes which revisions devices have proved to use, and what counters show. The first needs preshared keys, so it needs
+    /// an unlocked vault.
     ///
     /// # Errors
     /// When the store can't be read or written.
     pub fn note_uses(&self, store: &mut Store) -> Result<(), Error> {
         let secrets = store.secrets()?;
-        let seen = self.seen.iter().map(|(observed, time)| (observed, *time));
-        Ok(revision::seen::note(store, &secrets, seen)?)
+        let seen = || self.seen.iter().map(|(observed, time)| (observed, *time));
+        revision::seen::note(store, &secrets, seen())?;
+        Ok(traffic::note(store, seen())?)
     }
 }
 
@@ -278,10 +280,18 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
         topology.nodes.iter().flat_map(|n| n.interfaces.iter().map(move |i| (i.public_key, n.id))).collect();
     let mut found = Vec::new();
     for interface in &node.interfaces {
-        for peer in &interface.peers {
+        for peer in interface.peers.iter().filter(|peer| peer.succeeds.is_none()) {
             let Some(far) = owners.get(&peer.public_key).and_then(|id| topology.node(*id)) else { continue };
-            let seen =
-                observed.map(|o| o.interfaces.get(&interface.name).and_then(|i| i.live.peers.get(&peer.public_key)));
+            // Of a peer that is about to use another key, whichever of the two it uses.
+            let next = interface.peers.iter().find(|next| next.succeeds == Some(peer.public_key));
+            let keys = || std::iter::once(peer.public_key).chain(next.map(|next| next.public_key));
+            // And of one that is dialled by two keys, whichever of its interfaces the peer is on.
+            let names = [&interface.name, &overlap::name(&interface.name)];
+            let seen = observed.map(|observed| {
+                let live = names.into_iter().filter_map(|name| observed.interfaces.get(name));
+                let peers = live.flat_map(|seen| keys().filter_map(|key| seen.live.peers.get(&key)));
+                peers.max_by_key(|live| live.latest_handshake)
+            });
             let clock = observed.map_or(0, |o| o.system.clock);
             let live = seen.flatten();
             let age = live.and_then(|l| l.latest_handshake).map(|time| (clock - time).max(0));

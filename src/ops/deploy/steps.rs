@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use crate::fleet::{Observed, StagedFile};
+use crate::fleet::{Observed, ObservedInterface, StagedFile};
 use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
 use crate::wg::beside::Loop;
 use crate::wg::dump::LivePeer;
@@ -87,20 +87,26 @@ pub fn steps(
             builder.key_file(interface, &change.subject);
         }
     }
-    for change in of(Kind::InterfaceExtra) {
-        if let Some(name) = &change.interface {
-            builder.down(name);
-        }
-    }
+    let stays_up = |interface: &InterfaceConfig| {
+        let restarts = of(Kind::Restart).any(|c| c.interface.as_ref() == Some(&interface.name));
+        observed.interfaces.contains_key(&interface.name) && !restarts && desired.is_about(&interface.name)
+    };
+    // What ran beside another interface with the next key goes when that one has its key, its port and its peers.
+    let followed = |name: &InterfaceName| {
+        let gone = deployed.and_then(|deployed| deployed.interface(name)).filter(|gone| gone.beside.is_some())?;
+        let heir = desired.interface(&gone.beside.as_ref()?.name)?;
+        (heir.public_key == gone.public_key && stays_up(heir)).then_some((heir, gone))
+    };
+    let extra: Vec<&InterfaceName> = of(Kind::InterfaceExtra).filter_map(|change| change.interface.as_ref()).collect();
+    let heirs: BTreeMap<&InterfaceName, &InterfaceConfig> =
+        extra.iter().filter_map(|name| followed(name)).map(|(heir, gone)| (&heir.name, gone)).collect();
+    let follows = |name: &InterfaceName| heirs.values().any(|gone| gone.name == *name);
+    extra.iter().filter(|name| !follows(name)).for_each(|name| builder.down(name));
     for change in of(Kind::Sysctl) {
         if let (Some(value), Some(before)) = (&change.after, &change.before) {
             builder.sysctl(&change.subject, value, before);
         }
     }
-    let stays_up = |interface: &InterfaceConfig| {
-        let restarts = of(Kind::Restart).any(|c| c.interface.as_ref() == Some(&interface.name));
-        observed.interfaces.contains_key(&interface.name) && !restarts && desired.is_about(&interface.name)
-    };
     // Where the table goes, hooks do its work from now on: they come first.
     let loses_table =
         |name: &InterfaceName| of(Kind::Firewall).any(|c| c.after.is_none() && c.interface.as_ref() == Some(name));
@@ -125,16 +131,20 @@ pub fn steps(
         builder.routes(interface, &mine.filter(is_way).collect::<Vec<_>>(), &moves);
     }
     of(Kind::RuleMissing).for_each(|change| builder.rules(change, desired));
-    for change in of(Kind::Firewall) {
+    let firewall = |builder: &mut Builder<'_>, change: &Change| {
         if let Some(name) = &change.interface {
-            let was = deployed.and_then(|d| d.interface(name));
-            builder.firewall(name, config(change), was);
+            builder.firewall(name, config(change), deployed.and_then(|d| d.interface(name)));
         }
-    }
+    };
+    let of_heir = |change: &&Change| change.interface.as_ref().is_some_and(|name| heirs.contains_key(name));
+    of(Kind::Firewall).filter(|change| !of_heir(change)).for_each(|change| firewall(&mut builder, change));
     for interface in &desired.interfaces {
         let mine = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name));
         let mine: Vec<&Change> = mine.filter(|change| !is_way(change)).collect();
         if stays_up(interface) {
+            if let Some(gone) = heirs.get(&interface.name) {
+                builder.make_way(gone);
+            }
             builder.link(interface, &mine);
             if mine.iter().any(|change| change.kind == Kind::Dns) {
                 builder.dns(interface, deployed.and_then(|deployed| deployed.interface(&interface.name)));
@@ -144,14 +154,15 @@ pub fn steps(
             if !loses_table(&interface.name) {
                 builder.hooks(interface, &hooks_of(interface));
             }
-            if mine.iter().any(|c| c.kind == Kind::Resolver) {
-                builder.beside(Loop::Resolve, interface);
-            }
-            if mine.iter().any(|c| c.kind == Kind::Fallback) {
-                builder.beside(Loop::Fallback, interface);
+            for one in Loop::ALL.into_iter().filter(|one| mine.iter().any(|change| change.kind == Kind::of_loop(*one)))
+            {
+                builder.beside(one, interface);
             }
         }
     }
+    // Until here the rules were about both.
+    of(Kind::Firewall).filter(of_heir).for_each(|change| firewall(&mut builder, change));
+    extra.iter().filter(|name| follows(name)).for_each(|name| builder.down_after_all(name));
     of(Kind::RuleExtra).for_each(|change| builder.rules(change, desired));
     for change in of(Kind::InterfaceMissing).chain(of(Kind::Restart)) {
         if let Some(interface) = config(change) {
@@ -254,6 +265,7 @@ impl Builder<'_> {
     fn link(&mut self, interface: &InterfaceConfig, changes: &[&Change]) {
         let name = quote(&interface.name);
         let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
+        let has = |kind| changes.iter().any(|change| change.kind == kind);
         for change in changes {
             match change.kind {
                 Kind::LinkDown => self.step(
@@ -267,6 +279,7 @@ impl Builder<'_> {
                     let set = |bytes: u16| format!("ip link set dev {name} mtu {bytes}");
                     self.step(change.kind, format!("set the MTU of {name} to {mtu}"), set(mtu.get()), set(seen.mtu));
                 }
+                Kind::ListenPort if has(Kind::PrivateKey) => {} // both at once, with the key
                 Kind::ListenPort => {
                     let was = seen.live.listen_port.map_or("0".to_owned(), |p| p.to_string());
                     let set = |port: &str| format!("wg set {name} listen-port {port}");
@@ -285,6 +298,8 @@ impl Builder<'_> {
                 }
                 Kind::PrivateKey => {
                     self.checks.push(format!("w_save_key {name}"));
+                    let port = interface.listen_port.filter(|_| has(Kind::ListenPort));
+                    let port = port.map_or_else(String::new, |port| format!(" {port}"));
                     let new = match &interface.key_file {
                         Some(file) => quote(format!("{}/{file}", config::DIRECTORY)),
                         None => format!("\"$D\"/strip/{name}.key"),
@@ -292,8 +307,12 @@ impl Builder<'_> {
                     self.step(
                         change.kind,
                         format!("set the key of {name}"),
-                        format!("wg set {name} private-key {new}"),
-                        format!("wg set {name} private-key \"$D\"/old/{name}.key"),
+                        format!("w_take_key {name} {new}{port}"),
+                        // By the port that it had with that key: its peers go where they are called from.
+                        format!(
+                            "wg set {name}{} private-key \"$D\"/old/{name}.key && w_greet {name}",
+                            port_before(changes, seen)
+                        ),
                     );
                 }
                 Kind::AddressMissing | Kind::AddressExtra => {
@@ -347,17 +366,24 @@ impl Builder<'_> {
         let mut new = Zeroizing::new(String::new());
         let mut old = Zeroizing::new(String::new());
         let mut added = Vec::new();
-        for peer in interface.peers.iter().filter(|p| differing.contains(p.name.as_str())) {
+        for peer in interface.peers.iter().filter(|p| differing.contains(&*p.title())) {
             let live = seen.live.peers.get(&peer.public_key);
             // An endpoint is only written when it has to change: a peer that roamed stays where it is.
-            let moves =
-                live.is_none() || changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == peer.name.as_str());
+            let moves = live.is_none() || changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == peer.title());
             let endpoint = peer.endpoint.as_ref().filter(|_| moves).map(ToString::to_string);
             let allowed: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
             write_peer(&mut new, peer.public_key, preshared(secrets, peer), &allowed, endpoint, peer.keepalive);
             match live {
                 Some(live) => write_live(&mut old, peer.public_key, live),
-                None => added.push(peer.public_key),
+                None => {
+                    added.push(peer.public_key);
+                    // What it takes over from another before it is removed again, that one has back.
+                    if let Some(before) = peer.succeeds
+                        && let Some(live) = seen.live.peers.get(&before)
+                    {
+                        write_live(&mut old, before, live);
+                    }
+                }
             }
         }
         for key in &extra {
@@ -455,13 +481,15 @@ impl Builder<'_> {
             true => format!("sh {from}/{file} start"),
             false => format!("w_end_loop {} {name}", one.as_str()),
         };
-        let (kind, work) = match one {
-            Loop::Resolve => (Kind::Resolver, "follow the names of peers of"),
-            Loop::Fallback => (Kind::Fallback, "watch links of"),
+        let work = match one {
+            Loop::Resolve => "follow the names of peers of",
+            Loop::Fallback => "watch links of",
+            Loop::Handover => "await next keys of peers of",
+            Loop::Moving => "lead peers to",
         };
         let what = if wanted { format!("{work} {name}") } else { format!("no longer {work} {name}") };
         let undo = command(self.observed.loops.contains_key(&(interface.name.clone(), one)), "/etc/wireguard");
-        self.step(kind, what, command(wanted, "\"$D\"/new"), undo);
+        self.step(Kind::of_loop(one), what, command(wanted, "\"$D\"/new"), undo);
     }
 
     /// What hooks set up and take down, of which the file alone tells the kernel nothing.
@@ -525,16 +553,51 @@ impl Builder<'_> {
     }
 
     fn down(&mut self, interface: &InterfaceName) {
-        let name = quote(interface);
-        // What ran may differ from its file: it comes back as it ran.
-        self.checks.push(format!("w_save_live {name}"));
-        let undo = format!(
-            "w_is_up {name} || {{ w_up_from {name} /etc/wireguard && wg syncconf {name} \"$D\"/old/{name}.live; }}"
-        );
-        let table = quote(firewall::table_name(interface));
-        let run = format!("w_down {name} && w_no_table {table}");
-        self.step(Kind::InterfaceExtra, format!("take {name} down"), run, undo);
+        let undo = self.up_as_it_ran(interface);
+        let run = take_down(interface);
+        self.step(Kind::InterfaceExtra, format!("take {interface} down"), run, undo);
     }
+
+    /// Brings an interface back up that was taken down. What ran may differ from its file: it comes back as it ran.
+    fn up_as_it_ran(&mut self, interface: &InterfaceName) -> String {
+        let name = quote(interface);
+        self.checks.push(format!("w_save_live {name}"));
+        format!("w_is_up {name} || {{ w_up_from {name} /etc/wireguard && wg syncconf {name} \"$D\"/old/{name}.live; }}")
+    }
+
+    /// An interface whose key and port another one takes in the next steps: that one knows where the peers are from now on, and
+    /// all of them are led there. Undoing it is the last that is undone, when the port is free again.
+    fn make_way(&mut self, interface: &InterfaceConfig) {
+        let name = quote(&interface.name);
+        let undo = self.up_as_it_ran(&interface.name);
+        let port = interface.listen_port.map_or("0".to_owned(), |port| port.to_string());
+        let script = quote(format!("{}/{}", config::DIRECTORY, Loop::Moving.file_name(&interface.name)));
+        // Nobody waits once the peers have nowhere to go.
+        let heir = interface.beside.as_ref().map_or_else(String::new, |beside| quote(&beside.name));
+        let run = format!(
+            "w_note_shakes {heir}; {{ test ! -r {script} || sh {script} stop; }} && wg set {name} listen-port 0"
+        );
+        let undo = format!(
+            "{{ {undo}; }} && wg set {name} listen-port {port} && {{ test ! -r {script} || sh {script} start; }} && w_greet {name}"
+        );
+        self.step(Kind::InterfaceExtra, format!("have {name} make way"), run, undo);
+    }
+
+    /// What has made way goes; it comes back by the step with which it did.
+    fn down_after_all(&mut self, interface: &InterfaceName) {
+        self.step(Kind::InterfaceExtra, format!("take {interface} down"), take_down(interface), ":".to_owned());
+    }
+}
+
+/// The port that an interface has before another one is set, as an argument of wg(8); nothing when it keeps it.
+fn port_before(changes: &[&Change], seen: &ObservedInterface) -> String {
+    let changes_port = changes.iter().any(|change| change.kind == Kind::ListenPort);
+    let port = seen.live.listen_port.filter(|_| changes_port);
+    port.map_or_else(String::new, |port| format!(" listen-port {port}"))
+}
+
+fn take_down(interface: &InterfaceName) -> String {
+    format!("w_down {} && w_no_table {}", quote(interface), quote(firewall::table_name(interface)))
 }
 
 fn replace_command(route: &Route, interface: &InterfaceName) -> String {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 mod blast;
 mod exits;
 mod fallback;
+mod proof;
 
 use super::change::{Cause, Kind};
 use super::desired::{Deployed, Desired, Version, addresses_of_peers};
@@ -91,9 +92,9 @@ impl Scene {
             for sysctl in &interface.sysctls {
                 writeln!(text, "\n@x sysctl {} {}", crate::fleet::sysctl_path(&sysctl.key), sysctl.value).unwrap();
             }
-            for (section, one) in [("resolver", Loop::Resolve), ("watcher", Loop::Fallback)] {
+            for one in Loop::ALL {
                 if let Some(version) = one.version(interface) {
-                    writeln!(text, "\n@x {section} {name} {version}").unwrap();
+                    writeln!(text, "\n@x {} {name} {version}", one.section()).unwrap();
                 }
             }
             writeln!(text, "\n@x boot {name}").unwrap();

@@ -198,4 +198,8 @@ impl Progress for Stopwatch<'_> {
         drop(times);
         self.progress.reached(host, phase);
     }
+
+    fn warns(&self, text: &str) {
+        self.progress.warns(text);
+    }
 }

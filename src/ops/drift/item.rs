@@ -141,6 +141,8 @@ fn kind_of(change: &Change) -> DriftKind {
         Kind::Resolver => D::ResolverChanged,
         Kind::Fallback if change.before.is_none() => D::FallbackStopped,
         Kind::Fallback => D::FallbackChanged,
+        Kind::Handover | Kind::Moving if change.before.is_none() => D::HandoverStopped,
+        Kind::Handover | Kind::Moving => D::HandoverChanged,
         Kind::Boot => D::BootChanged,
     }
 }
@@ -170,7 +172,7 @@ fn substance(change: &Change, desired: &Desired, observed: &Observed) -> Option<
         Kind::PresharedKey => {
             let interface = change.interface.as_ref()?;
             let peers = &desired.interface(interface)?.peers;
-            let peer = peers.iter().find(|peer| peer.name.as_str() == change.subject)?;
+            let peer = peers.iter().find(|peer| peer.title() == change.subject)?;
             let live = observed.interfaces.get(interface)?.live.peers.get(&peer.public_key)?;
             Some(live.preshared.as_ref()?.expose_base64().as_bytes().to_vec())
         }

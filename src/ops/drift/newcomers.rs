@@ -25,7 +25,7 @@ impl Taking<'_> {
         let parts = of(Kind::PeerExtra).zip(of(Kind::PeerMissing)).and_then(|(extra, missing)| {
             let config = host.desired.interface(missing.interface.as_ref()?)?;
             let live = host.seen.as_ref().ok()?.observed.interfaces.get(&config.name)?;
-            let peer = config.peers.iter().find(|peer| peer.name.as_str() == missing.subject)?;
+            let peer = config.peers.iter().find(|peer| peer.title() == missing.subject)?;
             let (key, live) = live.live.peers.iter().find(|(key, _)| key.short() == extra.subject)?;
             Some((config, peer, *key, live))
         });
@@ -102,6 +102,8 @@ impl Taking<'_> {
                 kind: InterfaceKind::Main,
                 listen_port: None,
                 public_key: *key,
+                staged_key: None,
+                overlap: None,
                 kept: None,
             }],
             address4: own.iter().find_map(|a| if let IpAddr::V4(four) = a { Some(*four) } else { None }),

@@ -194,7 +194,7 @@ fn both<'c>(
     live: &'c ObservedInterface,
     change: &Change,
 ) -> Option<(&'c PeerConfig, &'c LivePeer)> {
-    let peer = config.peers.iter().find(|peer| peer.name.as_str() == change.subject)?;
+    let peer = present_peer(config, change)?;
     Some((peer, live.live.peers.get(&peer.public_key)?))
 }
 
@@ -239,7 +239,7 @@ fn of_running(node: &mut Node, config: &InterfaceConfig, live: &ObservedInterfac
             kept_peer(node, config, peer).endpoint = Some(KeptEndpoint::At(endpoint));
         }
         Kind::PeerMissing => {
-            let peer = config.peers.iter().find(|peer| peer.name.as_str() == change.subject)?;
+            let peer = present_peer(config, change)?;
             kept_peer(node, config, peer).absent = true;
         }
         Kind::AddressExtra => {
@@ -263,6 +263,12 @@ fn of_running(node: &mut Node, config: &InterfaceConfig, live: &ObservedInterfac
         _ => return None,
     }
     Some(Ok(()))
+}
+
+/// Returns the peer that a change is about. That a next key is awaited is not for the host to change: a deploy puts it back,
+/// and `rotate --abort` withdraws it.
+fn present_peer<'a>(config: &'a InterfaceConfig, change: &Change) -> Option<&'a PeerConfig> {
+    config.peers.iter().find(|peer| peer.title() == change.subject).filter(|peer| peer.succeeds.is_none())
 }
 
 /// Takes a difference of an interface that doesn't run.

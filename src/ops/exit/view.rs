@@ -60,8 +60,10 @@ pub struct ExitView {
     pub groups: Vec<Name>,
     /// The groups whose traffic it carries now.
     pub carries: Vec<Name>,
-    /// How many remotes leave by it now, through a group or not.
+    /// How many remotes leave by it now, through a group or not, at the end of a chain or not.
     pub remotes: usize,
+    /// How many remotes' traffic comes by it and goes on to another exit.
+    pub passing: usize,
 }
 
 /// What becomes of a remote's internet traffic.
@@ -83,8 +85,10 @@ pub enum Leaving {
 pub struct RemoteView {
     /// Its name.
     pub name: Name,
-    /// The exit, the group or the server that it is to leave by.
+    /// The exit, the group or the server that it is to leave by; of a chain the last exit.
     pub assigned: Option<Name>,
+    /// The exits of the chain that it is to leave by, in order; empty for other ways.
+    pub via: Vec<Name>,
     /// Whether that is what the network says.
     pub inherited: bool,
     /// What becomes of its internet traffic now.
@@ -98,8 +102,10 @@ pub struct RemoteView {
 /// Everything about exits at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The exit or the group of remotes that have none of their own.
+    /// The exit or the group of remotes that have none of their own; of a chain the last exit.
     pub network: Option<Name>,
+    /// The exits of the chain that those leave by, in order; empty for other ways.
+    pub network_via: Vec<Name>,
     /// Whether nothing of a remote leaves that isn't told otherwise, while its exit can't be used.
     pub kill_switch: bool,
     /// The groups, in order of their names.
@@ -167,6 +173,10 @@ pub fn exits(topology: &Topology) -> Vec<ExitView> {
             groups.iter().filter(has).map(|group| group.name.clone()).collect()
         };
         let leaves = |remote: &&RemoteView| remote.leaves == Leaving::Exit && remote.by.as_ref() == Some(&node.name);
+        let passes = |remote: &&RemoteView| {
+            let before_last = remote.via.split_last().is_some_and(|(_, before)| before.contains(&node.name));
+            remote.leaves == Leaving::Exit && before_last
+        };
         ExitView {
             name: node.name.clone(),
             enabled: node.enabled,
@@ -175,6 +185,7 @@ pub fn exits(topology: &Topology) -> Vec<ExitView> {
             groups: with(|_| true),
             carries: with(|member| member.active),
             remotes: remotes.iter().filter(leaves).count(),
+            passing: remotes.iter().filter(passes).count(),
         }
     };
     let mut exits: Vec<ExitView> = topology.nodes.iter().filter(|node| node.role == Role::Exit).map(view).collect();
@@ -190,10 +201,12 @@ fn remotes(topology: &Topology) -> Vec<RemoteView> {
             Way::Server => (Leaving::Server, topology.egress_name(topology.egress(node))),
             Way::Exit(exit) => (Leaving::Exit, Some(&exit.name)),
             Way::Group(group) => (Leaving::Exit, group.carrier(topology).map(|exit| &exit.name)),
+            Way::Chain(_) => (Leaving::Exit, topology.egress_name(topology.egress(node))),
         };
         RemoteView {
             name: node.name.clone(),
             assigned: topology.egress_name(topology.egress(node)).cloned(),
+            via: topology.via_names(topology.egress(node)),
             inherited: node.exit.is_none(),
             leaves,
             by: by.cloned(),
@@ -210,6 +223,7 @@ fn remotes(topology: &Topology) -> Vec<RemoteView> {
 pub fn status(topology: &Topology) -> Status {
     Status {
         network: topology.egress_name(topology.network.exit).cloned(),
+        network_via: topology.via_names(topology.network.exit),
         kill_switch: topology.network.kill_switch,
         groups: groups(topology),
         exits: exits(topology),

@@ -326,7 +326,7 @@ fn next(node: &Node, host: &Host, topology: &Topology) -> Vec<String> {
 
 fn remarks(node: &Node, host: &Host, request: &Request, is_new: bool) -> Vec<String> {
     let mut remarks = vec![format!(
-        "the script holds the private key of `{}`: bring it there by a way that nobody else can read, and delete it then; if it got into other hands: `wg-friend rotate {0}`",
+        "the script holds the private key of `{}`: bring it there by a way that nobody else can read, and delete it then; if it got into other hands: `wg-friend rotate {0} --now`",
         node.name
     )];
     if request.ssh_key.is_none() {

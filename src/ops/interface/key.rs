@@ -128,7 +128,7 @@ pub fn make_on_host(
     let target = find::one(&topology, wanted, name)?;
     let id = target.interface.id;
     let on_host = made(store, fleet, clock, actor, &topology, target.node, &[id], mode)?;
-    let request = Rotation { node: target.node.name.to_string(), reason: reason.to_owned(), public_key: None };
+    let request = at_once(target.node, reason);
     rotate_keys(store, clock, actor, &request, &Keys { only: Some(id), on_host }, mode)
 }
 
@@ -154,8 +154,13 @@ pub fn make_here(
         });
     }
     let keys = Keys { only: Some(target.interface.id), on_host: BTreeMap::new() };
-    let request = Rotation { node: target.node.name.to_string(), reason: reason.to_owned(), public_key: None };
+    let request = at_once(target.node, reason);
     rotate_keys(store, clock, actor, &request, &keys, mode)
+}
+
+/// Who changes where a key is kept may have lost the present one: nothing is waited for.
+fn at_once(node: &Node, reason: &str) -> Rotation {
+    Rotation { node: node.name.to_string(), reason: reason.to_owned(), now: true, ..Rotation::default() }
 }
 
 /// Gives all interfaces of a node new keys: its host makes those that it keeps.
@@ -220,7 +225,8 @@ fn made(
 /// Returns the names of the key files that a host uses, or is about to.
 fn in_use(store: &Store, topology: &Topology, host: &Name) -> Result<Vec<String>, Error> {
     let here = topology.nodes.iter().filter(|node| node.host.as_ref() == Some(host)).flat_map(|node| &node.interfaces);
-    let mut files: Vec<String> = here.map(|own| key_file::name(own.public_key)).collect();
+    let keys = here.flat_map(|own| std::iter::once(own.public_key).chain(own.staged_key));
+    let mut files: Vec<String> = keys.map(key_file::name).collect();
     let before = deployed(store, host)?;
     files.extend(before.iter().flat_map(|d| &d.version.interfaces).filter_map(|own| own.key_file.clone()));
     Ok(files)

@@ -9,10 +9,11 @@ use super::change::{Done, Mode, Outcome, Scope, carry_out, new_private_key};
 use super::find;
 use super::place::{Places, resting};
 use super::setting::Setting;
+use super::uplinks;
 use crate::db::{Store, Tx};
 use crate::model::{
-    Access, Action, Actor, Become, Custody, Event, Host, HostAddress, Interface, InterfaceId, InterfaceKind,
-    InterfaceName, Name, Network, Node, NodeId, Origin, Port, PublicKey, Role, Topology,
+    Access, Action, Actor, Become, Custody, Event, Host, HostAddress, Interface, InterfaceId, InterfaceKind, Name,
+    Network, Node, NodeId, Origin, PublicKey, Role, Topology,
 };
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -156,7 +157,7 @@ fn add_one(
     }
     let id = node.id;
     topology.nodes.push(node);
-    add_uplinks(tx, topology, id, *now)?;
+    uplinks::to_exits(tx, topology, id, *now)?;
     Ok(id)
 }
 
@@ -168,6 +169,8 @@ fn bare(request: &NewNodes, name: &Name, public: PublicKey, network: &Network, n
         kind: InterfaceKind::Main,
         listen_port: None,
         public_key: public,
+        staged_key: None,
+        overlap: None,
         kept: None,
     };
     Node {
@@ -223,56 +226,4 @@ fn check_key(tx: &Tx<'_>, topology: &Topology, key: PublicKey) -> Result<(), Err
         ),
         hint: "make a new key on the device: two nodes with one key would cut each other off".into(),
     })
-}
-
-/// Gives each server an uplink to each exit, as far as the new node is one of them.
-fn add_uplinks(tx: &Tx<'_>, topology: &mut Topology, new: NodeId, now: DateTime<Utc>) -> Result<(), Error> {
-    let of = |topology: &Topology, role| -> Vec<NodeId> {
-        topology.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect()
-    };
-    let network_port = topology.network.port;
-    let elsewhere = tx.interfaces_of_others()?;
-    for server in of(topology, Role::Server) {
-        for exit in of(topology, Role::Exit) {
-            let node = topology.nodes.iter_mut().find(|node| node.id == server).expect("it was just listed");
-            if (server != new && exit != new) || node.uplink_to(exit).is_some() {
-                continue;
-            }
-            let (name, port) = free_uplink(node, network_port, &elsewhere)?;
-            let key = new_private_key()?;
-            let id = tx.insert_uplink(server, exit, &name, Some(port), key.public(), Some(&key), now)?;
-            node.interfaces.push(Interface {
-                id,
-                name,
-                kind: InterfaceKind::Uplink(exit),
-                listen_port: Some(port),
-                public_key: key.public(),
-                kept: None,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Returns a name and a port that the server doesn't use: `wgx1` and the network's port + 1, and so on. Nor does another
-/// network use them, so that its nodes can live on the same host.
-fn free_uplink(
-    server: &Node,
-    network_port: Port,
-    elsewhere: &[(InterfaceName, Option<Port>)],
-) -> Result<(InterfaceName, Port), Error> {
-    let used = |name: &str, port: Port| {
-        server.interfaces.iter().any(|i| i.name.as_str() == name || i.listen_port == Some(port))
-            || elsewhere.iter().any(|(other, theirs)| other.as_str() == name || *theirs == Some(port))
-    };
-    let candidate = |n: u16| {
-        let port = Port::new(network_port.get().checked_add(n)?)?;
-        Some((format!("wgx{n}"), port))
-    };
-    let found = (1..=u16::MAX).map_while(candidate).find(|(name, port)| !used(name, *port));
-    let (name, port) = found.ok_or_else(|| Error::RefusedWithRemedy {
-        message: format!("`{}` has no free port above {network_port} for a further exit", server.name),
-        hint: "give the network a lower port: `wg-friend network set port=51820`".into(),
-    })?;
-    Ok((name.parse().expect("wgx and a number is the name of an interface"), port))
 }

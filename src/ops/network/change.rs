@@ -9,16 +9,16 @@ use similar::TextDiff;
 
 use super::difference::{Difference, differences};
 use super::generate::fingerprint;
-use super::shared_host;
 use super::view::NodeView;
+use super::{shared_host, uplinks};
 use crate::db::{Store, Tx};
 use crate::model::{
-    Actor, Custody, Event, InterfaceId, Name, Node, NodeId, PresharedKey, PrivateKey, PskPolicy, Secrets, Topology,
+    Actor, Custody, Event, InterfaceId, Name, Node, NodeId, PresharedKey, PrivateKey, Secrets, Topology,
 };
 use crate::ops::clock::Clock;
 use crate::ops::revision::handed;
-use crate::ops::{Error, exit};
-use crate::wg::compile::{Refusal, check, compile, links};
+use crate::ops::{Error, exit, psk};
+use crate::wg::compile::{Refusal, check, compile};
 use crate::wg::{NodeConfig, config};
 
 /// At most so many other nodes' files are compared in a preview.
@@ -134,14 +134,16 @@ pub(in crate::ops) fn carry_out(
     let now = clock.now();
     let body = |tx: &Tx<'_>| -> Result<(Outcome, Vec<Event>), Error> {
         let before = tx.topology()?;
+        let rules = tx.psk_rules()?;
         // What goes with a node, such as its preshared keys, stands in the files as they are.
         let known = if mode == Mode::Preview { Some(tx.secrets()?) } else { None };
         let done = work(&Scope { tx, before: &before, now })?;
-        let after = tx.topology()?;
+        let mut after = tx.topology()?;
+        uplinks::of_chains(tx, &mut after, now)?;
         refuse_new_contradictions(&before, &after)?;
         shared_host::refuse_new(tx, &before, &after)?;
         if !done.preshared_done {
-            make_preshared_keys(tx, &before, &after, now)?;
+            psk::links::after_change(tx, (&before, &rules), &after, now)?;
         }
         let mut outcome = account(action, &before, &after, &done);
         outcome.new_files.retain(|name| !is_shown(name, &after, &done)); // it is new already, and on the screen
@@ -173,21 +175,8 @@ fn refuse_new_contradictions(before: &Topology, after: &Topology) -> Result<(), 
     if new.is_empty() { Ok(()) } else { Err(Error::Model(new)) }
 }
 
-/// Gives every link that is new a preshared key, if the network wants them to have one.
-fn make_preshared_keys(tx: &Tx<'_>, before: &Topology, after: &Topology, now: DateTime<Utc>) -> Result<(), Error> {
-    if after.network.psk == PskPolicy::None {
-        return Ok(());
-    }
-    let mut have: BTreeSet<_> = tx.preshared_links()?.into_iter().collect();
-    have.extend(links(before));
-    for link in links(after).into_iter().filter(|link| !have.contains(link)) {
-        tx.set_psk(link, &new_preshared_key()?, now)?;
-    }
-    Ok(())
-}
-
 /// Makes a preshared key.
-pub(super) fn new_preshared_key() -> Result<PresharedKey, Error> {
+pub(in crate::ops) fn new_preshared_key() -> Result<PresharedKey, Error> {
     random().map(PresharedKey::from_random)
 }
 
@@ -292,7 +281,7 @@ fn show_once(
     now: DateTime<Utc>,
 ) -> Result<Vec<ShownFile>, Error> {
     let configs = compile(after).map_err(Error::Model)?; // the key is shown in a file, so there has to be one
-    let mut secrets = Secrets { private: keys, ..tx.secrets()? };
+    let mut secrets = Secrets { private: keys, next_private: BTreeMap::new(), ..tx.secrets()? };
     let wanted: BTreeSet<InterfaceId> = secrets.private.keys().copied().collect();
     let mut shown = Vec::new();
     for node in configs.iter().filter(|node| node.interfaces.iter().any(|i| wanted.contains(&i.id))) {

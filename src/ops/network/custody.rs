@@ -64,7 +64,7 @@ pub(super) fn change(
             scope.tx.forget_everywhere(interface)?;
             done.events.push(Event::node(Action::PrivateKeyForgotten, node));
             done.remarks.push(format!(
-                "the private key of `{0}` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate {0}`",
+                "the private key of `{0}` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate {0} --now`",
                 node.name
             ));
             if let Some(key) = key.filter(|_| wanted == Custody::ShownOnce) {

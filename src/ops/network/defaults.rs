@@ -26,7 +26,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("dns", "DNS servers and search domains of clients, with commas; `none`"),
     ("mtu", "bytes per packet"),
     ("keepalive", "seconds, for nodes that nobody can dial; 0 for none"),
-    ("psk", "preshared keys of new links: unique or none"),
+    ("psk", "preshared keys of links: unique, required, optional or none; `psk policy` says more"),
     ("stable-clients", "yes, no or prefixes: remotes carry them whatever their rights, so that files stay as they are"),
     ("exit", "exit or exit group of remotes that have none of their own; `none`"),
     ("kill-switch", "yes: nothing of them leaves while it can't be used; no: a split tunnel then"),

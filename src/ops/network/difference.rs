@@ -29,6 +29,7 @@ pub fn values(node: &Node, topology: &Topology) -> Vec<(&'static str, String)> {
         ("port", node.main().listen_port.map_or_else(none, |p| p.to_string())),
         ("interface", node.main().name.to_string()),
         ("key", node.main().public_key.to_string()),
+        ("next-key", node.main().staged_key.map_or_else(none, |key| key.to_string())),
         (
             "dns",
             node.dns.as_ref().map_or_else(network, |list| if list.is_empty() { none() } else { joined(list.clone()) }),

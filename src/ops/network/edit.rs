@@ -9,7 +9,7 @@ use super::readdress::refuse_cut_ways;
 use super::setting::Setting;
 use super::{adopted, custody, find};
 use crate::db::Store;
-use crate::model::{Action, Actor, Egress, Event, Name, Node, PrivateKey, Role};
+use crate::model::{Action, Actor, Event, Name, Node, PrivateKey, Role};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
@@ -145,8 +145,10 @@ fn consequence(scope: &Scope<'_>, node: &Node) -> Option<String> {
             Some(format!("without `{}` the network has no server: no config can be made", node.name))
         }
         Role::Exit => {
-            let users: Vec<&str> =
-                others().filter(|o| scope.before.egress(o) == Egress::Node(node.id)).map(|o| o.name.as_str()).collect();
+            let users: Vec<&str> = others()
+                .filter(|o| scope.before.egress(o).nodes().contains(&node.id))
+                .map(|o| o.name.as_str())
+                .collect();
             (!users.is_empty()).then(|| format!("the internet of {} leaves by none of our exits now", users.join(", ")))
         }
         Role::Server | Role::Router | Role::Remote => None,

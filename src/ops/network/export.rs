@@ -13,7 +13,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Event, InterfaceName, Name, Node, Secrets};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::ops::revision::handed;
+use crate::ops::revision::{Untold, handed, untold};
 use crate::wg::compile::compile;
 use crate::wg::config::{self, Document, Mode};
 use crate::wg::formats::{self, Export, Feature, Format, Inexpressible, LeftOut, OutFile, Subject};
@@ -68,6 +68,8 @@ pub struct Report {
     pub left_out: Vec<Missing>,
     /// What the person who installs them has to know or do, each once.
     pub notes: Vec<String>,
+    /// The nodes whose files don't work yet, since hosts don't know the keys in them yet.
+    pub untold: Vec<Untold>,
     /// The archive itself, where one was wanted. Not part of the report: it holds keys.
     #[serde(skip)]
     pub zipped: Option<Zeroizing<Vec<u8>>>,
@@ -150,6 +152,7 @@ pub fn export(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &Req
         files: Vec::new(),
         left_out: Vec::new(),
         notes: Vec::new(),
+        untold: untold(store, &topology, &configs, &secrets, nodes.iter().copied())?,
         zipped: None,
     };
     let mut refused = Vec::new();

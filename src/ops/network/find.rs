@@ -45,9 +45,14 @@ pub(in crate::ops) fn unknown<'a>(
 
 /// Returns the host with a name, upper and lower case being the same.
 pub fn host<'a>(topology: &'a Topology, wanted: &str) -> Result<&'a Host, Error> {
-    topology.hosts.iter().find(|h| same(&h.name, wanted)).ok_or_else(|| Error::UnknownHost {
+    host_among(&topology.hosts, wanted)
+}
+
+/// Returns the one of these hosts with a name, upper and lower case being the same.
+pub fn host_among<'a>(hosts: &'a [Host], wanted: &str) -> Result<&'a Host, Error> {
+    hosts.iter().find(|h| same(&h.name, wanted)).ok_or_else(|| Error::UnknownHost {
         name: wanted.to_owned(),
-        similar: similar(wanted, topology.hosts.iter().map(|h| &h.name)),
+        similar: similar(wanted, hosts.iter().map(|h| &h.name)),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Custody, Event, InterfaceId, Name, Node, NodeId, Secrets, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::ops::revision::handed;
+use crate::ops::revision::{Untold, handed, untold};
 use crate::wg::compile::compile;
 use crate::wg::{NodeConfig, config};
 
@@ -38,6 +38,8 @@ pub struct Report {
     pub files: Vec<Made>,
     /// The nodes whose files weren't made.
     pub skipped: Vec<Skipped>,
+    /// The nodes whose files don't work yet, since hosts don't know the keys in them yet.
+    pub untold: Vec<Untold>,
 }
 
 /// A file that was made.
@@ -105,6 +107,7 @@ pub fn generate(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &R
     let secrets = store.secrets()?;
     let (wanted, skipped) = choose(&topology, &secrets, &request.nodes)?;
     let configs = compile(&topology).map_err(Error::Model)?;
+    let untold = untold(store, &topology, &configs, &secrets, wanted.iter().copied())?;
     let mut files = Vec::new();
     for node in wanted {
         let Some(config) = configs.iter().find(|config| config.node == node.id) else { continue };
@@ -112,7 +115,8 @@ pub fn generate(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &R
         let single = made.len() == 1;
         for file in made {
             let interface = owner(config, &file);
-            let without_key = file.secret && !secrets.private.contains_key(&interface);
+            let has_key = |own: &crate::wg::InterfaceConfig| secrets.private_of(own.id, own.public_key).is_some();
+            let without_key = file.secret && !config.interfaces.iter().any(|own| own.id == interface && has_key(own));
             files.push(compare(store, interface, file, request.compare, &Place { node, single, without_key })?);
         }
     }
@@ -128,7 +132,7 @@ pub fn generate(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &R
         }
         record(store, clock, actor, (&topology, &configs, &secrets), &files, request.directory.as_deref())?;
     }
-    Ok(Report { saved, files, skipped })
+    Ok(Report { saved, files, skipped, untold })
 }
 
 /// Returns the nodes whose files are made, and those whose aren't, with the reason. Whoever is named is made unless he is
@@ -175,7 +179,8 @@ pub(super) fn reason_to_skip(node: &Node, secrets: &Secrets) -> Option<&'static 
     if !node.enabled {
         return Some("is disabled");
     }
-    if secrets.private.contains_key(&node.main().id) {
+    let main = node.main();
+    if secrets.private_of(main.id, main.staged_key.unwrap_or(main.public_key)).is_some() {
         return None;
     }
     Some(match node.custody {

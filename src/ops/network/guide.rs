@@ -12,7 +12,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Device, Event, Name, Node, Role};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::ops::revision::handed;
+use crate::ops::revision::{Untold, handed, untold};
 use crate::render::guide::{Facts, Guide, Platform, guide};
 use crate::render::qr::{COMFORTABLE, Code};
 use crate::wg::compile::compile;
@@ -49,6 +49,8 @@ pub struct Report {
     pub qr: bool,
     /// The guide as Markdown and as a page, and the config.
     pub files: Vec<Made>,
+    /// The remote, if its config doesn't work yet, since hosts don't know the keys in it yet.
+    pub untold: Vec<Untold>,
 }
 
 /// A file that was made.
@@ -114,6 +116,7 @@ pub fn write(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &Requ
             made(format!("{}-guide.html", node.name), html),
             made(facts.file, text),
         ],
+        untold: untold(store, &topology, &configs, &secrets, [node])?,
     };
     if request.preview {
         return Ok(report);

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::ops::Error;
 use crate::ops::error::similar;
-use crate::ops::{exit, host};
+use crate::ops::{exit, host, psk};
 
 /// What kind of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +35,8 @@ pub enum What {
     PresharedKey,
     /// The file that an adopted interface came with.
     Configuration,
+    /// What is said of preshared keys beside the network's own word.
+    PskRules,
 }
 
 impl What {
@@ -49,6 +51,7 @@ impl What {
             Self::Link => "link",
             Self::PresharedKey => "preshared key of",
             Self::Configuration => "configuration of",
+            Self::PskRules => "preshared-key policy of",
         }
     }
 }
@@ -190,7 +193,7 @@ fn with_gone<'a>(
 ) -> Result<Topology, Error> {
     let (mut gone, mut groups) = (BTreeSet::new(), BTreeSet::new());
     for node in nodes {
-        gone.extend(node.exit.and_then(Egress::node).into_iter().chain(node.server));
+        gone.extend(node.exit.map(Egress::nodes).unwrap_or_default().into_iter().chain(node.server));
         for rule in &node.exit_rules {
             if let RuleAction::Exit(exit) = rule.action {
                 gone.insert(exit);
@@ -271,7 +274,13 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
         let name = after.topology.network.name.to_string();
         changes.push(Changed { what: What::Network, name, how, fields, along: false });
     }
-    let empty = Model { hosts: BTreeMap::new(), preshared: BTreeMap::new(), adopted: BTreeMap::new(), ..after.clone() };
+    let empty = Model {
+        hosts: BTreeMap::new(),
+        preshared: BTreeMap::new(),
+        adopted: BTreeMap::new(),
+        psk_rules: BTreeMap::new(),
+        ..after.clone()
+    };
     let empty = Model {
         topology: Topology {
             nodes: vec![],
@@ -317,6 +326,7 @@ pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> 
         model.adopted.iter().map(|(id, since)| (own(*id), *since)).collect::<BTreeMap<_, _>>()
     };
     owners.compare(What::Configuration, &documents(before), &documents(after), &mut changes);
+    changes.extend(psk::history::differences(before, after));
     changes
 }
 

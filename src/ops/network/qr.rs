@@ -11,7 +11,7 @@ use crate::db::Store;
 use crate::model::{Action, Actor, Event, Name, Node, Role, Secrets, Topology};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
-use crate::ops::revision::handed;
+use crate::ops::revision::{Untold, handed, untold};
 use crate::render::qr::{COMFORTABLE, Code, HARD_LIMIT, NoCode};
 use crate::wg::compile::compile;
 use crate::wg::{NodeConfig, config};
@@ -71,6 +71,8 @@ pub struct Report {
     pub codes: Vec<Drawn>,
     /// The remotes for whom none was drawn.
     pub skipped: Vec<Skipped>,
+    /// The remotes whose codes don't work yet, since hosts don't know the keys in them yet.
+    pub untold: Vec<Untold>,
 }
 
 /// A code that was drawn.
@@ -136,6 +138,7 @@ pub fn draw(
             }
         }
     }
+    let untold = untold(store, &topology, &configs, &secrets, codes.iter().map(|(node, _)| *node))?;
     if !preview && !codes.is_empty() {
         for (_, code) in &codes {
             if let Some(path) = &code.path {
@@ -154,7 +157,7 @@ pub fn draw(
             Ok(((), events))
         })?;
     }
-    Ok(Report { saved: !preview, codes: codes.into_iter().map(|(_, code)| code).collect(), skipped })
+    Ok(Report { saved: !preview, codes: codes.into_iter().map(|(_, code)| code).collect(), skipped, untold })
 }
 
 /// Finds a remote whose config is complete.

@@ -28,8 +28,8 @@ pub fn remove(
         let mut done = Done::default();
         detach(scope, &gone, &mut done)?;
         for node in &gone {
-            for server in scope.before.nodes.iter().filter(|other| !gone.contains(other)) {
-                if let Some(uplink) = server.uplink_to(node.id) {
+            for other in scope.before.nodes.iter().filter(|other| other.role == Role::Exit || !gone.contains(other)) {
+                if let Some(uplink) = other.uplink_to(node.id) {
                     scope.tx.delete_interface(uplink.id)?;
                 }
             }
@@ -78,7 +78,7 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
                 ),
             });
         }
-        if let Some(exit) = gone.iter().find(|exit| node.exit == Some(exit.id.into())) {
+        if let Some(exit) = gone.iter().find(|exit| leads_by(node.exit, exit)) {
             if node.access == Access::ExitOnly {
                 return Err(Error::RefusedWithRemedy {
                     message: format!("`{}` has nothing but its exit `{}`, with access exit-only", node.name, exit.name),
@@ -98,7 +98,7 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
                 });
             }
             let instead = match scope.before.network.exit {
-                Egress::Node(id) if gone.iter().any(|node| node.id == id) => None,
+                way if gone.iter().any(|node| leads_by(Some(way), node)) => None,
                 way => scope.before.egress_name(way),
             };
             let instead = instead.map_or_else(String::new, |name| format!(" but, as the network's, by `{name}`"));
@@ -112,10 +112,15 @@ fn detach(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Erro
     Ok(())
 }
 
+/// Whether a way leads by a node, alone or in a chain.
+fn leads_by(way: Option<Egress>, node: &Node) -> bool {
+    way.is_some_and(|way| way.nodes().contains(&node.id))
+}
+
 /// Takes the nodes out of what remotes inherit.
 fn detach_network(scope: &Scope<'_>, gone: &[&Node], done: &mut Done) -> Result<(), Error> {
     let network = &scope.before.network;
-    let Some(exit) = gone.iter().find(|exit| network.exit == Egress::Node(exit.id)) else { return Ok(()) };
+    let Some(exit) = gone.iter().find(|exit| leads_by(Some(network.exit), exit)) else { return Ok(()) };
     let mut followers = scope.before.with_role(Role::Remote).filter(|node| node.exit.is_none() && !gone.contains(node));
     if let Some(node) = followers.find(|node| scope.before.kill_switch(node) || node.access == Access::ExitOnly) {
         return Err(Error::RefusedWithRemedy {

@@ -90,7 +90,7 @@ fn remarks(returned: &Returned, topology: &Topology, number: i64) -> Vec<String>
     let own: Vec<NodeId> = returned.back.iter().copied().filter(|id| !returned.new_keys.contains(id)).collect();
     say(&own, &|names| {
         format!(
-            "back with the key it had when it was removed: {names}; if the device was lost, give it another: `wg-friend rotate NAME`"
+            "back with the key it had when it was removed: {names}; if the device was lost, give it another: `wg-friend rotate NAME --now`"
         )
     });
     say(&returned.new_keys, &|names| {

@@ -1,16 +1,22 @@
 //! Giving a node a new key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
 
 use super::change::{Done, Mode, Outcome, carry_out, new_private_key};
 use super::{adopted, find};
 use crate::db::Store;
-use crate::model::{Action, Actor, Custody, Event, InterfaceId, InterfaceKind, Kept, Node, PublicKey};
-use crate::ops::Error;
+use crate::model::{
+    Action, Actor, Custody, Event, Interface, InterfaceId, InterfaceKind, Kept, Name, Node, Overlap, Port, PublicKey,
+    Topology,
+};
 use crate::ops::clock::Clock;
+use crate::ops::{Error, psk};
+use crate::wg::compile::{self, Neighbours, cut_off_by_rotation};
 
 /// What to rotate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rotation {
     /// The node.
     pub node: String,
@@ -18,6 +24,14 @@ pub struct Rotation {
     pub reason: String,
     /// The new public key, when the device makes its keys itself.
     pub public_key: Option<PublicKey>,
+    /// Whether the present key is no longer good as soon as hosts are deployed: the device is lost.
+    pub now: bool,
+    /// Whether its links get other preshared keys, too, whatever is said of them.
+    pub preshared: bool,
+    /// UDP port of the next key, where devices move to it one by one; `None` picks one.
+    pub port: Option<Port>,
+    /// When the present key ends in that case, whoever still goes by it.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Which interfaces get a key, and who makes it.
@@ -29,7 +43,10 @@ pub struct Keys {
     pub on_host: BTreeMap<InterfaceId, PublicKey>,
 }
 
-/// Replaces the key of every interface of a node; the old ones are retired, with the reason.
+/// Gives every interface of a node another key.
+///
+/// Where the hosts at the other ends can await it, the new key is staged: the present one stays good until the new one is
+/// seen in use ([`crate::ops::rotation`]). Otherwise it replaces the present one at once, which is retired, with the reason.
 ///
 /// A node that was known only by its public key gets a private key of its own, and with it a config.
 pub fn rotate(
@@ -69,6 +86,8 @@ pub fn rotate_keys(
         }
         let mut done = Done { nodes: vec![node.id], ..Done::default() };
         let mut event = Event::node(Action::KeyRotation, &node).with("reason", request.reason.as_str());
+        let neighbours = Neighbours::of(scope.before);
+        let (mut staged, mut cut_off) = (BTreeSet::new(), BTreeSet::new());
         for interface in node.interfaces.iter().filter(|own| keys.only.is_none_or(|only| only == own.id)) {
             let is_main = interface.kind == InterfaceKind::Main;
             let given = request.public_key.filter(|_| is_main).or_else(|| keys.on_host.get(&interface.id).copied());
@@ -84,18 +103,173 @@ pub fn rotate_keys(
             }
             // The keys of uplinks are ours whoever keeps that of the main interface.
             let kept = private.as_ref().filter(|_| !is_main || node.custody == Custody::Held);
-            scope.tx.replace_key(interface.id, public, kept, &request.reason, scope.now)?;
+            match way(scope.before, &neighbours, before, interface, request)? {
+                Way::Staged => {
+                    scope.tx.stage_key(interface.id, public, kept, &request.reason, scope.now)?;
+                    staged.insert(interface.id);
+                }
+                Way::Overlap { port } => {
+                    scope.tx.stage_key(interface.id, public, kept, &request.reason, scope.now)?;
+                    let overlap = Overlap { port, until: request.until, over: false };
+                    scope.tx.set_overlap(interface.id, &overlap)?;
+                    staged.insert(interface.id);
+                    event = event.with("port", port.get());
+                    done.remarks.extend([
+                        format!(
+                            "`{}` is dialled by its next key at UDP port {port}: open it, or forward it to the host",
+                            node.name
+                        ),
+                        format!(
+                            "its present key stays good until all have moved: see `wg-friend rotate {} --status`",
+                            node.name
+                        ),
+                    ]);
+                }
+                Way::AtOnce { cut_off: names } => {
+                    if interface.staged_key.is_some() {
+                        scope.tx.withdraw_staged_key(interface.id, "another one came first", scope.now)?;
+                    }
+                    scope.tx.replace_key(interface.id, public, kept, &request.reason, scope.now)?;
+                    cut_off.extend(names);
+                }
+            }
             event = event.with(interface.name.as_str(), format!("{} → {}", interface.public_key, public));
             if let Some(private) = private.filter(|_| is_main && node.custody == Custody::ShownOnce) {
                 done.shown_once.insert(interface.id, private);
             }
         }
+        if !staged.is_empty() {
+            event = event.with("staged", true);
+        }
+        if !staged.is_empty() && done.remarks.is_empty() {
+            done.remarks.push(format!(
+                "the present key of `{0}` stays good until the next one is seen in use: see `wg-friend rotate {0} --status`",
+                node.name
+            ));
+        }
+        if !cut_off.is_empty() {
+            let names = in_words(&cut_off);
+            done.remarks
+                .push(format!("`{}` and {names} don't reach each other until both have their new files", node.name));
+        }
         if before.provisional {
             done.remarks.push(format!("`{}` has a private key now, and a config of its own", node.name));
         }
         done.events.push(event);
+        let renewed =
+            psk::rotate::Renewed { node: before, staged: &staged, only: keys.only, always: request.preshared };
+        psk::rotate::with_new_key(scope, renewed, &mut done)?;
         Ok(done)
     })
+}
+
+/// How an interface gets another key.
+enum Way {
+    /// Beside the present one, which it follows when it is seen in use.
+    Staged,
+    /// Beside the present one, too, at a port of its own: each device moves when it has its new file.
+    Overlap { port: Port },
+    /// In the place of the present one, which cuts these nodes off until they have a new file.
+    AtOnce { cut_off: Vec<Name> },
+}
+
+fn way(
+    topology: &Topology,
+    neighbours: &Neighbours<'_>,
+    node: &Node,
+    new: &Interface,
+    request: &Rotation,
+) -> Result<Way, Error> {
+    let Some(own) = node.interfaces.iter().find(|own| own.id == new.id) else {
+        return Ok(Way::AtOnce { cut_off: Vec::new() });
+    };
+    let cut_off = if node.enabled { cut_off_by_rotation(neighbours, own.id) } else { Vec::new() };
+    let on_host = |own: &Interface| own.kept.as_ref().is_some_and(|kept| kept.key_on_host);
+    // Of a node that was never one of ours nobody knows whether it still is there.
+    let is_ours = node.enabled && !node.provisional && own.kept.as_ref().is_none_or(|kept| !kept.key_unknown);
+    let alone = neighbours.beyond(own.id).is_empty();
+    if request.now || !is_ours || on_host(own) != on_host(new) || alone {
+        return Ok(Way::AtOnce { cut_off: if request.now { Vec::new() } else { cut_off } });
+    }
+    if !cut_off.is_empty() && hindrance(topology, node, own).is_some() {
+        return Ok(Way::AtOnce { cut_off });
+    }
+    match own.staged_key {
+        None if cut_off.is_empty() => Ok(Way::Staged),
+        None => Ok(Way::Overlap { port: other_port(topology, neighbours, node, own, request)? }),
+        Some(_) if own.overlap.is_some() => Err(Error::RefusedWithRemedy {
+            message: format!("`{}` is dialled by two keys already", node.name),
+            hint: format!(
+                "`wg-friend rotate {0} --status` says who has moved; --finish ends the present key, --abort withdraws the next one, and \
+                 --now replaces both at once",
+                node.name
+            ),
+        }),
+        Some(_) => Err(Error::RefusedWithRemedy {
+            message: format!("`{}` has a next key already, which nobody has seen in use yet", node.name),
+            hint: format!(
+                "take it to the device, or withdraw it with `wg-friend rotate {} --abort`; --now replaces both at once",
+                node.name
+            ),
+        }),
+    }
+}
+
+/// Why an interface that devices dial can't be dialled by two keys at once.
+fn hindrance(topology: &Topology, node: &Node, own: &Interface) -> Option<&'static str> {
+    let compiled = compile::compile(topology).ok()?;
+    let config = compiled.iter().flat_map(|node| &node.interfaces).find(|config| config.id == own.id)?;
+    compile::hinders_overlap(node, own, config)
+}
+
+/// Returns the port at which an interface is dialled by its next key: the one that is asked for, or that of the network, or the
+/// next one that nothing else on the host listens on. So a node goes back and forth between two ports.
+fn other_port(
+    topology: &Topology,
+    neighbours: &Neighbours<'_>,
+    node: &Node,
+    own: &Interface,
+    request: &Rotation,
+) -> Result<Port, Error> {
+    let beyond = || neighbours.beyond(own.id).iter();
+    let in_overlap =
+        |(far, id): &&(&Node, InterfaceId)| far.interfaces.iter().any(|i| i.id == *id && i.overlap.is_some());
+    if let Some((far, _)) = beyond().find(in_overlap) {
+        return Err(Error::RefusedWithRemedy {
+            message: format!("`{}` is dialled by two keys already: of two linked nodes one goes first", far.name),
+            hint: format!("see `wg-friend rotate {} --status`, then rotate `{}`", far.name, node.name),
+        });
+    }
+    let dialled = node.endpoint.as_ref().map(|endpoint| endpoint.port);
+    let here = topology.nodes.iter().filter(|other| other.id == node.id || other.host == node.host);
+    let taken: BTreeSet<Port> = here
+        .flat_map(|other| &other.interfaces)
+        .flat_map(|other| other.listen_port.into_iter().chain(other.overlap.map(|overlap| overlap.port)))
+        .chain(dialled)
+        .collect();
+    if let Some(port) = request.port {
+        return match taken.contains(&port) {
+            true => Err(Error::value("--port", format!("{port} is in use on `{}` already: choose another", node.name))),
+            false => Ok(port),
+        };
+    }
+    let first = topology.network.port;
+    let free = std::iter::successors(Some(first), |port| {
+        port.get().checked_add(1).and_then(Port::new).or(Some(Port::WIREGUARD))
+    });
+    Ok(free.take(1 << 16).find(|port| !taken.contains(port)).unwrap_or(first))
+}
+
+/// Names at most so many nodes.
+const NAMED: usize = 5;
+
+fn in_words(names: &BTreeSet<Name>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let mut words: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    words.join(", ")
 }
 
 /// Says who keeps the new private key.
@@ -176,9 +350,15 @@ mod tests {
     fn a_provisional_node_gets_a_private_key_and_a_config() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = store(dir.path());
-        let request = Rotation { node: "stray".into(), reason: "ours now".into(), public_key: None };
+        let request = Rotation { node: "stray".into(), reason: "ours now".into(), ..Rotation::default() };
         let outcome = rotate(&mut store, &clock(), &actor(), &request, Mode::Save).unwrap();
-        assert_eq!(outcome.remarks, ["`stray` has a private key now, and a config of its own"]);
+        assert_eq!(
+            outcome.remarks,
+            [
+                "`stray` and `hub` don't reach each other until both have their new files",
+                "`stray` has a private key now, and a config of its own"
+            ]
+        );
         assert_eq!(outcome.new_files.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["hub", "stray"]);
         let topology = store.topology().unwrap();
         let node = find::node(&topology, "stray").unwrap();
@@ -192,7 +372,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut store = store(dir.path());
         let before = store.topology().unwrap();
-        let request = Rotation { node: "hub".into(), reason: "yearly".into(), public_key: None };
+        let request = Rotation { node: "hub".into(), reason: "yearly".into(), ..Rotation::default() };
         let outcome = rotate(&mut store, &clock(), &actor(), &request, Mode::Preview).unwrap();
         assert!(!outcome.saved && outcome.files.iter().any(|file| file.text.contains("(new key)")));
         assert_eq!(store.topology().unwrap(), before);

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::adopted;
 
 use crate::model::{
-    Access, Cidr, Custody, Destination, Device, Egress, Endpoint, Grant, InterfaceName, Lan, Mtu, Name, Node, Port,
-    Role, Topology,
+    Access, Cidr, Custody, Destination, Device, Egress, Endpoint, Grant, InterfaceName, InvalidVia, Lan, Mtu, Name,
+    Node, Port, Role, Topology, Via,
 };
 use crate::ops::Error;
 use crate::ops::error::which_key;
@@ -511,14 +511,17 @@ pub enum Leave {
     ByNone,
     /// By the exit, the group of exits or the server of this name.
     By(String),
+    /// By the exits of these names one after another.
+    Via(Vec<String>),
 }
 
 impl Leave {
-    /// Reads `none`, `network` or a name.
+    /// Reads `none`, `network`, a name, or the names of a chain with commas between them.
     pub fn read(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "none" => Self::ByNone,
             "network" => Self::AsNetwork,
+            _ if word.contains(',') => Self::Via(word.split(',').map(|name| name.trim().to_owned()).collect()),
             _ => Self::By(word.to_owned()),
         }
     }
@@ -532,6 +535,7 @@ impl Leave {
             Self::AsNetwork => Ok(None),
             Self::ByNone => Ok(Some(Egress::None)),
             Self::By(name) => egress(name, topology).map(Some),
+            Self::Via(names) => chain(names, topology).map(Some),
         }
     }
 }
@@ -558,8 +562,33 @@ fn egress(name: &str, topology: &Topology) -> Result<Egress, Error> {
     Err(Error::WrongRole { name: node.name.clone(), role: node.role.as_str(), wanted })
 }
 
-/// Returns a way to the internet as it is set: the name of an exit or of a group, or `none`.
+/// Returns the chain of exits of these names.
+fn chain(names: &[String], topology: &Topology) -> Result<Egress, Error> {
+    let exit = |name: &String| {
+        let node = super::find::node(topology, name)?;
+        match node.role {
+            Role::Exit => Ok(node.id),
+            role => Err(Error::WrongRole { name: node.name.clone(), role: role.as_str(), wanted: "an exit" }),
+        }
+    };
+    let exits = names.iter().map(exit).collect::<Result<Vec<_>, _>>()?;
+    let called = |id| topology.node(id).map_or_else(String::new, |node| node.name.to_string());
+    Via::new(&exits).map(Egress::Via).map_err(|broken| match broken {
+        InvalidVia::Loop(id) => Error::Refused(format!(
+            "{} leads in a circle: it comes to `{}` twice; name each exit once, in the order in which packets go",
+            names.join(","),
+            called(id)
+        )),
+        InvalidVia::Count(_) => Error::Refused(format!("a chain has 2 to {} exits, not {}", Via::MOST, exits.len())),
+    })
+}
+
+/// Returns a way to the internet as it is set: the name of an exit or of a group, those of a chain, or `none`.
 pub(super) fn egress_in_words(way: Egress, topology: &Topology) -> String {
+    let via: Vec<String> = topology.via_names(way).iter().map(Name::to_string).collect();
+    if !via.is_empty() {
+        return via.join(",");
+    }
     topology.egress_name(way).map_or_else(|| "none".into(), Name::to_string)
 }
 

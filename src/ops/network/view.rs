@@ -60,8 +60,10 @@ pub struct NodeView {
     pub allowed_lans: Vec<Cidr>,
     /// What it may reach beyond its level; what its groups are granted is not among it.
     pub grants: Vec<GrantView>,
-    /// The exit, the group of exits or the server by which its internet traffic leaves.
+    /// The exit, the group of exits or the server by which its internet traffic leaves; of a chain the last exit.
     pub exit: Option<Name>,
+    /// The exits of the chain by which it leaves, in order; empty for other ways.
+    pub via: Vec<Name>,
     /// The server that it belongs to; `None` for servers, and while that one is disabled.
     pub server: Option<Name>,
     /// Whether that is what the network says, and nothing of its own.
@@ -113,6 +115,7 @@ impl NodeView {
             grants: node.grants.iter().map(|grant| GrantView::of(grant, topology)).collect(),
             server: topology.home(node).filter(|home| home.id != node.id).map(|home| home.name.clone()),
             exit: topology.egress_name(topology.egress(node)).cloned(),
+            via: topology.via_names(topology.egress(node)),
             exit_inherited: node.exit.is_none() && topology.egress(node) != Egress::None,
             kill_switch: node.role == Role::Remote && topology.kill_switch(node),
             routed: node.routed.iter().copied().collect(),
@@ -163,6 +166,7 @@ impl TopologyView {
 pub struct NetworkView {
     network: Network,
     exit: Option<Name>,
+    via: Vec<Name>,
 }
 
 impl std::ops::Deref for NetworkView {
@@ -176,13 +180,18 @@ impl Serialize for NetworkView {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut value = serde_json::to_value(&self.network).map_err(serde::ser::Error::custom)?;
         value["exit"] = self.exit.as_ref().map(Name::as_str).into();
+        value["via"] = self.via.iter().map(Name::as_str).collect();
         value.serialize(serializer)
     }
 }
 
 /// The view of a network's address plan and defaults.
 pub fn network(topology: &Topology) -> NetworkView {
-    NetworkView { network: topology.network.clone(), exit: topology.egress_name(topology.network.exit).cloned() }
+    NetworkView {
+        network: topology.network.clone(),
+        exit: topology.egress_name(topology.network.exit).cloned(),
+        via: topology.via_names(topology.network.exit),
+    }
 }
 
 /// Returns the nodes, of one role or of all, ordered by role and then by name.
@@ -249,6 +258,10 @@ pub fn reach(node: &Node, topology: &Topology, now: DateTime<Utc>) -> Vec<Reach>
         Egress::None => {}
         Egress::Node(id) => {
             list.extend(topology.node(id).map(|exit| entry("internet".into(), format!("through {}", exit.name))));
+        }
+        Egress::Via(_) => {
+            let names: Vec<String> = topology.via_names(topology.egress(node)).iter().map(Name::to_string).collect();
+            list.push(entry("internet".into(), format!("through {}", names.join(", then "))));
         }
         Egress::Group(id) => list.extend(topology.exit_group(id).map(|group| {
             let now = group.carrier(topology).map_or_else(|| "no exit".to_owned(), |exit| exit.name.to_string());

@@ -11,7 +11,7 @@ use crate::ops::Error;
 use crate::wg::NodeConfig;
 use crate::wg::compile::compile;
 
-use super::meaning::{Meaning, Reason, Weight, compare};
+use super::meaning::{Meaning, OWN_KEY, Reason, Weight, compare};
 
 /// Where a device stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -134,7 +134,7 @@ fn device(node: &Node, now: &Meaning, revisions: &[Revision], names: &BTreeMap<I
     };
     let had = Meaning::from_json(&last.meaning);
     let reasons = match &had {
-        Some(had) => compare(had, now, names),
+        Some(had) => compare(had, now, names).into_iter().map(|reason| of_next_key(node, had, reason)).collect(),
         // Only a later wg-friend writes what this one can't read.
         None => vec![Reason { weight: Weight::May, what: "what it has can't be told any more".to_owned() }],
     };
@@ -147,6 +147,15 @@ fn device(node: &Node, now: &Meaning, revisions: &[Revision], names: &BTreeMap<I
         must: of(Weight::Must),
         may: of(Weight::May),
     }
+}
+
+/// A key that is followed by another stays good until that is used: then its device isn't cut off without a new file.
+fn of_next_key(node: &Node, had: &Meaning, reason: Reason) -> Reason {
+    let present = |key| node.interfaces.iter().any(|own| own.staged_key.is_some() && own.public_key == key);
+    if reason.what.ends_with(OWN_KEY) && had.shown().iter().any(|shown| present(shown.own)) {
+        return Reason { weight: Weight::May, what: "its next key".to_owned() };
+    }
+    reason
 }
 
 /// Returns the revision that the newest proof is of.
@@ -168,7 +177,7 @@ fn in_use(last: &Revision, meaning: Option<&Meaning>, revisions: &[Revision]) ->
 pub fn list(database: &Database) -> Result<Vec<DeviceReport>, Error> {
     let topology = database.topology()?;
     let compiled = compile(&topology).map_err(Error::Model)?;
-    Ok(devices(&topology, &compiled, &database.preshared_since()?, &database.all_revisions()?))
+    Ok(devices(&topology, &compiled, &database.preshared_in_files()?, &database.all_revisions()?))
 }
 
 /// Returns the devices that were given a file and need a new one, those that must get it first. Needs no passphrase.
@@ -197,6 +206,6 @@ pub fn of(database: &Database, topology: &Topology, node: &Node) -> Result<Optio
     if node.provisional && revisions.is_empty() {
         return Ok(None);
     }
-    let now = Meaning::of(config, &database.preshared_since()?);
+    let now = Meaning::of(config, &database.preshared_in_files()?);
     Ok(Some(device(node, &now, &revisions, &names(topology))))
 }

@@ -35,7 +35,7 @@ pub(crate) fn revision(
     let Some(config) = configs.iter().find(|config| config.node == node.id).filter(|_| node.host.is_none()) else {
         return Ok(());
     };
-    let meaning = Meaning::of(config, &tx.preshared_since()?).to_json();
+    let meaning = Meaning::of(config, &tx.preshared_in_files()?).to_json();
     // Whose key is shown once and forgotten keeps no copy of it here either.
     let file =
         (node.custody != Custody::ShownOnce).then(|| config::files(config, secrets).into_iter().next()).flatten();

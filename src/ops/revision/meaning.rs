@@ -92,6 +92,18 @@ impl Meaning {
     }
 }
 
+/// Returns since when a link has had the preshared key that a file has for it, given what the file says as the store keeps
+/// it; `None` when the file has none, or nothing of the link.
+pub(in crate::ops) fn preshared_in(meaning: &str, link: LinkId) -> Option<DateTime<Utc>> {
+    Meaning::from_json(meaning)?.shown().into_iter().find(|shown| shown.link == link)?.preshared
+}
+
+/// Returns the device's own keys of which a file has the private halves, given what it says as the store keeps it.
+pub(super) fn own_keys_in(meaning: &str) -> Vec<PublicKey> {
+    let faces = Meaning::from_json(meaning).into_iter().flat_map(|meaning| meaning.interfaces);
+    faces.map(|face| face.public_key).collect()
+}
+
 /// What a handshake over one link tells of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
@@ -200,6 +212,9 @@ fn may(what: String) -> Reason {
     Reason { weight: Weight::May, what }
 }
 
+/// What is said of a device that has an earlier key of its own.
+pub(super) const OWN_KEY: &str = "its own key is another";
+
 /// Two states of one interface.
 struct Comparison<'a> {
     was: &'a Face,
@@ -213,7 +228,7 @@ impl Comparison<'_> {
     fn all(mut self) {
         let (was, now) = (self.was, self.now);
         if was.public_key != now.public_key {
-            self.add(must, "its own key is another".to_owned());
+            self.add(must, OWN_KEY.to_owned());
         }
         if was.addresses != now.addresses {
             self.add(must, arrow("address", &list(&was.addresses), &list(&now.addresses)));

@@ -9,9 +9,15 @@
 mod device;
 pub(crate) mod handed;
 mod meaning;
+mod next;
 pub(crate) mod seen;
 #[cfg(test)]
 mod tests;
+mod untold;
 
 pub use device::{DeviceReport, DeviceState, Given, devices, list, needed, of};
+pub(in crate::ops) use meaning::preshared_in;
 pub use meaning::{Meaning, Reason, Weight, compare};
+pub use next::{NextFile, with_next_key};
+pub use untold::Untold;
+pub(in crate::ops) use untold::untold;

@@ -1,5 +1,6 @@
 //! What keeps the network's secrets and its history safe.
 
 pub mod audit;
+pub mod backup;
 pub mod unlock;
 pub mod vault;

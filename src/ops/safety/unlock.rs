@@ -88,6 +88,21 @@ pub fn unlock(path: &Path, sources: &Sources<'_>, actor: &Actor, clock: &dyn Clo
     with_passphrase(path, sources, actor, clock).map(|(store, _)| store)
 }
 
+/// Unlocks a database that needs no passphrase now: its key lies in it, or in the kernel's keyring. `None` for any other.
+///
+/// # Errors
+/// When the database is damaged.
+pub fn already(database: Database) -> Result<Option<Store>, Error> {
+    if let Some(key) = database.plain_key()? {
+        return Ok(Some(database.unlock_with(key)?));
+    }
+    match database.unlock_from_keyring() {
+        Ok(store) => Ok(Some(store)),
+        Err(db::Error::Locked) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
 /// Opens and unlocks the database with a passphrase, whatever the keyring holds. Returns the passphrase too.
 pub fn with_passphrase(
     path: &Path,

@@ -1,12 +1,15 @@
 //! The vault: which ways lead to its key, and changing them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::{Count, Database, Encrypted, KdfParams, Passphrase, RecoveryKey, Rekeyed, Slot, Store, keyring};
-use crate::model::Actor;
+use super::unlock;
+use crate::db::{
+    self, Count, Database, Encrypted, KdfParams, Passphrase, RecoveryKey, Rekeyed, Share, Slot, Store, check_counts,
+};
+use crate::model::{Actor, Name};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::settings::KdfProfile;
@@ -45,29 +48,98 @@ pub struct Status {
     pub unlocked: bool,
     /// The ways to the data key.
     pub slots: Vec<Slot>,
-    /// Memory in bytes that one try of the passphrase takes; 0 if there is none.
+    /// Memory in bytes that one try of a passphrase takes, of the dearest; 0 if there is none.
     pub memory: u64,
 }
 
 /// Says how the vault stands. Needs no passphrase.
 pub fn status(database: &Database) -> Result<Status, Error> {
     let slots = database.slots()?;
-    let passphrase = slots.iter().find(|slot| slot.kind == "passphrase");
-    let memory = passphrase.map_or(0, |slot| (128 * u64::from(slot.r)) << slot.log_n);
+    let passphrases = slots.iter().filter(|slot| slot.kind == "passphrase");
+    let memory = passphrases.map(|slot| (128 * u64::from(slot.r)) << slot.log_n).max().unwrap_or(0);
     let (encrypted, old_pages) = (database.is_encrypted()?, database.has_old_pages()?);
-    let unlocked = !encrypted || keyring::recall(database.id()).is_some();
+    let unlocked = !encrypted || database.remembered()?;
     Ok(Status { database: database.path().to_owned(), encrypted, old_pages, unlocked, slots, memory })
 }
 
-/// Replaces the passphrase.
-pub fn change_passphrase(
+/// Returns the passphrases that a database has; nothing that needs one of them is asked for.
+fn passphrases(database: &Database) -> Result<Vec<Name>, Error> {
+    if !database.is_encrypted()? {
+        return Err(db::Error::Unencrypted.into());
+    }
+    let passphrases = database.slots()?.into_iter().filter(|slot| slot.kind == "passphrase");
+    Ok(passphrases.map(|slot| slot.name).collect())
+}
+
+fn is_among(names: &[Name], name: &Name) -> bool {
+    names.iter().any(|known| known.as_str().eq_ignore_ascii_case(name.as_str()))
+}
+
+/// Sees that there is a passphrase of this name, before anybody is asked for one.
+///
+/// # Errors
+/// [`db::Error::NotFound`]; [`db::Error::Unencrypted`].
+pub fn knows_passphrase(database: &Database, name: &Name) -> Result<(), Error> {
+    let found = is_among(&passphrases(database)?, name);
+    if found { Ok(()) } else { Err(db::Error::NotFound { what: "passphrase", name: name.to_string() }.into()) }
+}
+
+/// Sees that there is no passphrase of this name yet, before anybody is asked for one.
+///
+/// # Errors
+/// [`db::Error::Duplicate`]; [`db::Error::Unencrypted`].
+pub fn has_no_passphrase(database: &Database, name: &Name) -> Result<(), Error> {
+    let known = passphrases(database)?.into_iter().find(|known| is_among(std::slice::from_ref(known), name));
+    let taken = known.map(|known| db::Error::Duplicate { what: format!("a passphrase named `{known}`") });
+    taken.map_or(Ok(()), |taken| Err(taken.into()))
+}
+
+/// Sees that there is a passphrase of this name and another one besides, before anybody is asked for one.
+///
+/// # Errors
+/// [`db::Error::NotFound`]; [`db::Error::LastPassphrase`]; [`db::Error::Unencrypted`].
+pub fn may_be_removed(database: &Database, name: &Name) -> Result<(), Error> {
+    knows_passphrase(database, name)?;
+    match passphrases(database)?.as_slice() {
+        [only] => Err(db::Error::LastPassphrase { name: only.clone() }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Adds a passphrase; the others stay as they are.
+///
+/// # Errors
+/// When there is one of this name, or it unlocks already, or there are too many.
+pub fn add_passphrase(
     store: &mut Store,
-    new: &Passphrase,
-    cost: KdfParams,
+    name: &Name,
+    (new, cost): (&Passphrase, KdfParams),
     actor: &Actor,
     clock: &dyn Clock,
 ) -> Result<(), Error> {
-    Ok(store.change_passphrase(new, cost, actor, clock.now())?)
+    Ok(store.add_passphrase(name, new, cost, actor, clock.now())?)
+}
+
+/// Replaces a passphrase: the one of this name, else the one that unlocked. Returns its name.
+///
+/// # Errors
+/// When it isn't clear which, or the new one is another's.
+pub fn change_passphrase(
+    store: &mut Store,
+    name: Option<&Name>,
+    (new, cost): (&Passphrase, KdfParams),
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<Name, Error> {
+    Ok(store.change_passphrase(name, new, cost, actor, clock.now())?)
+}
+
+/// Takes a passphrase away. Returns its name, as it was given to it.
+///
+/// # Errors
+/// When there is none of this name, or it is the last.
+pub fn remove_passphrase(store: &mut Store, name: &Name, actor: &Actor, clock: &dyn Clock) -> Result<Name, Error> {
+    Ok(store.remove_passphrase(name, actor, clock.now())?)
 }
 
 /// Replaces the recovery key; the old one no longer unlocks.
@@ -75,16 +147,53 @@ pub fn new_recovery_key(store: &mut Store, actor: &Actor, clock: &dyn Clock) -> 
     Ok(store.new_recovery_key(actor, clock.now())?)
 }
 
+/// Replaces the recovery key by one that nobody sees: only its shares are returned, of which any `needed` are as good as it.
+///
+/// # Errors
+/// Counts that make no sense, before anything is replaced.
+pub fn new_recovery_shares(
+    store: &mut Store,
+    (count, needed): (u8, u8),
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<Vec<Share>, Error> {
+    check_counts(count, needed).map_err(db::Error::Shares)?;
+    let key = store.new_recovery_key(actor, clock.now())?;
+    Ok(key.split(count, needed)?)
+}
+
+/// Unlocks a database with shares of its recovery key, and gives the passphrase of this name, or the only one, another text.
+/// Returns its name.
+///
+/// # Errors
+/// Says which share is mistyped or of another set, or how many are missing; [`db::Error::WrongPassphrase`] when they are those of
+/// another database, or of a key that was replaced since.
+pub fn recover<S: AsRef<str>>(
+    path: &Path,
+    shares: &[S],
+    name: Option<&Name>,
+    (new, cost): (&Passphrase, KdfParams),
+    actor: &Actor,
+    clock: &dyn Clock,
+) -> Result<Name, Error> {
+    let key = RecoveryKey::join(shares).map_err(db::Error::Shares)?;
+    let database = unlock::open(path)?;
+    let mut store = database.unlock(&Passphrase::new(key.expose()), actor, clock.now())?;
+    Ok(store.change_passphrase(name, new, cost, actor, clock.now())?)
+}
+
 /// What rekeying did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sealed {
     /// How many values were sealed anew.
     pub cells: usize,
+    /// The passphrases that unlock, as they did before.
+    pub passphrases: Vec<Name>,
     /// When.
     pub time: DateTime<Utc>,
 }
 
-/// Seals everything anew under a new data key, and makes a new recovery key.
+/// Seals everything anew under a new data key, and makes a new recovery key. All passphrases stay.
 pub fn rekey(
     store: &mut Store,
     passphrase: &Passphrase,
@@ -92,9 +201,9 @@ pub fn rekey(
     clock: &dyn Clock,
 ) -> Result<(Sealed, RecoveryKey), Error> {
     let time = clock.now();
-    let Rekeyed { recovery, cells } = store.rekey(passphrase, actor, time)?;
+    let Rekeyed { recovery, cells, passphrases } = store.rekey(passphrase, actor, time)?;
     store.forget(); // the keyring would hold a key that opens nothing any more
-    Ok((Sealed { cells, time }, recovery))
+    Ok((Sealed { cells, passphrases, time }, recovery))
 }
 
 /// What encrypting did.

@@ -6,13 +6,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::db::Database;
+use crate::db::{Database, Store};
 use crate::fleet::Fleet;
 use crate::model::Name;
 use crate::ops::clock::Clock;
 use crate::ops::deploy::Stop;
 use crate::ops::deploy::status::Network;
 use crate::ops::error::Error;
+use crate::ops::traffic::{self, Counters};
 
 use super::picture::{Board, Event, Moment, Picture};
 use super::poll::{Gate, Shared, Target, Tried, poll};
@@ -33,11 +34,14 @@ pub struct Options {
 const BLINK: Duration = Duration::from_millis(250);
 /// How long threads have to close their connections in the end.
 const CLOSING: Duration = Duration::from_secs(3);
+/// How often counters are taken down: writing holds up what is shown.
+const NOTING: Duration = Duration::from_secs(10);
 
 /// Shows how things stand, and what has changed since it was called last.
 pub type Show<'a> = dyn FnMut(&Picture, &[Event]) -> Result<(), Error> + 'a;
 
-/// Watches every host that something of the network lives on, until it is asked to stop. Needs no secret.
+/// Watches every host that something of the network lives on, until it is asked to stop. Needs no secret. What counters show
+/// is taken down in `store`, where there is one.
 ///
 /// `show` is given the present picture and what has changed since it was last called: whenever something was learnt, and
 /// about once a second. Changes of the model are followed.
@@ -49,6 +53,7 @@ pub fn watch(
     fleet: Arc<dyn Fleet + Send + Sync>,
     clock: &dyn Clock,
     options: &Options,
+    mut store: Option<&mut Store>,
     show: &mut Show<'_>,
 ) -> Result<(), Error> {
     let began = Instant::now();
@@ -60,14 +65,24 @@ pub fn watch(
     let mut pollers = Pollers::new(shared);
     pollers.follow(board.network());
     let (mut read, mut shown) = (began, None);
+    let (mut unnoted, mut noted) = (Vec::new(), None);
     while !options.stop.is_asked() {
         let mut events = Vec::new();
         let tried = pollers.next(BLINK);
         let learnt = tried.is_some();
         match tried {
-            Some(Tried { host, answer: Ok(observed) }) => events.extend(board.answer(&host, *observed, now())),
+            Some(Tried { host, answer: Ok(observed) }) => {
+                if store.is_some() {
+                    unnoted.push(Counters::of(&observed, clock.now()));
+                }
+                events.extend(board.answer(&host, *observed, now()));
+            }
             Some(Tried { host, answer: Err(error) }) => board.fail(&host, error.to_string(), error.hint()),
             None => {}
+        }
+        if !unnoted.is_empty() && noted.is_none_or(|at: Instant| at.elapsed() >= NOTING) {
+            note(store.as_deref_mut(), &mut unnoted);
+            noted = Some(Instant::now());
         }
         events.extend(board.wait(schedule.silence(), now()));
         if read.elapsed() >= schedule.interval() {
@@ -83,8 +98,18 @@ pub fn watch(
             shown = Some(Instant::now());
         }
     }
+    note(store, &mut unnoted);
     pollers.close();
     Ok(())
+}
+
+/// Takes down what counters showed in answers. What isn't noted now, as while somebody else writes, the next answers tell
+/// again.
+fn note(store: Option<&mut Store>, answers: &mut Vec<Counters>) {
+    if let Some(store) = store {
+        let _ = traffic::note_all(store, answers);
+    }
+    answers.clear();
 }
 
 /// The threads that ask.

@@ -198,6 +198,8 @@ fn interfaces(graph: &Graph<'_>, node: usize, network: &Network) -> Vec<Interfac
             },
             listen_port: seen(at).and_then(|view| view.tunnel.listen_port),
             public_key: graph.keys[at],
+            staged_key: None,
+            overlap: None,
             kept: None,
         });
     }

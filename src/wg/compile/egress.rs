@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Cidr, Egress, ExitGroup, InterfaceName, Name, Node, NodeId, Role, Topology};
+use crate::model::{Cidr, Egress, ExitGroup, InterfaceName, Name, Node, NodeId, Role, Topology, Via};
 use crate::wg::firewall::ExitPath;
 use crate::wg::{Route, Rule, UplinkRoute};
 
 use super::access::is_exit_only;
 use super::layout::Layout;
 use super::links::Members;
-use super::{Refusal, rules};
+use super::{Refusal, chains, rules};
 
 /// By which way a remote's internet traffic leaves.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub enum Way<'a> {
     Exit(&'a Node),
     /// By one of this group's exits; at least one can be used.
     Group(&'a ExitGroup),
+    /// By these exits one after another, all of which can be used.
+    Chain(Via),
 }
 
 impl<'a> Members<'a> {
@@ -44,14 +46,19 @@ impl<'a> Members<'a> {
                 let group = self.topology.exit_group(id);
                 group.filter(|group| group.carrier(self.topology).is_some()).map(Way::Group)
             }
+            Egress::Via(via) => chains::is_usable(self, via).then_some(Way::Chain(via)),
         };
         let without = if self.topology.kill_switch(node) && !is_exit_only(node) { Way::Blocked } else { Way::Split };
         found.unwrap_or(without)
     }
 
-    /// Returns the one exit by which a node's internet traffic leaves.
+    /// Returns the one exit to which a node's internet traffic goes first.
     pub(super) fn exit_of(&self, node: &Node) -> Option<&'a Node> {
-        if let Way::Exit(exit) = self.way(node) { Some(exit) } else { None }
+        match self.way(node) {
+            Way::Exit(exit) => Some(exit),
+            Way::Chain(via) => self.exit(via.first()),
+            Way::Split | Way::Blocked | Way::Server | Way::Group(_) => None,
+        }
     }
 
     /// Whether a node's internet traffic leaves at the server itself.
@@ -78,6 +85,7 @@ pub(super) fn paths(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPa
     for node in of_server(layout, server).filter(|node| !is_exit_only(node)) {
         let path = match layout.members.way(node) {
             Way::Exit(exit) => path_to(server, exit),
+            Way::Chain(via) => layout.members.exit(via.first()).and_then(|exit| path_to(server, exit)),
             Way::Group(group) => of_groups.entry(group.id).or_insert_with(|| path_of(layout, server, group)).clone(),
             Way::Split | Way::Blocked | Way::Server => None,
         };
@@ -87,9 +95,9 @@ pub(super) fn paths(layout: &Layout<'_>, server: &Node) -> BTreeMap<Cidr, ExitPa
     paths
 }
 
-/// Returns the way from a server to an exit.
-pub(super) fn path_to(server: &Node, exit: &Node) -> Option<ExitPath> {
-    let uplink = server.uplink_to(exit.id)?;
+/// Returns the way from a server, or an exit, to an exit.
+pub(super) fn path_to(from: &Node, exit: &Node) -> Option<ExitPath> {
+    let uplink = from.uplink_to(exit.id)?;
     Some(ExitPath { uplinks: vec![uplink.name.clone()], mark: UplinkRoute::of(uplink.id).mark })
 }
 
@@ -166,19 +174,43 @@ pub(super) fn check(members: &Members<'_>, found: &mut Vec<Refusal>) {
                 Some(other) if other.role != Role::Exit => {
                     found.push(Refusal::NotAnExit { node: node(), other: other.name.clone(), role: other.role });
                 }
-                Some(exit) if is_exit_only(remote) && !exit.enabled => {
-                    found.push(Refusal::ExitDisabled { node: node(), exit: exit.name.clone() });
-                }
-                Some(exit) if is_exit_only(remote) && exit.endpoint.is_none() => {
-                    found.push(Refusal::ExitNotDialable { node: node(), exit: exit.name.clone() });
-                }
+                Some(exit) if is_exit_only(remote) => sole_way(remote, exit, found),
                 Some(_) => {}
             },
+            Egress::Via(via) => chain(members, remote, via, found),
         }
     }
     routed(members, found);
     groups(members, found);
     rules::check(members, found);
+    chains::check(members, found);
+}
+
+/// An exit-only device has nothing but its exit, which it dials.
+fn sole_way(remote: &Node, exit: &Node, found: &mut Vec<Refusal>) {
+    let (node, name) = (remote.name.clone(), exit.name.clone());
+    if !exit.enabled {
+        found.push(Refusal::ExitDisabled { node, exit: name });
+    } else if exit.endpoint.is_none() {
+        found.push(Refusal::ExitNotDialable { node, exit: name });
+    }
+}
+
+/// A chain is made of exits.
+fn chain(members: &Members<'_>, remote: &Node, via: Via, found: &mut Vec<Refusal>) {
+    for id in via.exits() {
+        let node = remote.name.clone();
+        match members.topology.node(*id) {
+            None => found.push(Refusal::UnknownExit { node }),
+            Some(other) if other.role != Role::Exit => {
+                found.push(Refusal::NotAnExit { node, other: other.name.clone(), role: other.role });
+            }
+            Some(exit) if is_exit_only(remote) && (!exit.enabled || *id == via.first()) => {
+                sole_way(remote, exit, found);
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 /// What is routed to an exit has to be somebody's. The LANs of disabled routers count: they may come back.

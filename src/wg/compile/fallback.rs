@@ -50,7 +50,7 @@ pub(super) fn add(layout: &Layout<'_>, nodes: &mut [NodeConfig]) -> Vec<Refusal>
 }
 
 fn peer(config: &InterfaceConfig, link: LinkId) -> Option<&PeerConfig> {
-    config.peers.iter().find(|peer| peer.link == link)
+    config.peers.iter().find(|peer| peer.link == link && peer.succeeds.is_none())
 }
 
 /// Returns a node's main interface, which is its first one.

@@ -82,6 +82,8 @@ impl Fixture {
             kind: InterfaceKind::Main,
             listen_port: port,
             public_key: private_key(id).public(),
+            staged_key: None,
+            overlap: None,
             kept: None,
         };
         self.topology.nodes.push(Node {
@@ -130,21 +132,28 @@ impl Fixture {
     pub(crate) fn add_missing_uplinks(&mut self) {
         let exits: Vec<NodeId> = self.topology.with_role(Role::Exit).map(|node| node.id).collect();
         for server in self.topology.nodes.iter_mut().filter(|node| node.role == Role::Server) {
-            for &exit in &exits {
-                if server.uplink_to(exit).is_none() {
-                    let number = server.interfaces.len();
-                    let id = InterfaceId(server.interfaces[0].id.0 + number as i64);
-                    server.interfaces.push(Interface {
-                        id,
-                        name: format!("wgx{number}").parse().unwrap(),
-                        kind: InterfaceKind::Uplink(exit),
-                        listen_port: Port::new(51900 + number as u16),
-                        public_key: private_key(id).public(),
-                        kept: None,
-                    });
-                }
+            exits.iter().for_each(|exit| add_uplink(server, *exit));
+        }
+    }
+
+    /// Returns the way by these exits one after another, and gives each an uplink to the next.
+    pub(crate) fn chain(&mut self, exits: &[NodeId]) -> Egress {
+        let via = Via::new(exits).unwrap();
+        for (from, to) in via.steps() {
+            add_uplink(self.topology.nodes.iter_mut().find(|node| node.id == from).unwrap(), to);
+        }
+        Egress::Via(via)
+    }
+
+    /// Lets everything that goes by several exits leave at the first, so that no exit has an uplink.
+    pub(crate) fn without_chains(mut self) -> Self {
+        for node in &mut self.topology.nodes {
+            node.exit = node.exit.map(|way| way.via().map_or(way, |via| via.first().into()));
+            if node.role == Role::Exit {
+                node.interfaces.truncate(1);
             }
         }
+        self
     }
 
     /// Links two nodes beside what follows from their roles.
@@ -178,6 +187,24 @@ impl Fixture {
 
 pub(crate) fn lans(prefixes: &[&str]) -> Vec<Lan> {
     prefixes.iter().map(|text| Lan { cidr: text.parse().unwrap(), description: String::new() }).collect()
+}
+
+fn add_uplink(node: &mut Node, exit: NodeId) {
+    if node.uplink_to(exit).is_some() {
+        return;
+    }
+    let number = node.interfaces.len();
+    let id = InterfaceId(node.interfaces[0].id.0 + number as i64);
+    node.interfaces.push(Interface {
+        id,
+        name: format!("wgx{number}").parse().unwrap(),
+        kind: InterfaceKind::Uplink(exit),
+        listen_port: Port::new(51900 + number as u16),
+        public_key: private_key(id).public(),
+        staged_key: None,
+        overlap: None,
+        kept: None,
+    });
 }
 
 fn filled(number: i64) -> [u8; 32] {

@@ -118,7 +118,9 @@ impl<'a> Layout<'a> {
             name: far.node.name.clone(),
             guid: rotated.then_some(guid),
             public_key: far.interface.public_key,
+            succeeds: None,
             link: link.id(),
+            next_preshared: false,
             allowed_ips: aggregated(allowed_ips),
             keepalive: self.keepalive(near, endpoint.as_ref(), link.when_down),
             endpoint,
@@ -140,6 +142,7 @@ impl<'a> Layout<'a> {
             id: interface.id,
             name: interface.name.clone(),
             public_key: interface.public_key,
+            replaces: None,
             addresses: single_addresses(node),
             listen_port: listen_port(node, interface),
             fwmark: None,
@@ -157,6 +160,8 @@ impl<'a> Layout<'a> {
             follows_names: false,
             fallbacks: Vec::new(),
             key_file: None,
+            beside: None,
+            followed_by: None,
             hooks: Vec::new(),
         }
     }
@@ -173,6 +178,7 @@ impl<'a> Layout<'a> {
     pub(super) fn firewall(&self, node: &Node, duty: Duty) -> Option<Firewall> {
         Some(Firewall {
             interface: node.main().name.clone(),
+            beside: None,
             outer: outer_interface(node),
             network: self.network.clone(),
             lans: self.lans.iter().map(|(lan, _)| *lan).collect(),

@@ -1,13 +1,18 @@
 //! Who is a peer of whom.
 //!
 //! Each router and each remote links to its server's main interface, and servers to each other; each exit links to an
-//! uplink of its own on every server, since `0.0.0.0/0` can belong to one peer of an interface only; an exit-only remote
+//! uplink of its own on every server, since `0.0.0.0/0` can belong to one peer of an interface only, and on every exit from
+//! which something goes on to it; an exit-only remote
 //! links to its exit and to nobody else. Links that the operator or an adopted network has beside these are in the
 //! topology itself: those with a weight are ways like the others, those without carry what their ends keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology, Weight, WhenDown};
+use crate::model::{
+    Access, Endpoint, Interface, InterfaceId, LinkId, Node, NodeId, Role, Topology, Via, Weight, WhenDown,
+};
+
+use super::chains;
 
 /// One end of a link.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,8 @@ pub(super) struct Members<'a> {
     pub(super) routers: Vec<&'a Node>,
     pub(super) exits: Vec<&'a Node>,
     pub(super) remotes: Vec<&'a Node>,
+    /// The chains of exits that remotes are told to leave by, each with those.
+    pub(super) chains: BTreeMap<Via, Vec<&'a Node>>,
 }
 
 impl<'a> Members<'a> {
@@ -82,8 +89,9 @@ impl<'a> Members<'a> {
             nodes.sort_by_key(|node| node.id);
             nodes
         };
-        let (servers, routers) = (with(Role::Server), with(Role::Router));
-        Self { topology, servers, routers, exits: with(Role::Exit), remotes: with(Role::Remote) }
+        let (servers, routers, remotes) = (with(Role::Server), with(Role::Router), with(Role::Remote));
+        let chains = chains::told(topology, &remotes);
+        Self { topology, servers, routers, exits: with(Role::Exit), remotes, chains }
     }
 
     /// Returns the enabled exit with this id.
@@ -119,6 +127,10 @@ impl<'a> Members<'a> {
             });
             links.extend(uplinks);
         }
+        links.extend(chains::steps(self).into_iter().filter_map(|(from, to)| {
+            let (node, next) = (self.exit(from)?, self.exit(to)?);
+            Some(Link::between(End { node, interface: node.uplink_to(to)? }, End::main(next)))
+        }));
         links.extend(self.remotes.iter().filter_map(|node| match node.access {
             Access::ExitOnly => Some(Link::to_exit(self.exit_of(node)?, node)),
             _ => to_server(node),

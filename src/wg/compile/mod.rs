@@ -5,6 +5,7 @@
 //! `access` turns rights into prefixes, and `check` finds what no configuration could make right.
 
 mod access;
+mod chains;
 mod check;
 mod egress;
 mod exit;
@@ -14,11 +15,13 @@ mod kept;
 mod layout;
 mod links;
 mod names;
+mod neighbours;
 mod refusal;
 mod remote;
 mod router;
 mod rules;
 mod server;
+mod succession;
 mod ways;
 
 #[cfg(test)]
@@ -32,11 +35,14 @@ use crate::model::Topology;
 
 use super::NodeConfig;
 
+pub use chains::{Broken, uplinks};
 pub use check::check;
 pub(in crate::wg) use check::is_dns_entry;
 pub use egress::{Way, ways};
 pub use links::links;
+pub use neighbours::Neighbours;
 pub use refusal::Refusal;
+pub use succession::{cut_off_by_rotation, hinders_overlap, hold_back};
 
 use layout::Layout;
 use links::Members;
@@ -71,6 +77,7 @@ pub fn compile(topology: &Topology) -> Result<Vec<NodeConfig>, Vec<Refusal>> {
     nodes.sort_by_key(|node| node.node);
     kept::add_links(&layout, &mut nodes);
     kept::keep(topology, &mut nodes);
+    succession::add(topology, &mut nodes);
     names::follow(topology, &mut nodes);
     let mut refusals = fallback::add(&layout, &mut nodes);
     refusals.extend(check::endpoints_in_tunnels(topology, &nodes));

@@ -37,7 +37,7 @@ pub(crate) fn topology() -> impl Strategy<Value = Fixture> {
 
 /// The same with fewer routers and remotes than these.
 fn sized(routers: usize, remotes: usize) -> impl Strategy<Value = Fixture> {
-    (vec((0..3usize, any::<bool>()), 0..routers), 0..3usize, vec(choice(), 0..remotes), any::<bool>()).prop_map(
+    (vec((0..3usize, any::<bool>()), 0..routers), 0..4usize, vec(choice(), 0..remotes), any::<bool>()).prop_map(
         |(routers, exits, remotes, home)| {
             let mut fixture = Fixture::new();
             if home {
@@ -110,9 +110,15 @@ pub(crate) fn connect(fixture: &mut Fixture, homes: &[Index], links: &[(Index, I
 
 fn add_remote(fixture: &mut Fixture, name: &str, exits: &[NodeId], choice: Choice) {
     let every: Vec<Cidr> = fixture.topology.nodes.iter().flat_map(|n| n.lans.iter().map(|lan| lan.cidr)).collect();
+    // By one exit, or from there on by all after it.
+    let way = choice.exit.filter(|_| !exits.is_empty()).map(|at| match at.index(2 * exits.len()) {
+        alone if alone < exits.len() => Egress::Node(exits[alone]),
+        first if first + 1 < 2 * exits.len() => fixture.chain(&exits[first - exits.len()..]),
+        _ => Egress::Node(exits[0]),
+    });
     let remote = fixture.add(name, Role::Remote);
     remote.enabled = choice.enabled;
-    remote.exit = choice.exit.filter(|_| !exits.is_empty()).map(|at| Egress::Node(*at.get(exits)));
+    remote.exit = way;
     remote.access = Access::ALL[choice.access];
     if remote.access == Access::ExitOnly && remote.exit.is_none() {
         remote.access = Access::Full;

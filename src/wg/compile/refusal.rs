@@ -4,9 +4,14 @@ use std::net::IpAddr;
 
 use crate::model::{Access, Cidr, Endpoint, Grant, InterfaceName, Mtu, Name, Port, PublicKey, Role};
 
+use super::Broken;
+
 /// Something that no configuration could make right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Exits that can't be one after another.
+    #[error(transparent)]
+    Chain(#[from] Broken),
     /// Nobody for the others to link to.
     #[error("the network has no enabled server: add one with `wg-friend add server`, or enable the one it has")]
     NoServer,
@@ -291,14 +296,14 @@ pub enum Refusal {
         through: Cidr,
     },
     /// An exit-only remote needs its one peer.
-    #[error("`{node}` has access exit_only and no exit: assign one or give it another access level")]
+    #[error("`{node}` has access exit-only and no exit: assign one or give it another access level")]
     ExitOnlyWithoutExit {
         /// Whose.
         node: Name,
     },
     /// An exit-only remote's one peer is switched off.
     #[error(
-        "`{node}` has access exit_only and its exit `{exit}` is disabled: assign another exit, or disable `{node}` too"
+        "`{node}` has access exit-only and its exit `{exit}` is disabled: assign another exit, or disable `{node}` too"
     )]
     ExitDisabled {
         /// Whose.
@@ -308,7 +313,7 @@ pub enum Refusal {
     },
     /// An exit-only remote dials its exit.
     #[error(
-        "`{node}` has access exit_only and dials its exit `{exit}` directly, which has no endpoint: \
+        "`{node}` has access exit-only and dials its exit `{exit}` directly, which has no endpoint: \
          set `{exit}`'s endpoint or assign another exit"
     )]
     ExitNotDialable {
@@ -319,7 +324,7 @@ pub enum Refusal {
     },
     /// An exit-only remote has one peer, which can't be another from one moment to the next.
     #[error(
-        "`{node}` has access exit_only and dials its exit itself, so that the group `{group}` can't move it: \
+        "`{node}` has access exit-only and dials its exit itself, so that the group `{group}` can't move it: \
          assign one exit, such as `wg-friend exit assign {node} EXIT`, or give it another access level"
     )]
     ExitOnlyWithGroup {
@@ -351,7 +356,7 @@ pub enum Refusal {
     },
     /// Rules that no server carries out.
     #[error(
-        "`{node}` has access exit_only and no server on its way, so that nobody could go by its rules: \
+        "`{node}` has access exit-only and no server on its way, so that nobody could go by its rules: \
          `wg-friend exit rule remove {node} --all`, or give it another access level"
     )]
     RulesOfExitOnly {
@@ -467,7 +472,7 @@ pub enum Refusal {
         role: Role,
     },
     /// An exit-only node that isn't a remote.
-    #[error("`{node}` is a {role} and can't have access exit_only: only remotes do")]
+    #[error("`{node}` is a {role} and can't have access exit-only: only remotes do")]
     ExitOnlyForRole {
         /// Whose.
         node: Name,

@@ -12,7 +12,7 @@ use super::links::{End, Link};
 pub(super) fn compile(layout: &Layout<'_>, server: &Node) -> NodeConfig {
     let mut interfaces = vec![main_interface(layout, server)];
     let uplinks = layout.links_of(server).iter().filter(|(link, ..)| !link.is_way());
-    interfaces.extend(uplinks.map(|(link, near, far)| uplink(layout, server, link, [*near, *far])));
+    interfaces.extend(uplinks.map(|(link, near, far)| uplink(layout, link, [*near, *far])));
     interfaces[1..].sort_by(|a, b| a.name.cmp(&b.name));
     config(server, interfaces)
 }
@@ -44,14 +44,22 @@ fn network_addresses(network: &Network, server: &Node) -> Vec<InterfaceAddr> {
 /// The tunnel to one exit. Its peer has the default routes, so they go into a table of their own, which only packets
 /// with the exit's mark look into. It has the server's own addresses again, so that packets which the server sends
 /// through it have the right source, whatever came up first.
-fn uplink(layout: &Layout<'_>, server: &Node, link: &Link<'_>, [near, far]: [End<'_>; 2]) -> InterfaceConfig {
+fn uplink(layout: &Layout<'_>, link: &Link<'_>, [near, far]: [End<'_>; 2]) -> InterfaceConfig {
+    let mut interface = to_exit(layout, link, [near, far]);
     let numbers = UplinkRoute::of(near.interface.id);
-    let defaults: Vec<Cidr> = layout.defaults().collect();
-    let peer = layout.peer(link, server, far, defaults.clone());
-    let mut interface = layout.interface(server, near.interface, vec![peer]);
-    interface.table = Table::Off;
     let to_exit = far.node.addresses().map(|to| Route { to, table: None });
     interface.routes = to_exit.chain(egress::routes(layout, numbers, far.node.id)).collect();
+    interface
+}
+
+/// The tunnel from a server, or from an exit, to an exit, with the rules that lead into the table of its own; which routes
+/// lie in there is for the caller to say.
+pub(super) fn to_exit(layout: &Layout<'_>, link: &Link<'_>, [near, far]: [End<'_>; 2]) -> InterfaceConfig {
+    let numbers = UplinkRoute::of(near.interface.id);
+    let defaults: Vec<Cidr> = layout.defaults().collect();
+    let peer = layout.peer(link, near.node, far, defaults.clone());
+    let mut interface = layout.interface(near.node, near.interface, vec![peer]);
+    interface.table = Table::Off;
     let rule =
         |to: &Cidr| Rule { ipv4: to.is_ipv4(), priority: numbers.priority, mark: numbers.mark, table: numbers.table };
     interface.rules = defaults.iter().map(rule).collect();
@@ -65,7 +73,7 @@ fn uplink(layout: &Layout<'_>, server: &Node, link: &Link<'_>, [near, far]: [End
 /// marked packets come in by the main interface although their table knows the uplink only (which counts where
 /// `src_valid_mark` is set): the check of sources (RFC 3704) has to be the loose one. WireGuard checks them itself.
 /// A dot in an interface's name is a slash in a setting's, see sysctl(8).
-fn loose_source_check(interface: &InterfaceName) -> Sysctl {
+pub(super) fn loose_source_check(interface: &InterfaceName) -> Sysctl {
     let key = format!("net.ipv4.conf.{}.rp_filter", interface.as_str().replace('.', "/"));
     Sysctl { key, value: "2".to_owned() }
 }

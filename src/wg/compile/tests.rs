@@ -192,9 +192,9 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     exits.node("frank").exit = Some(crate::model::NodeId(99).into());
     insta::assert_snapshot!(refusals(&exits), @"
     `office` is a router and can't leave by an exit: only remotes do
-    `depot` is a router and can't have access exit_only: only remotes do
+    `depot` is a router and can't have access exit-only: only remotes do
     `alice` has `depot` as its exit, which is a router: assign an exit node, or the server itself
-    `erin` has access exit_only and no exit: assign one or give it another access level
+    `erin` has access exit-only and no exit: assign one or give it another access level
     `frank` has an exit that isn't in the network: assign another or none
     `hub` has no uplink interface towards the exit `tokyo`: remove the exit and add it again, which makes one
     ");
@@ -203,7 +203,7 @@ fn what_cannot_work_is_refused_with_both_sides_and_a_remedy() {
     dialling.node("hub").endpoint = None;
     dialling.node("berlin").endpoint = None;
     insta::assert_snapshot!(refusals(&dialling), @"
-    `erin` has access exit_only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit
+    `erin` has access exit-only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit
     neither `hub` nor `berlin` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
     neither `hub` nor `alice` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
     neither `hub` nor `bob` can dial the other, for neither has an endpoint: set one, such as `wg-friend set hub endpoint=vpn.example.com`
@@ -296,9 +296,9 @@ fn a_network_has_a_server_and_each_node_one_that_is_there() {
 fn an_exit_only_remote_needs_an_exit_that_can_be_dialled() {
     let mut fixture = Fixture::everything();
     fixture.node("berlin").endpoint = None;
-    insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit_only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit");
+    insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit-only and dials its exit `berlin` directly, which has no endpoint: set `berlin`'s endpoint or assign another exit");
     fixture.node("berlin").enabled = false;
-    insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit_only and its exit `berlin` is disabled: assign another exit, or disable `erin` too");
+    insta::assert_snapshot!(refusals(&fixture), @"`erin` has access exit-only and its exit `berlin` is disabled: assign another exit, or disable `erin` too");
 }
 
 #[test]

@@ -171,6 +171,8 @@ fn a_peer_is_appended_in_the_files_own_line_ends() {
             name: "carol".parse().unwrap(),
             guid: None,
             public_key: PrivateKey::from_random([9; 32]).public(),
+            succeeds: None,
+            next_preshared: false,
             link,
             allowed_ips: vec!["10.9.0.4/32".parse().unwrap()],
             endpoint: None,

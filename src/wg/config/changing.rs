@@ -30,12 +30,23 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
         allowed_ips.sort_unstable();
         let name = format!("peer-{}", id.0).parse().unwrap();
         let (public_key, endpoint, keepalive) = (peer.public_key, peer.endpoint.clone(), peer.keepalive);
-        peers.push(PeerConfig { name, guid: None, public_key, link, allowed_ips, endpoint, keepalive });
+        peers.push(PeerConfig {
+            name,
+            guid: None,
+            public_key,
+            succeeds: None,
+            link,
+            next_preshared: false,
+            allowed_ips,
+            endpoint,
+            keepalive,
+        });
     }
     let config = InterfaceConfig {
         id: OWN,
         name: "wg0".parse().unwrap(),
         public_key,
+        replaces: None,
         addresses: tunnel.addresses.clone(),
         listen_port: tunnel.listen_port,
         fwmark: tunnel.fwmark,
@@ -53,6 +64,8 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
         follows_names: false,
         fallbacks: Vec::new(),
         key_file: None,
+        beside: None,
+        followed_by: None,
         hooks: Vec::new(),
     };
     (config, secrets)

@@ -50,6 +50,11 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
         hook("PostUp", one.start_hook(&interface.name));
         hook("PreDown", one.stop_hook(&interface.name));
     }
+    if let Some(next) = &interface.followed_by {
+        // Routes that lead to the other one would keep wg-quick from making its own.
+        hook("PreUp", Loop::hold_hook(next));
+        hook("PostUp", Loop::release_hook(next));
+    }
     for own in &interface.hooks {
         hook(own.phase.as_str(), own.command.clone());
     }

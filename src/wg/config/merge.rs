@@ -273,7 +273,7 @@ impl<'a> Merge<'a> {
     fn private_key(&mut self, node: &NodeConfig, interface: &InterfaceConfig) -> Option<Zeroizing<String>> {
         let entries = self.of_interface(Field::PrivateKey);
         let found = self.own_key();
-        let held = self.secrets.private.get(&interface.id);
+        let held = self.secrets.private_of(interface.id, interface.public_key);
         let wanted = held.map_or(interface.public_key, |key| key.public());
         if found == Some(wanted) {
             return None;
@@ -353,7 +353,7 @@ impl<'a> Merge<'a> {
             }
         }
         let entries = group.of(Field::PresharedKey);
-        let preshared = self.secrets.preshared.get(&wanted.link);
+        let preshared = self.secrets.preshared_of(wanted.link, wanted.next_preshared);
         if self.last(&entries, values::preshared_key).flatten().as_ref() != preshared {
             let value = preshared.map(|key| key.expose_base64());
             missing.extend(self.put(&entries, value).map(|value| (Field::PresharedKey, value)));

@@ -92,15 +92,17 @@ impl<'a> Keys<'a> {
 
     fn private(self, interface: &InterfaceConfig) -> Option<Zeroizing<String>> {
         match self {
-            Self::Shown(secrets) => secrets.private.get(&interface.id).map(|key| key.expose_base64()),
-            Self::Masked(secrets) => secrets.private.get(&interface.id).map(|_| hidden()),
+            Self::Shown(secrets) => {
+                secrets.private_of(interface.id, interface.public_key).map(|key| key.expose_base64())
+            }
+            Self::Masked(secrets) => secrets.private_of(interface.id, interface.public_key).map(|_| hidden()),
         }
     }
 
     fn preshared(self, peer: &PeerConfig) -> Option<Zeroizing<String>> {
         match self {
-            Self::Shown(secrets) => secrets.preshared.get(&peer.link).map(|key| key.expose_base64()),
-            Self::Masked(secrets) => secrets.preshared.get(&peer.link).map(|_| hidden()),
+            Self::Shown(secrets) => secrets.preshared_of(peer.link, peer.next_preshared).map(|key| key.expose_base64()),
+            Self::Masked(secrets) => secrets.preshared_of(peer.link, peer.next_preshared).map(|_| hidden()),
         }
     }
 }

@@ -8,11 +8,13 @@ mod by_destination;
 #[cfg(test)]
 mod packets;
 mod ruleset;
+mod selections;
 mod shares;
+mod split;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -28,6 +30,9 @@ pub(in crate::wg) use ruleset::{PRIVATE4, PRIVATE6};
 pub struct Firewall {
     /// The main interface.
     pub interface: InterfaceName,
+    /// The interface that runs beside the main one with its next key, if there is one: the same is true of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<InterfaceName>,
     /// The interface towards LANs or the internet.
     pub outer: InterfaceName,
     /// The network's prefixes.
@@ -61,6 +66,12 @@ pub enum Duty {
         /// Prefixes that the internet routes here: what comes out of them keeps its source; sorted.
         #[serde(default)]
         routed: Vec<Cidr>,
+        /// What doesn't leave here but goes on to another exit, by its source.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        onward: BTreeMap<Cidr, ExitPath>,
+        /// What is told to leave by an exit after this one, whether that can be used or not: none of it leaves here; sorted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        held: Vec<Cidr>,
     },
 }
 
@@ -238,6 +249,20 @@ pub fn table_name(interface: &InterfaceName) -> String {
 /// Returns the name of the file that holds the table for an interface, beside its wg-quick file.
 pub fn file_name(interface: &InterfaceName) -> String {
     format!("wgf-{interface}.nft")
+}
+
+impl Duty {
+    /// Returns the interfaces towards exits; sorted.
+    pub(in crate::wg) fn uplinks(&self) -> Vec<&InterfaceName> {
+        match self {
+            Self::Server(rules) => rules.uplinks.iter().collect(),
+            Self::Router { .. } => Vec::new(),
+            Self::Exit { onward, .. } => {
+                let uplinks: BTreeSet<&InterfaceName> = onward.values().flat_map(|path| &path.uplinks).collect();
+                uplinks.into_iter().collect()
+            }
+        }
+    }
 }
 
 impl Firewall {

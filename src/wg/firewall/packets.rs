@@ -468,3 +468,29 @@ fn with_very_many_grants_everyone_reaches_what_he_does_with_few() {
     assert!(!expected.iter().any(|attempt| attempt.starts_with("dave 192.168.20.7 80")), "{expected:?}");
     assert_eq!(reached(&many, &attempts), Some(expected));
 }
+
+#[test]
+fn with_very_many_selected_lans_everyone_reaches_what_he_does_with_few() {
+    let few = Fixture::everything();
+    let mut many = Fixture::everything();
+    for number in 0..140 {
+        let guest = many.add(&format!("guest-{number}"), Role::Remote);
+        guest.access = Access::LanOnly;
+        guest.lan_selection = ["192.168.10.0/24", "192.168.20.0/24"].map(|lan| lan.parse().unwrap()).into();
+    }
+    let text = ruleset(compile(&many.topology).unwrap()[0].interfaces[0].firewall.as_ref().unwrap());
+    assert!(text.contains("chain selected_"), "they are many");
+    let mut attempts = Vec::new();
+    for from in ["dave", "carol", "bob"] {
+        for to in ["192.168.20.7", "192.168.10.5", "10.66.0.2", "fd00:10::5", "fd00:66::2"] {
+            attempts.extend(["icmp", "22"].map(|how| format!("{from} {to} {how}")));
+        }
+    }
+    for from in ["lan10 10.66.0.8", "lan20 10.66.0.8"] {
+        attempts.extend(["icmp", "22"].map(|how| format!("{from} {how}")));
+    }
+    let Some(expected) = reached(&few, &attempts) else { return };
+    let tells = |attempt: &str| expected.iter().any(|line| line == attempt);
+    assert!(tells("carol 192.168.10.5 22") && !tells("carol 192.168.20.7 22"), "{expected:?}");
+    assert_eq!(reached(&many, &attempts), Some(expected));
+}

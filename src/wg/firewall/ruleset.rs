@@ -1,17 +1,19 @@
 //! Writes a firewall as input for `nft -f` (nftables 1.0.6, Linux 5.10).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::model::{Cidr, Protocol};
+use crate::model::{Cidr, InterfaceName, Protocol};
 use crate::render;
 
 use crate::wg::UplinkRoute;
 
-use super::shares::{self, Shares};
-use super::{Duty, Firewall, Granted, Rights, ServerRules, by_destination};
+use super::selections::Selections;
+use super::shares::Shares;
+use super::split::Chain;
+use super::{Duty, ExitPath, Firewall, Granted, Rights, ServerRules, by_destination};
 
 /// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
 /// loopback, link-local (RFC 3927), multicast and reserved.
@@ -44,6 +46,8 @@ pub(super) struct Set {
 struct Values<'a> {
     table: String,
     main: &'a str,
+    /// The main interface, or the set of it and the one beside it, as nft(8) compares names with.
+    tunnel: String,
     outer: &'a str,
     purpose: &'static str,
     nat: bool,
@@ -54,9 +58,17 @@ struct Values<'a> {
     /// What of a source's address says which share its grants are in, for IPv4 and IPv6; none without shares.
     share_masks: Option<[String; 2]>,
     /// The shares of grants, where there are very many.
-    shares: Vec<shares::Chain>,
+    shares: Vec<Chain>,
+    /// What of a source's address says where the LANs are that it may reach, where those are very many.
+    selection_masks: Option<[String; 2]>,
+    /// The parts of what is selected then.
+    selections: Vec<Chain>,
     /// Whether some sources leave an exit with their own addresses.
     routed: bool,
+    /// Whether something goes on from an exit to another one.
+    onward: bool,
+    /// Whether something is told to leave by an exit after this one.
+    held: bool,
     /// Rules by destination, a chain for each list.
     rules: Vec<by_destination::Chain>,
     /// The mark of what such a rule lets out at the server.
@@ -83,11 +95,18 @@ pub fn ruleset(firewall: &Firewall) -> String {
             }
             ("firewall/router.nft", purpose, *nat, sets)
         }
-        Duty::Exit { direct, routed } => {
+        Duty::Exit { direct, routed, onward, held } => {
             let purpose = "It lets the tunnel reach the internet and nothing else.";
             let mut sets = addresses("direct", direct);
             if !routed.is_empty() {
                 sets.extend(prefixes("routed", routed));
+            }
+            if !onward.is_empty() {
+                sets.push(interfaces("uplinks", firewall.duty.uplinks()));
+                sets.extend(marks_and_ways(["onward_marks", "onward"], onward));
+            }
+            if !held.is_empty() {
+                sets.extend(addresses("held", held));
             }
             sets.extend(private());
             ("firewall/exit.nft", purpose, true, sets)
@@ -103,11 +122,17 @@ pub fn ruleset(firewall: &Firewall) -> String {
         Duty::Exit { .. } => None,
     };
     let judged = rights.is_some();
-    let ends = rights.map(ends).unwrap_or_default().iter().map(DateTime::timestamp).collect();
     let shares = rights.map(Shares::of);
+    let common = rights.zip(shares.as_ref()).map(|(rights, shares)| ends(rights, shares));
+    let ends = common.unwrap_or_default().iter().map(DateTime::timestamp).collect();
     let share_masks = shares.as_ref().and_then(Shares::masks);
     let shares = shares.as_ref().map(Shares::chains).unwrap_or_default();
+    let selections = rights.map(Selections::of);
+    let selection_masks = selections.as_ref().and_then(Selections::masks);
+    let selections = selections.as_ref().map(Selections::chains).unwrap_or_default();
     let routed = matches!(&firewall.duty, Duty::Exit { routed, .. } if !routed.is_empty());
+    let onward = matches!(&firewall.duty, Duty::Exit { onward, .. } if !onward.is_empty());
+    let held = matches!(&firewall.duty, Duty::Exit { held, .. } if !held.is_empty());
     let (main, outer) = (firewall.interface.as_str(), firewall.outer.as_str());
     let table = firewall.table();
     let rules = match &firewall.duty {
@@ -118,6 +143,7 @@ pub fn ruleset(firewall: &Firewall) -> String {
     let values = Values {
         table,
         main,
+        tunnel: tunnel(firewall),
         outer,
         purpose,
         nat,
@@ -125,7 +151,11 @@ pub fn ruleset(firewall: &Firewall) -> String {
         ends,
         share_masks,
         shares,
+        selection_masks,
+        selections,
         routed,
+        onward,
+        held,
         rules,
         server_mark,
         sets,
@@ -133,15 +163,22 @@ pub fn ruleset(firewall: &Firewall) -> String {
     render::fill(template, values)
 }
 
+fn tunnel(firewall: &Firewall) -> String {
+    match &firewall.beside {
+        None => format!("{:?}", firewall.interface.as_str()),
+        Some(beside) => format!("{{ {:?}, {:?} }}", firewall.interface.as_str(), beside.as_str()),
+    }
+}
+
 /// The interfaces whose packets are judged.
 fn ours(firewall: &Firewall) -> Set {
-    let uplinks = match &firewall.duty {
-        Duty::Server(rules) => rules.uplinks.as_slice(),
-        _ => &[],
-    };
-    let elements =
-        [&firewall.interface].into_iter().chain(uplinks).map(|name| format!("{:?}", name.as_str())).collect();
-    Set { keyword: "set", name: "ours".to_owned(), of: "ifname", interval: false, elements }
+    let main = [&firewall.interface].into_iter().chain(&firewall.beside);
+    interfaces("ours", main.chain(firewall.duty.uplinks()))
+}
+
+fn interfaces<'a>(name: &str, names: impl IntoIterator<Item = &'a InterfaceName>) -> Set {
+    let elements = names.into_iter().map(|name| format!("{:?}", name.as_str())).collect();
+    Set { keyword: "set", name: name.to_owned(), of: "ifname", interval: false, elements }
 }
 
 /// Two of a kind, IPv4 then IPv6: `element` says which family an item belongs to and how it is written.
@@ -209,7 +246,7 @@ fn server_sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
 
 /// Who may reach what.
 fn rights(rights: Rights<'_>) -> Vec<Set> {
-    levels(rights).into_iter().chain(selected(rights)).chain(granted(rights)).collect()
+    levels(rights).into_iter().chain(Selections::of(rights).sets()).chain(granted(rights)).collect()
 }
 
 /// Single addresses are looked up by hash; LANs need a search tree.
@@ -222,11 +259,10 @@ fn levels(rules: Rights<'_>) -> Vec<Set> {
     singles.into_iter().chain(pair("map", "lan_levels", verdicts, true, wide, element)).collect()
 }
 
-fn selected(rules: Rights<'_>) -> [Set; 2] {
+/// Returns the sets of which LANs sources may reach.
+pub(super) fn selected(name: &str, pairs: &[&(Cidr, Cidr)]) -> [Set; 2] {
     let of = ["ipv4_addr . ipv4_addr", "ipv6_addr . ipv6_addr"];
-    pair("set", "selected", of, true, rules.selected, |(source, lan)| {
-        (*source, format!("{} . {}", plain(source), plain(lan)))
-    })
+    pair("set", name, of, true, pairs, |(source, lan)| (*source, format!("{} . {}", plain(source), plain(lan))))
 }
 
 /// What is granted for good, then what ends, by time; then what is in shares.
@@ -234,16 +270,16 @@ fn granted(rules: Rights<'_>) -> Vec<Set> {
     let shares = Shares::of(rules);
     let common = || rules.granted.iter().filter(|grant| !shares.have(&grant.source));
     let mut sets = granted_until("granted", common(), None);
-    for until in ends(rules) {
+    for until in ends(rules, &shares) {
         sets.extend(granted_until(&format!("until_{}", until.timestamp()), common(), Some(until)));
     }
     sets.extend(shares.sets());
     sets
 }
 
-/// The times at which something that is granted ends.
-fn ends(rules: Rights<'_>) -> BTreeSet<DateTime<Utc>> {
-    rules.granted.iter().filter_map(|grant| grant.until).collect()
+/// The times at which something that is granted ends, and isn't in a share.
+fn ends(rights: Rights<'_>, shares: &Shares<'_>) -> BTreeSet<DateTime<Utc>> {
+    rights.granted.iter().filter(|grant| !shares.have(&grant.source)).filter_map(|grant| grant.until).collect()
 }
 
 /// Returns the sets of what is granted until then.
@@ -271,17 +307,20 @@ pub(super) fn granted_until<'g>(
     sets
 }
 
-fn exits(rules: &ServerRules) -> Vec<Set> {
-    let marks = ["ipv4_addr : mark", "ipv6_addr : mark"];
-    let interfaces = ["ipv4_addr . ifname", "ipv6_addr . ifname"];
-    let mut sets: Vec<Set> = pair("map", "exit_marks", marks, false, &rules.exits, |(source, path)| {
-        (*source, format!("{} : {:#010x}", plain(source), path.mark))
-    })
-    .into();
-    let ways = rules.exits.iter().flat_map(|(source, path)| path.uplinks.iter().map(move |uplink| (source, uplink)));
-    sets.extend(pair("set", "exits", interfaces, false, ways, |(source, uplink)| {
+/// Returns which mark each source gets, and by which uplinks it may leave.
+fn marks_and_ways([marks, ways]: [&str; 2], paths: &BTreeMap<Cidr, ExitPath>) -> Vec<Set> {
+    let of = ["ipv4_addr : mark", "ipv6_addr : mark"];
+    let mark = |(source, path): (&Cidr, &ExitPath)| (*source, format!("{} : {:#010x}", plain(source), path.mark));
+    let mut sets: Vec<Set> = pair("map", marks, of, false, paths, mark).into();
+    let uplinks = paths.iter().flat_map(|(source, path)| path.uplinks.iter().map(move |uplink| (source, uplink)));
+    sets.extend(pair("set", ways, ["ipv4_addr . ifname", "ipv6_addr . ifname"], false, uplinks, |(source, uplink)| {
         (*source, format!("{} . {:?}", plain(source), uplink.as_str()))
     }));
+    sets
+}
+
+fn exits(rules: &ServerRules) -> Vec<Set> {
+    let mut sets = marks_and_ways(["exit_marks", "exits"], &rules.exits);
     let used: BTreeSet<u32> = rules.exits.values().map(|path| path.mark).collect();
     let elements = used.into_iter().map(|mark| format!("{mark:#010x}")).collect();
     sets.push(Set { keyword: "set", name: "exit_mark".to_owned(), of: "mark", interval: false, elements });

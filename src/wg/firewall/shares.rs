@@ -2,37 +2,35 @@
 //!
 //! A set of addresses, ports and ranges is searched entry by entry, if quickly (the kernel's `nft_set_pipapo`): with the
 //! grants of thousands of devices in it, each packet that it decides costs half as much again. So beyond some hundreds they
-//! are split into shares of a few dozen by the end of the source's address, which is looked up by hash. What is granted to
-//! a whole LAN stays in the common sets.
+//! are split into shares of a few dozen by the end of the source's address, which is looked up by hash. So are grants that end
+//! at many different times, each of which is a look of its own. What is granted to a whole LAN stays in the common sets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use crate::model::Cidr;
 
-use super::ruleset::{ADDRESS, Set, granted_until, is_single, pair};
+use super::ruleset::{Set, granted_until, is_single};
+use super::split::{Chain, Split, name, ways};
 use super::{Granted, Rights};
 
 /// As many grants of single sources as are in common sets.
 const COMMON: usize = 256;
 /// About as many as are in one share beyond that.
 const EACH: usize = 32;
+/// As many different ends as grants in common sets have.
+const COMMON_ENDS: usize = 8;
+/// About as many as those in one share have beyond that.
+const ENDS_EACH: usize = 4;
+
+/// What the chains of the shares are called.
+const CHAIN: &str = "share";
 
 /// The grants of single sources by the end of their address; none while they are few.
 pub(super) struct Shares<'r> {
-    /// How many there can be: a power of two.
-    count: u32,
+    split: Split,
     parts: BTreeMap<u32, Vec<&'r Granted>>,
-}
-
-/// A share as the template writes it.
-#[derive(Serialize)]
-pub(super) struct Chain {
-    name: String,
-    lines: Vec<String>,
 }
 
 impl<'r> Shares<'r> {
@@ -40,12 +38,13 @@ impl<'r> Shares<'r> {
     pub(super) fn of(rights: Rights<'r>) -> Self {
         let single = || rights.granted.iter().filter(|grant| is_single(&grant.source));
         let grants = single().count();
-        let mut shares = Self { count: 1, parts: BTreeMap::new() };
-        if grants > COMMON {
-            shares.count = u32::try_from((grants / EACH).next_power_of_two()).unwrap_or(1 << 16).min(1 << 16);
-            single().for_each(|grant| shares.parts.entry(shares.number(&grant.source)).or_default().push(grant));
+        let ends = single().filter_map(|grant| grant.until).collect::<BTreeSet<_>>().len();
+        let split = Split::in_parts((grants / EACH).max(ends / ENDS_EACH));
+        let mut parts: BTreeMap<u32, Vec<&Granted>> = BTreeMap::new();
+        if grants > COMMON || ends > COMMON_ENDS {
+            single().for_each(|grant| parts.entry(split.part_of(&grant.source)).or_default().push(grant));
         }
-        shares
+        Self { split, parts }
     }
 
     /// Returns whether the grants of a source are in a share.
@@ -53,17 +52,9 @@ impl<'r> Shares<'r> {
         !self.parts.is_empty() && is_single(source)
     }
 
-    fn number(&self, source: &Cidr) -> u32 {
-        let end = match source.net().addr() {
-            IpAddr::V4(address) => u32::from(address),
-            IpAddr::V6(address) => (u32::from(address.segments()[6]) << 16) | u32::from(address.segments()[7]),
-        };
-        end & (self.count - 1)
-    }
-
     /// Returns the part of a source's address that says which share it is in, for IPv4 and IPv6; none without shares.
     pub(super) fn masks(&self) -> Option<[String; 2]> {
-        (!self.parts.is_empty()).then(|| [end(true, self.count - 1), end(false, self.count - 1)])
+        (!self.parts.is_empty()).then(|| self.split.masks())
     }
 
     /// Returns the maps that lead to the shares, and the sets of each.
@@ -71,17 +62,9 @@ impl<'r> Shares<'r> {
         if self.parts.is_empty() {
             return Vec::new();
         }
-        let verdicts = ADDRESS.map(|of| if of == ADDRESS[0] { "ipv4_addr : verdict" } else { "ipv6_addr : verdict" });
-        let ways: BTreeSet<(bool, u32)> = self
-            .parts
-            .iter()
-            .flat_map(|(number, grants)| grants.iter().map(move |grant| (!grant.source.is_ipv4(), *number)))
-            .collect();
-        let mut sets: Vec<Set> = pair("map", "shares", verdicts, false, ways, |(six, number)| {
-            let family = if six { Cidr::ALL6 } else { Cidr::ALL4 };
-            (family, format!("{} : jump {}", end(!six, number), name(number)))
-        })
-        .into();
+        let sources =
+            self.parts.iter().flat_map(|(number, grants)| grants.iter().map(move |grant| (&grant.source, *number)));
+        let mut sets: Vec<Set> = ways("shares", CHAIN, sources).into();
         for (number, grants) in &self.parts {
             sets.extend(sets_of(*number, grants).into_iter().flat_map(|(_, of)| of));
         }
@@ -93,26 +76,18 @@ impl<'r> Shares<'r> {
         let chain = |(number, grants): (&u32, &Vec<&Granted>)| {
             let sets = sets_of(*number, grants).into_iter();
             let lines = sets.flat_map(|(until, sets)| sets.into_iter().flat_map(move |set| lines(until, &set.name)));
-            Chain { name: name(*number), lines: lines.collect() }
+            Chain { name: name(CHAIN, *number), lines: lines.collect() }
         };
         self.parts.iter().map(chain).collect()
     }
-}
-
-/// Writes a number as the end of an address.
-fn end(ipv4: bool, number: u32) -> String {
-    if ipv4 { Ipv4Addr::from(number).to_string() } else { Ipv6Addr::from(u128::from(number)).to_string() }
-}
-
-fn name(number: u32) -> String {
-    format!("share_{number}")
 }
 
 /// Returns the sets of a share that aren't empty, by when their grants end.
 fn sets_of(number: u32, grants: &[&Granted]) -> Vec<(Option<DateTime<Utc>>, Vec<Set>)> {
     let ends: BTreeSet<Option<DateTime<Utc>>> = grants.iter().map(|grant| grant.until).collect();
     let of = |until: Option<DateTime<Utc>>| {
-        let name = until.map_or_else(|| name(number), |end| format!("{}_until_{}", name(number), end.timestamp()));
+        let own = name(CHAIN, number);
+        let name = until.map_or_else(|| own.clone(), |end| format!("{own}_until_{}", end.timestamp()));
         let sets = granted_until(&name, grants.iter().copied(), until);
         (until, sets.into_iter().filter(|set| !set.elements.is_empty()).collect())
     };
@@ -138,6 +113,8 @@ fn lines(until: Option<DateTime<Utc>>, set: &str) -> [String; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     /// So many devices with two grants each, one of which ends.
@@ -189,6 +166,23 @@ mod tests {
         meta time < 4000000000 ct direction original meta l4proto ipv6-icmp ip6 saddr . ip6 daddr @share_3_until_4000000000_icmp6 accept
         meta time < 4000000000 ct direction reply meta l4proto ipv6-icmp ip6 daddr . ip6 saddr @share_3_until_4000000000_icmp6 accept
         ");
+    }
+
+    #[test]
+    fn grants_that_end_at_many_times_are_in_shares_with_few_ends_each() {
+        let sources = BTreeMap::new();
+        let mut granted = granted(40);
+        for (at, grant) in (0..).zip(&mut granted) {
+            grant.until = DateTime::from_timestamp(4_000_000_000 + at, 0);
+        }
+        let rights = |granted| Rights { sources: &sources, selected: &[], granted };
+        assert!(Shares::of(rights(&granted[..COMMON_ENDS])).masks().is_none());
+        let shares = Shares::of(rights(&granted));
+        assert!(granted.iter().all(|grant| shares.have(&grant.source)));
+        for chain in shares.chains() {
+            let ends: BTreeSet<&str> = chain.lines.iter().filter_map(|line| line.split(' ').nth(3)).collect();
+            assert!(ends.len() <= 2 * ENDS_EACH, "{:?}", chain.lines);
+        }
     }
 
     fn plain_end(source: &Cidr) -> u8 {

@@ -2,6 +2,7 @@
 //!
 //! A test in a network namespace holds this reading against the real ruleset.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -103,7 +104,17 @@ impl Judge<'_, '_> {
                 }
                 drop(format!("{} is not in one of its own LANs", packet.source), Lack::Nothing)
             }
-            Duty::Exit { .. } if judged(from) => {
+            Duty::Exit { onward, .. } if self.is_uplink(from) || self.is_uplink(to) => {
+                self.onward(onward, packet, from, to)
+            }
+            Duty::Exit { held, .. } if judged(from) => {
+                if within(held, packet.source) {
+                    let name = self.holder(packet.source);
+                    return drop(
+                        format!("the internet traffic of {name} leaves by an exit after this one"),
+                        Lack::Nothing,
+                    );
+                }
                 if to == Side::Outer && self.inside(packet.source) && is_public(packet.to) && !self.inside(packet.to) {
                     return pass("the tunnel reaches the internet");
                 }
@@ -132,6 +143,7 @@ impl Judge<'_, '_> {
             }
             Duty::Router { .. } => Verdict::Pass(None),
             _ if packet.reply => pass("answers come back"),
+            Duty::Exit { .. } if self.is_uplink(from) => drop("the next exit only answers", Lack::Nothing),
             Duty::Exit { direct, .. } => {
                 if within(direct, packet.source) {
                     return drop(
@@ -167,12 +179,44 @@ impl Judge<'_, '_> {
         }
     }
 
+    /// Whether a packet that goes from one tunnel into another gets the machine's own address as its source.
+    pub(super) fn translates_onward(&self, packet: &Packet, from: Side<'_>, to: Side<'_>) -> bool {
+        let is_exit = matches!(self.firewall.duty, Duty::Exit { .. });
+        is_exit
+            && !packet.reply
+            && from.is(&self.firewall.interface)
+            && self.is_uplink(to)
+            && self.inside(packet.source)
+    }
+
+    fn is_uplink(&self, side: Side<'_>) -> bool {
+        matches!(side, Side::Tunnel(name) if self.firewall.duty.uplinks().contains(&name))
+    }
+
+    /// Judges what goes on from an exit to another one, and what comes back.
+    fn onward(&self, onward: &BTreeMap<Cidr, ExitPath>, packet: &Packet, from: Side<'_>, to: Side<'_>) -> Verdict {
+        let (opener, asked, far) =
+            if packet.reply { (packet.to, packet.source, from) } else { (packet.source, packet.to, to) };
+        let path = onward.get(&Cidr::host(opener));
+        let leads = matches!(far, Side::Tunnel(name) if path.is_some_and(|path| path.uplinks.contains(name)));
+        let is_internet =
+            packet.reply || (from.is(&self.firewall.interface) && is_public(asked) && !self.inside(asked));
+        if leads && is_internet {
+            return pass(format!("the internet traffic of {} goes on to the next exit", self.holder(opener)));
+        }
+        drop("nothing but internet traffic that is to leave there goes on to another exit", Lack::Nothing)
+    }
+
     /// Returns the mark that a packet gets as it arrives.
     pub(super) fn mark(&self, packet: &Packet, from: Side<'_>) -> Option<u32> {
-        let Duty::Server(rules) = &self.firewall.duty else { return None };
         if !from.is(&self.firewall.interface) || self.inside(packet.to) {
             return None;
         }
+        let rules = match &self.firewall.duty {
+            Duty::Server(rules) => rules,
+            Duty::Router { .. } => return None,
+            Duty::Exit { onward, .. } => return onward.get(&Cidr::host(packet.source)).map(|path| path.mark),
+        };
         match chosen(rules, packet.source, packet.to, packet) {
             Chosen::Exit(path) => Some(path.mark),
             Chosen::Server if !rules.by_destination.is_empty() => Some(UplinkRoute::SERVER_MARK),

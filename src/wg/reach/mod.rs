@@ -96,8 +96,7 @@ impl<'a> World<'a> {
         course.through_tunnel = arrival.by_tunnel;
         let start = self.turn(&packet, &arrival, came, course).map_err(|stop| (stop, false))?;
         let Some((at_far, came_far)) = start else { return Ok(()) };
-        let answer = Packet { source: to, to: packet.source, reply: true, ..packet };
-        let seen = course.out.machines.clone();
+        let answer = Packet { source: to, to: arrival.source, reply: true, ..packet };
         if came_far == Came::Outer {
             let far = &self.machines[at_far];
             let (way, lan) = match arrival.place {
@@ -106,7 +105,8 @@ impl<'a> World<'a> {
             };
             course.back.hops.push(outside_hop(far, way, lan, false, None));
         }
-        let home = self.walk(answer, at_far, came_far, Some(&seen), &mut course.back).map_err(|stop| (stop, true))?;
+        let home =
+            self.walk(answer, at_far, came_far, Some(&course.out), &mut course.back).map_err(|stop| (stop, true))?;
         let expected =
             if came == Came::Here { home.place == Place::Machine } else { matches!(home.place, Place::Lan(_)) };
         if home.machine != at || !expected {
@@ -169,14 +169,14 @@ impl<'a> World<'a> {
                 if !arrival.by_tunnel {
                     return Ok(None); // its own connection
                 }
-                let mut routed = machine.node.routed.iter().filter(|prefix| prefix.contains(packet.source));
+                let mut routed = machine.node.routed.iter().filter(|prefix| prefix.contains(arrival.source));
                 match routed.next() {
                     _ if arrival.translated => {}
                     Some(prefix) => {
                         course.out.provided.push(format!("the internet routes {prefix} to {}", machine.node.name));
                     }
                     None => {
-                        let source = packet.source;
+                        let source = arrival.source;
                         let text =
                             format!("sends it to the internet with the source {source}, to which no answer comes");
                         return Err(stop(Code::NoTranslation, text));

@@ -41,6 +41,8 @@ pub(super) struct Arrival {
     pub(super) place: Place,
     /// Whether it got that machine's own address as its source.
     pub(super) translated: bool,
+    /// Its source as it came there: that of a machine on the way, if one gave it its own.
+    pub(super) source: IpAddr,
     /// Whether it came into the machine from outside of the tunnel, or was made there.
     pub(super) by_tunnel: bool,
 }
@@ -77,24 +79,30 @@ pub(super) struct Trail {
     pub(super) rules: Vec<(usize, String)>,
     /// What was taken for granted.
     pub(super) provided: Vec<String>,
+    /// The machines on the way that gave it their own address as its source, each with the one it had.
+    pub(super) translated: Vec<(usize, IpAddr)>,
 }
 
 /// More machines than any way has.
 const MOST_HOPS: usize = 16;
 
 impl<'a> World<'a> {
-    /// Follows a packet from a machine. `before`: the machines that the packet came by which this one answers.
+    /// Follows a packet from a machine. `before`: how the packet went which this one answers.
     pub(super) fn walk(
         &self,
         mut packet: Packet,
         mut at: usize,
         mut came: Came,
-        before: Option<&[usize]>,
+        before: Option<&Trail>,
         trail: &mut Trail,
     ) -> Result<Arrival, Stop> {
         for _ in 0..MOST_HOPS {
             trail.machines.push(at);
             let machine = &self.machines[at];
+            let given = before.into_iter().flat_map(|before| &before.translated).find(|(giver, _)| *giver == at);
+            if let Some((_, source)) = given.filter(|_| machine.has(packet.to)) {
+                packet.to = *source;
+            }
             packet.mark =
                 self.judge(machine).zip(side(machine, came)).and_then(|(judge, from)| judge.mark(&packet, from));
             let (exit, provided) = self.route(machine, packet.to, packet.mark);
@@ -108,15 +116,21 @@ impl<'a> World<'a> {
                         .push(format!("{} lets it in: its own rules decide, not wg-friend's", machine.node.name));
                 }
                 let by_tunnel = matches!(came, Came::Tunnel(_));
-                return Ok(Arrival { machine: at, place: Place::Machine, translated: false, by_tunnel });
+                let (place, source) = (Place::Machine, packet.source);
+                return Ok(Arrival { machine: at, place, translated: false, source, by_tunnel });
             }
             let rule = self.forwarded(&packet, at, came, exit, before, &mut trail.provided)?;
             trail.rules.extend(rule.clone().map(|rule| (at, rule)));
             match exit {
                 Exit::Here => unreachable!("a packet that has arrived goes no further"),
                 Exit::Tunnel(number) => {
+                    let given = self.own_source(&packet, at, came, number);
+                    if let Some(source) = given {
+                        trail.translated.push((at, packet.source));
+                        packet.source = source;
+                    }
                     let (hop, far) = self.cross(&packet, at, number, rule, &mut trail.provided)?;
-                    trail.hops.push(hop);
+                    trail.hops.push(Hop { translated: given.is_some(), ..hop });
                     at = far.0;
                     came = Came::Tunnel(far.1);
                 }
@@ -136,13 +150,7 @@ impl<'a> World<'a> {
     }
 
     /// Lets a packet in that is for the machine itself.
-    fn received(
-        &self,
-        packet: &Packet,
-        at: usize,
-        came: Came,
-        before: Option<&[usize]>,
-    ) -> Result<Option<String>, Stop> {
+    fn received(&self, packet: &Packet, at: usize, came: Came, before: Option<&Trail>) -> Result<Option<String>, Stop> {
         let machine = &self.machines[at];
         let (Some(judge), Some(from)) = (self.judge(machine), side(machine, came)) else { return Ok(None) };
         known_flow(machine, at, packet, before)?;
@@ -159,7 +167,7 @@ impl<'a> World<'a> {
         at: usize,
         came: Came,
         exit: Exit,
-        before: Option<&[usize]>,
+        before: Option<&Trail>,
         provided: &mut Vec<String>,
     ) -> Result<Option<String>, Stop> {
         let machine = &self.machines[at];
@@ -197,6 +205,14 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Returns the address of its own that a machine gives a packet as its source, as it sends it into a tunnel.
+    fn own_source(&self, packet: &Packet, at: usize, came: Came, number: usize) -> Option<IpAddr> {
+        let machine = &self.machines[at];
+        let (judge, from) = self.judge(machine).zip(side(machine, came))?;
+        let translates = judge.translates_onward(packet, from, Side::Tunnel(name_of(machine, number)));
+        translates.then(|| machine.source(Some(number), packet.to)).flatten()
+    }
+
     /// Takes a packet through a tunnel.
     fn cross(
         &self,
@@ -225,7 +241,7 @@ impl<'a> World<'a> {
                 return Err(stop(at, Code::NotRunning, text));
             }
         }
-        let Some(back) = there.peers.iter().find(|back| back.public_key == interface.public_key) else {
+        let Some(back) = interface.as_peer_of(there) else {
             let text = format!("doesn't have {} as a peer of {}", machine.node.name, there.name);
             return Err(stop(far, Code::NoTunnel, text));
         };
@@ -276,7 +292,7 @@ impl<'a> World<'a> {
         source: IpAddr,
     ) -> Option<Cidr> {
         let (peer, prefix) = self.winner(other, there, source)?;
-        (peer.public_key == interface.public_key).then_some(prefix)
+        interface.keys().any(|key| key == peer.public_key).then_some(prefix)
     }
 
     /// Takes a packet out of a machine towards its LANs or the internet.
@@ -287,7 +303,7 @@ impl<'a> World<'a> {
         let by_itself = machine.has_own_rules() && exit == Exit::Outside && matches!(came, Came::Tunnel(_));
         let place = if let Exit::Lan(lan) = exit { Place::Lan(lan) } else { Place::Outside };
         let translated = by_rule || by_itself || came == Came::Here;
-        Arrival { machine: at, place, translated, by_tunnel: matches!(came, Came::Tunnel(_)) }
+        Arrival { machine: at, place, translated, source: packet.source, by_tunnel: matches!(came, Came::Tunnel(_)) }
     }
 
     fn leaving_hop(&self, packet: &Packet, arrival: &Arrival, came: Came, rule: Option<String>) -> Hop {
@@ -335,8 +351,8 @@ fn name_of<'m>(machine: &'m Machine<'_>, number: usize) -> &'m InterfaceName {
 }
 
 /// Our rules drop what belongs to no flow that the kernel knows: an answer to a question that came by another way.
-fn known_flow(machine: &Machine<'_>, at: usize, packet: &Packet, before: Option<&[usize]>) -> Result<(), Stop> {
-    if packet.reply && machine.firewall().is_some() && before.is_some_and(|before| !before.contains(&at)) {
+fn known_flow(machine: &Machine<'_>, at: usize, packet: &Packet, before: Option<&Trail>) -> Result<(), Stop> {
+    if packet.reply && machine.firewall().is_some() && before.is_some_and(|before| !before.machines.contains(&at)) {
         let text =
             "drops the answer: the question didn't come by there, so it belongs to no known connection".to_owned();
         return Err(Stop { machine: at, code: Code::AnswerAstray, text, lack: None });

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 
 use crate::model::{Cidr, InterfaceName, Node, NodeId, PublicKey, Role, Table, Topology};
-use crate::wg::firewall::{Duty, Firewall, PRIVATE4, PRIVATE6};
+use crate::wg::firewall::{Firewall, PRIVATE4, PRIVATE6};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, runtime};
 
 /// A node with what its host runs.
@@ -54,7 +54,7 @@ impl<'a> World<'a> {
         let mut ends = HashMap::new();
         for (at, machine) in machines.iter().enumerate() {
             for (number, interface) in machine.config.interfaces.iter().enumerate() {
-                ends.insert(interface.public_key, (at, number));
+                ends.extend(interface.keys().map(|key| (key, (at, number))));
             }
         }
         let by_id = machines.iter().enumerate().map(|(at, machine)| (machine.node.id, at)).collect();
@@ -295,11 +295,7 @@ impl<'a> Machine<'a> {
 
 /// Whether a firewall judges packets that pass an interface.
 pub(super) fn judges(firewall: &Firewall, interface: &InterfaceName) -> bool {
-    let uplinks = match &firewall.duty {
-        Duty::Server(rules) => rules.uplinks.as_slice(),
-        _ => &[],
-    };
-    firewall.interface == *interface || uplinks.contains(interface)
+    firewall.interface == *interface || firewall.duty.uplinks().contains(&interface)
 }
 
 /// Whether an address is one of the internet's, as the firewall's sets have it.

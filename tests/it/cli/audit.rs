@@ -101,6 +101,9 @@ fn the_log_can_be_filtered() {
     assert_eq!(count(&["--entity", "alice-phone"]), 2);
     assert_eq!(count(&["--entity", "wg0:alice-phone"]), 2);
     assert_eq!(count(&["--action", "access_changed"]), 1);
+    env.ok(&["set", "alice-laptop", "notes=x"]);
+    env.ok(&["remove", "alice-laptop", "--yes"]);
+    assert_eq!(count(&["--entity", "alice-laptop"]), 3, "a name that nothing has any more");
     assert_eq!(count(&["--category", "access"]), 1);
     assert_eq!(count(&["--action", "peer_added"]), 5);
     assert_eq!(count(&["--action", "peer_added", "--limit", "2"]), 2);
@@ -109,6 +112,23 @@ fn the_log_can_be_filtered() {
     assert_eq!(count(&["--to", "1h"]), 0);
     assert!(count(&["--from", "1h", "--severity", "info"]) > 5);
     assert!(env.refused(&["audit", "log", "--from", "yesterday"]).contains("`yesterday` is no time"));
+}
+
+#[test]
+fn a_trigger_that_swallows_entries_is_named_before_anything_is_written() {
+    let env = TestEnv::with_nodes();
+    let database = rusqlite::Connection::open(env.database()).unwrap();
+    let triggers = "CREATE TRIGGER z1 BEFORE INSERT ON audit BEGIN SELECT RAISE (IGNORE); END;
+                    CREATE TRIGGER z2 BEFORE UPDATE OF sealed_audit_tail ON vault BEGIN SELECT RAISE (IGNORE); END";
+    database.execute_batch(triggers).unwrap();
+    let said = "may have been kept out: trigger `z1` has been added to the database file";
+    let refused = env.run(&["set", "alice-phone", "notes=secretly"]);
+    assert!(refused.contains(said) && refused.ends_with("[exit 6]\n"), "{refused}");
+    let verified = env.run(&["audit", "verify"]);
+    assert!(verified.contains(said) && verified.ends_with("[exit 6]\n"), "{verified}");
+    database.execute_batch("DROP TRIGGER z1; DROP TRIGGER z2").unwrap();
+    env.ok(&["set", "alice-phone", "notes=openly"]);
+    env.ok(&["audit", "verify"]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_key_that_is_held_can_be_forgotten_and_given_back() {
     assert_snapshot!(env.refused(&["set", "alice-phone", "custody=never-seen"]), @"
     --- stderr ---
         custody  held → never-seen
-      note: the private key of `alice-phone` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate alice-phone`
+      note: the private key of `alice-phone` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate alice-phone --now`
     error: a confirmation is needed, and there is no terminal to ask on
      hint: give it with --yes
     [exit 2]
@@ -48,7 +48,7 @@ fn a_key_that_is_held_can_be_forgotten_and_given_back() {
     --- stderr ---
     ~ changed remote alice-phone  10.66.0.30  fd00:66::1e
         custody  held → never-seen
-      note: the private key of `alice-phone` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate alice-phone`
+      note: the private key of `alice-phone` is wiped: no code and no whole file can be made for it any more; a lost device means `wg-friend rotate alice-phone --now`
     ");
     let log = env.json(&["audit", "log", "--limit", "2"]);
     let actions: Vec<&str> = log["entries"].as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();

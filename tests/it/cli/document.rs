@@ -69,6 +69,7 @@ fn documents_have_the_fields_they_are_known_for() {
     nodes[].public_key
     nodes[].role
     nodes[].server
+    nodes[].via
     ");
     insta::assert_snapshot!(of(&env, &["show", "hub"]), @"
     access
@@ -127,6 +128,7 @@ fn documents_have_the_fields_they_are_known_for() {
     role
     server
     sources
+    via
     ");
     insta::assert_snapshot!(of(&env, &["network", "show"]), @"
     cidr4
@@ -142,6 +144,7 @@ fn documents_have_the_fields_they_are_known_for() {
     port
     psk
     stable_clients
+    via
     ");
     env.ok(&["exit", "group", "add", "europe", "exit-de"]);
     env.ok(&["exit", "assign", "alice-laptop", "europe"]);
@@ -152,6 +155,7 @@ fn documents_have_the_fields_they_are_known_for() {
     exits[].groups[]
     exits[].host
     exits[].name
+    exits[].passing
     exits[].remotes
     groups[].active
     groups[].members[].active
@@ -167,12 +171,14 @@ fn documents_have_the_fields_they_are_known_for() {
     groups[].told
     kill_switch
     network
+    network_via
     remotes[].assigned
     remotes[].by
     remotes[].inherited
     remotes[].kill_switch
     remotes[].leaves
     remotes[].name
+    remotes[].via
     rules
     ");
     insta::assert_snapshot!(of(&env, &["exit", "history"]), @"
@@ -241,6 +247,7 @@ fn documents_have_the_fields_they_are_known_for() {
     nodes[].public_key
     nodes[].role
     nodes[].server
+    nodes[].via
     remarks
     saved
     ");
@@ -262,10 +269,14 @@ fn documents_have_the_fields_they_are_known_for() {
     more
     ");
     insta::assert_snapshot!(of(&env, &["audit", "verify"]), @"
+    anchors
     authenticated
     bad
+    checkpoints
     entries
+    hosts
     intact
+    key
     ");
     insta::assert_snapshot!(of(&env, &["vault", "status"]), @"
     database
@@ -275,8 +286,11 @@ fn documents_have_the_fields_they_are_known_for() {
     slots[].created
     slots[].kind
     slots[].log_n
+    slots[].name
+    slots[].operator
     slots[].p
     slots[].r
+    slots[].used
     unlocked
     ");
     insta::assert_snapshot!(of(&env, &["host", "set", "branch", "port=22"]), @"

@@ -427,7 +427,7 @@ fn what_a_rule_cannot_be_is_refused_with_a_remedy() {
     error: rule 2 of `alice-phone` goes by europe: 198.51.100.0/24,2001:db8:51::/48
      hint: remove the rule first: `wg-friend exit rule remove alice-phone 2`
     [exit 1]
-    error: `alice-phone` has access exit_only and no server on its way, so that nobody could go by its rules: `wg-friend exit rule remove alice-phone --all`, or give it another access level
+    error: `alice-phone` has access exit-only and no server on its way, so that nobody could go by its rules: `wg-friend exit rule remove alice-phone --all`, or give it another access level
     [exit 1]
     ");
     env.ok(&["exit", "rule", "add", "alice-laptop", "192.0.2.7", "exit-nl"]);

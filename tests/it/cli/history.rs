@@ -221,7 +221,7 @@ fn the_model_comes_back_and_the_keys_stay() {
         interface  wg0
         key        [KEY]
       note: the key that it had at state 4 was retired since and isn't brought back, the present one stays: `alice-phone`
-      note: back with the key it had when it was removed: `alice-laptop`; if the device was lost, give it another: `wg-friend rotate NAME`
+      note: back with the key it had when it was removed: `alice-laptop`; if the device was lost, give it another: `wg-friend rotate NAME --now`
       needs a new file: hub, alice-phone, alice-laptop
     error: a confirmation is needed, and there is no terminal to ask on
      hint: give it with --yes
@@ -238,7 +238,7 @@ fn the_model_comes_back_and_the_keys_stay() {
         key        [KEY]
     --- stderr ---
       note: the key that it had at state 4 was retired since and isn't brought back, the present one stays: `alice-phone`
-      note: back with the key it had when it was removed: `alice-laptop`; if the device was lost, give it another: `wg-friend rotate NAME`
+      note: back with the key it had when it was removed: `alice-laptop`; if the device was lost, give it another: `wg-friend rotate NAME --now`
       needs a new file: hub, alice-phone, alice-laptop
     dry run: nothing was changed
     ");
@@ -254,7 +254,7 @@ fn the_model_comes_back_and_the_keys_stay() {
         interface  wg0
         key        [KEY]
       note: the key that it had at state 4 was retired since and isn't brought back, the present one stays: `alice-phone`
-      note: back with the key it had when it was removed: `alice-laptop`; if the device was lost, give it another: `wg-friend rotate NAME`
+      note: back with the key it had when it was removed: `alice-laptop`; if the device was lost, give it another: `wg-friend rotate NAME --now`
       needs a new file: hub, alice-phone, alice-laptop
     the model is as at state 4 again; that is state 9
     ");

@@ -195,12 +195,16 @@ fn peers_of_which_only_the_key_is_known_are_citizens_until_they_get_a_key_of_the
     env.ok(&["set", "hub", "endpoint=vpn.example.net"]);
     env.ok(&["rotate", "tablet", "--yes"]); // no reason given
     env.ok(&["qr", "tablet"]);
-    // Its comment is still with it, only its key differs, and its first one is said.
+    // Its comment is still with it, only its key differs, and its first one is said. Its link can have a preshared key now.
     let before = fs::read_to_string(&server).unwrap();
     let after = generated(&env, "hub");
     let guid = format!("# permanent_guid: {}\n", env.json(&["show", "tablet"])["guid"].as_str().unwrap());
     let without = after.replace(&guid, "");
     assert_eq!(without.len() + guid.len(), after.len(), "{after}");
+    let is_new = |line: &&str| line.starts_with("PresharedKey") && !before.contains(*line);
+    let new: Vec<&str> = without.lines().filter(is_new).collect();
+    assert_eq!(new.len(), 1, "{after}");
+    let without = without.replace(&format!("{}\n", new[0]), "");
     let differing: Vec<_> = before.lines().zip(without.lines()).filter(|(a, b)| a != b).collect();
     assert_eq!(differing.len(), 1, "{differing:?}");
     assert!(differing[0].0.starts_with("PublicKey"));

@@ -446,6 +446,7 @@ fn three_rotations_leave_the_guid_and_three_retired_keys_with_their_reasons() {
     --- stderr ---
     ~ rotated remote alice-phone  10.66.0.30  fd00:66::1e
         key  [KEY] → [KEY]
+      note: `alice-phone` and `hub` don't reach each other until both have their new files
       needs a new file: hub, alice-phone
       next: `wg-friend qr alice-phone`
     ");
@@ -467,6 +468,7 @@ fn rotating_a_server_rotates_its_uplinks_too() {
     --- stderr ---
     ~ rotated server hub  10.66.0.1  fd00:66::1
         key  [KEY] → [KEY]
+      note: `hub` and `alice-laptop`, `alice-phone`, `exit-de` don't reach each other until both have their new files
       to deploy: branch
       needs a new file: hub, exit-de, alice-phone, alice-laptop
       next: `wg-friend plan`

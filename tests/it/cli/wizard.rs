@@ -49,8 +49,20 @@ impl Terminal {
 
     /// Waits until the screen shows a text.
     fn expect(&mut self, text: &str) -> &mut Self {
+        self.wait(text, |screen| screen.contents().contains(text))
+    }
+
+    /// Waits until the cursor stands behind a question. Only then is the echo off where it asks for a passphrase.
+    fn asked(&mut self, question: &str) -> &mut Self {
+        self.wait(question, |screen| {
+            let row = usize::from(screen.cursor_position().0);
+            screen.rows(0, COLUMNS.get()).nth(row).is_some_and(|line| line.starts_with(question))
+        })
+    }
+
+    fn wait(&mut self, text: &str, until: impl Fn(&vt100::Screen) -> bool) -> &mut Self {
         let end = Instant::now() + PATIENCE;
-        while !self.screen.screen().contents().contains(text) {
+        while !until(self.screen.screen()) {
             let left = end.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok(bytes) => self.screen.process(&bytes),
@@ -87,9 +99,11 @@ fn the_wizard_asks_checks_and_makes_a_network() {
     terminal.expect("DNS servers").type_in("10.66.0.1\r");
     terminal.expect("Name of the server").type_in("\r");
     terminal.expect("public address").type_in("vpn.example.com\r");
-    terminal.expect("Passphrase for its secrets").type_in("short\r").expect("at least 8 characters\n");
-    terminal.type_in("correct-horse\r").expect("Again").type_in("correct-house\r").expect("not the same");
-    terminal.type_in("correct-horse\r").type_in("correct-horse\r");
+    terminal.asked("Passphrase for its secrets").type_in("short\r").expect("at least 8 characters\n");
+    terminal.asked("Passphrase for its secrets").type_in("correct-horse\r");
+    terminal.asked("Again").type_in("correct-house\r").expect("not the same");
+    // Both at once, as from a password manager: the second line is the answer to the second question.
+    terminal.asked("Passphrase for its secrets").type_in("correct-horse\rcorrect-horse\r");
     terminal.expect("Make this network?").type_in("y\r");
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(0), "{screen}");
@@ -166,8 +180,8 @@ fn ctrl_c_at_a_passphrase_gives_the_terminal_back_and_changes_nothing() {
 fn a_wrong_passphrase_can_be_typed_again_and_removing_is_asked_for() {
     let env = TestEnv::with_nodes();
     let mut terminal = Terminal::start(&env, &["remove", "alice-phone"]);
-    terminal.expect("Passphrase of").type_in("wrong-horse\r").expect("wrong passphrase; try again");
-    terminal.type_in("correct-horse\r").expect("Remove alice-phone?").type_in("n\r");
+    terminal.asked("Passphrase of").type_in("wrong-horse\r").expect("wrong passphrase; try again");
+    terminal.asked("Passphrase of").type_in("correct-horse\r").expect("Remove alice-phone?").type_in("n\r");
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(1), "{screen}");
     assert!(screen.contains("cancelled; nothing was changed"), "{screen}");

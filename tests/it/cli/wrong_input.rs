@@ -150,7 +150,7 @@ fn what_contradicts_the_network_names_both_sides() {
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--access", "exit-only"]), @"
     --- stderr ---
-    error: `x` has access exit_only and no exit: assign one or give it another access level
+    error: `x` has access exit-only and no exit: assign one or give it another access level
     [exit 1]
     ");
     assert_snapshot!(env.refused(&["add", "remote", "x", "--access", "lan-only", "--allow-lan", "10.1.0.0/24"]), @"

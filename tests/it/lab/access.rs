@@ -109,7 +109,7 @@ fn a_grant_ends_on_the_server_by_itself_and_takes_the_connections_that_stand_on_
     let admin = office(&lab);
     admin.deploy();
     admin.ok(&["group", "add", "contractors", "tablet"]);
-    admin.ok(&["grant", "contractors", PC_A, "tcp", "8080", "--for", "70s", "--note", "the test"]);
+    admin.ok(&["grant", "contractors", PC_A, "tcp", "8080", "--for", "100s", "--note", "the test"]);
     admin.deploy();
     admin.hand_out("tablet", str::to_owned)?;
     admin.wait_for(&["router-a", "tablet"])?;

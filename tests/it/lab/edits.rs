@@ -123,7 +123,7 @@ impl Edit {
                 edit::rename(store, clock, actor, node, name, save).map(drop)
             }
             Self::Rotate { node } => {
-                let request = Rotation { node: node.clone(), reason: "trial".to_owned(), public_key: None };
+                let request = Rotation { node: node.clone(), reason: "trial".to_owned(), ..Rotation::default() };
                 rotate(store, clock, actor, &request, save).map(drop)
             }
             Self::Remove { node } => remove::remove(store, clock, actor, std::slice::from_ref(node), save).map(drop),

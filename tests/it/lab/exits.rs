@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use wg_friend_lab::{Lab, Result, Spec};
 
-use super::family::{Family, addressed, inside, lab_or_skip, lacks_ipv6, of_inside, seen_as};
+use super::family::{Family, addressed, inside, lab_or_skip, lacks_ipv6, leaves_within, of_inside, seen_as};
 use super::office::Admin;
 
 fn spec() -> Spec {
@@ -42,15 +42,7 @@ fn make(admin: &Admin<'_>) {
 
 /// Waits until the web host sees a remote come from this host, over both families.
 fn leaves_by(lab: &Lab, remote: &str, exit: &str) -> Result {
-    let wanted = of_inside(lab.host(exit).addresses());
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        let seen = seen_as(lab, remote)?;
-        if seen == wanted {
-            return Ok(());
-        }
-        assert!(Instant::now() < until, "{remote} is seen as {seen:?}, not as {wanted:?}");
-    }
+    leaves_within(Duration::from_secs(60), lab, remote, Some(exit))
 }
 
 /// Returns how long the two commands of a switch take on the server, there and back again.

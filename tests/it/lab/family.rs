@@ -17,8 +17,10 @@
 //! is nearly always a dual one. `WGF_UNDERLAY=6` takes IPv4 away outside as well.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::IpNet;
+use wg_friend_lab::process::wait_until;
 use wg_friend_lab::{Lab, Network, Result, Spec};
 
 /// The variables that say what is wanted.
@@ -138,6 +140,19 @@ pub(super) fn seen_as(lab: &Lab, from: &str) -> Result<Vec<IpAddr>> {
         seen.extend(lab.seen_address6(from)?);
     }
     Ok(seen)
+}
+
+/// Waits until the internet sees a host come from this one, in each family of the run inside, or not at all.
+pub(super) fn leaves_within(limit: Duration, lab: &Lab, from: &str, exit: Option<&str>) -> Result {
+    let wanted = exit.map_or_else(Vec::new, |exit| of_inside(lab.host(exit).addresses()));
+    let mut last = Ok(Vec::new());
+    let there = wait_until(limit, || {
+        last = seen_as(lab, from);
+        last.as_ref().map_or(true, |seen| *seen == wanted)
+    });
+    let seen = last?;
+    assert!(there, "{from} is seen as {seen:?}, not as {wanted:?}");
+    Ok(())
 }
 
 /// Starts a lab of the run's family for a test, or leaves the test, saying why, on a machine that can't have one.

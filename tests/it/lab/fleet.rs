@@ -53,7 +53,7 @@ fn a_client_with_a_new_key_waits_for_its_server_and_stays_as_it_is_when_that_fai
     let lab = lab_or_skip!(star(3));
     let admin = admin_of(&lab, 3);
     admin.deploy();
-    admin.ok(&["rotate", "h2"]);
+    admin.ok(&["rotate", "h2", "--now"]);
     admin.ok(&["set", "h3", "mtu=1400"]);
     let before = lab.host("h2").snapshot()?.without("wg endpoints");
     lab.host("h1").stop_sshd()?;
@@ -77,7 +77,7 @@ fn a_client_with_a_new_key_waits_for_its_server_and_stays_as_it_is_when_that_fai
     assert!(log("h1").1 <= log("h2").0, "the server had confirmed before its client was changed");
 
     // A server's own new key: its clients learn of it first, and it then shows that it reaches them.
-    admin.ok(&["rotate", "h1"]);
+    admin.ok(&["rotate", "h1", "--now"]);
     admin.deploy();
     assert!(log("h2").1 <= log("h1").0 && log("h3").1 <= log("h1").0);
     lab.host("h3").sh(&addressed("ping -n -c 1 -w 20 10.66.0.1"))?;
@@ -144,7 +144,7 @@ fn an_end_that_is_asked_for_leaves_no_host_in_between() -> Result {
     let lab = lab_or_skip!(star(4));
     let admin = admin_of(&lab, 4);
     // The first host takes its time, so that the end comes while it works and the others wait.
-    lab.host("h1").at_call("wg-quick", 2, &Mishap::First("sleep 4".into()))?;
+    lab.host("h1").at_call("wg-quick", 2, &Mishap::First("sleep 10".into()))?;
     let mut command = admin.command(&["deploy", "--yes", "--json", "--parallel", "1"]);
     let mut deploy = Spawned::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let at_work = || lab.host("h1").run("test -e /run/wg-friend/deploy/at").unwrap().success();
@@ -161,7 +161,7 @@ fn an_end_that_is_asked_for_leaves_no_host_in_between() -> Result {
     everything_is_as_it_should_be(&admin);
 
     // What isn't as intended yet is taken back, not waited for: here nobody hears the server's new key.
-    admin.ok(&["rotate", "h1"]);
+    admin.ok(&["rotate", "h1", "--now"]);
     lab.host("h3").sh(&addressed("ping -n -c 1 -w 20 10.66.0.1"))?;
     lab.drop_packets("h1", "udp dport 51820")?;
     let before = lab.host("h1").snapshot()?.without("wg endpoints");

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use wg_friend_lab::process::wait_until;
 use wg_friend_lab::{Lab, Mishap, Output, Result, Snapshot, Spec};
 
 use super::family::{addressed, lab_or_skip};
@@ -41,7 +42,7 @@ impl<'a> Scene<'a> {
         admin.deploy();
         for remote in ["b", "ctl"] {
             admin.hand_out(remote, str::to_owned)?;
-            lab.host(remote).sh(&addressed("ping -c 1 -W 5 10.66.0.1"))?;
+            lab.host(remote).sh(&addressed("ping -n -c 1 -w 30 10.66.0.1"))?;
         }
         if path == Path::Through {
             lab.write_ssh_config(&addressed("Host a\n  HostName 10.66.0.1\n"))?;
@@ -69,15 +70,12 @@ impl<'a> Scene<'a> {
     /// log in.
     #[track_caller]
     fn comes_back(&self, before: &Snapshot, begun: Instant) {
-        let limit = Duration::from_secs(TIMEOUT + GRACE);
-        loop {
-            let now = self.before().unwrap();
-            let difference = now.diff(before);
-            if difference.is_empty() {
-                break;
-            }
-            assert!(begun.elapsed() < limit, "after {:?} still:\n{difference}", begun.elapsed());
-        }
+        let mut difference = String::new();
+        let back = wait_until(rest_of(begun), || {
+            difference = self.before().unwrap().diff(before);
+            difference.is_empty()
+        });
+        assert!(back, "after {:?} still:\n{difference}", begun.elapsed());
         let plan = self.admin.run(&["plan"]);
         assert_eq!(plan.status, 0, "{}{}", plan.stdout, plan.stderr);
         assert!(plan.stdout.contains("newcomer"), "the change is still to be made:\n{}", plan.stdout);
@@ -90,6 +88,16 @@ impl<'a> Scene<'a> {
         let plan = self.admin.ok(&["plan"]);
         assert!(plan.contains("nothing to do"), "{plan}");
     }
+}
+
+/// What is left of the time that a host has from the beginning of a deploy until it is as before.
+fn rest_of(begun: Instant) -> Duration {
+    Duration::from_secs(TIMEOUT + GRACE).saturating_sub(begun.elapsed())
+}
+
+/// Lets a program run for a while, or to its end.
+fn lasts(child: &mut Child, milliseconds: u64) {
+    wait_until(Duration::from_millis(milliseconds), || child.try_wait().unwrap().is_some());
 }
 
 /// Runs a scene for both ways to the host.
@@ -328,9 +336,7 @@ fn killed_at_any_moment_the_host_is_as_before_or_as_intended_and_the_next_run_sa
         for moment in moments {
             let mut child = scene.start_deploy(TIMEOUT);
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(*moment) && child.try_wait().unwrap().is_none() {
-                std::thread::yield_now();
-            }
+            lasts(&mut child, *moment);
             let _ = child.kill();
             child.wait().unwrap();
             settle(scene, &mut before, begun)?;
@@ -347,16 +353,10 @@ fn ssh_cut_at_any_moment_ends_as_before_or_as_intended() -> Result {
         for moment in [150u64, 400, 650, 900] {
             let mut child = scene.start_deploy(TIMEOUT);
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(moment) && child.try_wait().unwrap().is_none() {
-                std::thread::yield_now();
-            }
+            lasts(&mut child, moment);
             scene.lab.drop_packets("a", matching)?;
             let host = scene.lab.host("a");
-            while begun.elapsed() < Duration::from_secs(TIMEOUT + GRACE)
-                && host.run("test -e /run/wg-friend/deploy")?.success()
-            {
-                std::thread::yield_now();
-            }
+            wait_until(rest_of(begun), || !host.run("test -e /run/wg-friend/deploy").unwrap().success());
             scene.lab.heal("a")?;
             child.wait().unwrap();
             settle(scene, &mut before, Instant::now() - Duration::from_secs(TIMEOUT))?;
@@ -370,10 +370,8 @@ fn ssh_cut_at_any_moment_ends_as_before_or_as_intended() -> Result {
 fn settle(scene: &Scene<'_>, before: &mut Snapshot, begun: Instant) -> Result {
     let host = scene.lab.host("a");
     let plan = loop {
-        while host.run("test -e /run/wg-friend/deploy")?.success() {
-            assert!(begun.elapsed() < Duration::from_secs(TIMEOUT + GRACE), "the host still waits");
-            std::thread::yield_now();
-        }
+        let decided = wait_until(rest_of(begun), || !host.run("test -e /run/wg-friend/deploy").unwrap().success());
+        assert!(decided, "the host still waits");
         let plan = scene.admin.run(&["plan", "--json"]);
         assert_eq!(plan.status, 0, "{}{}", plan.stdout, plan.stderr);
         // What was on its way when wg-friend was killed may have begun only now.
@@ -397,10 +395,7 @@ fn a_reboot_before_the_confirmation_ends_in_the_old_state() -> Result {
     both(|scene, _| {
         let host = scene.lab.host("a");
         let until = |what: &str, line: &str| {
-            let begun = Instant::now();
-            while !host.run(line).unwrap().success() {
-                assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
-            }
+            assert!(wait_until(Duration::from_secs(30), || host.run(line).unwrap().success()), "{what}");
         };
         // The admin's own tunnel has to find its server again after a reboot before anything else can.
         let tunnel_is_back = || scene.lab.host("ctl").sh(&addressed("ping -c 1 -w 60 10.66.0.1"));

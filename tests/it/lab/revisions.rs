@@ -171,7 +171,7 @@ fn a_look_at_who_is_connected_and_a_confirmed_deploy_prove_which_file_is_in_use(
     assert_eq!(device(&admin, "phone")["given"]["in_use"]["number"], 1);
 
     // The server gets another key. The phone has its new file before: only the deploy itself can see that it is used.
-    admin.ok(&["rotate", "a", "--reason", "yearly"]);
+    admin.ok(&["rotate", "a", "--now", "--reason", "yearly"]);
     admin.hand_out("phone", str::to_owned)?;
     assert_eq!(device(&admin, "phone")["given"]["in_use"]["number"], 1);
     let second = phone.sh("date +%s")?;

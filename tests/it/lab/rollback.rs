@@ -69,7 +69,7 @@ fn a_host_goes_back_to_any_version_and_forth_again() -> Result {
     assert!(seen(&lab)? == versions[4]);
 
     // A key that was retired stays away, unless it is wanted all the same.
-    admin.ok(&["rotate", "alice", "--reason", "phone lost"]);
+    admin.ok(&["rotate", "alice", "--now", "--reason", "phone lost"]);
     admin.deploy();
     let refused = admin.run(&["rollback", "a", "5", "--yes"]);
     assert_eq!(refused.status, 1);

@@ -2,8 +2,9 @@
 //! network of two servers, both of which follow a switch.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use wg_friend_lab::process::wait_until;
 use wg_friend_lab::{Lab, Result, Spec};
 
 use super::family::{lab_or_skip, of_inside};
@@ -59,14 +60,14 @@ fn seen(lab: &Lab, remote: &str, web: &str) -> Result<Vec<IpAddr>> {
 /// Waits until a web host sees a remote come from this host, or not at all.
 fn arrives_from(lab: &Lab, remote: &str, web: &str, from: Option<&str>) -> Result {
     let wanted = from.map_or_else(Vec::new, |from| of_inside(lab.host(from).addresses()));
-    let until = Instant::now() + Duration::from_secs(40);
-    loop {
-        let seen = seen(lab, remote, web)?;
-        if seen == wanted {
-            return Ok(());
-        }
-        assert!(Instant::now() < until, "{web} sees {remote} as {seen:?}, not as {wanted:?}");
-    }
+    let mut last = Ok(Vec::new());
+    let there = wait_until(Duration::from_secs(60), || {
+        last = seen(lab, remote, web);
+        last.as_ref().map_or(true, |seen| *seen == wanted)
+    });
+    let seen = last?;
+    assert!(there, "{web} sees {remote} as {seen:?}, not as {wanted:?}");
+    Ok(())
 }
 
 #[test]

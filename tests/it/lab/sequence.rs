@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wg_friend::db::{Database, Passphrase, Store};
 use wg_friend::fleet::{self, Answer, Connection, Fleet, Observed, RealFleet, Script};
-use wg_friend::model::{Actor, Host, InterfaceName, PublicKey, Source};
+use wg_friend::model::{Actor, Host, InterfaceName, PublicKey, Role, Source};
 use wg_friend::ops::clock::{Clock as _, System};
 use wg_friend::ops::deploy::desired::Deployed;
 use wg_friend::ops::deploy::steps::steps;
 use wg_friend::ops::deploy::{HostPlan, Kind, Options, Outcome, Plan, Silent, deploy, plan};
+use wg_friend::ops::network::change::Mode;
+use wg_friend::ops::network::rotate::{Rotation, rotate};
 use wg_friend_lab::{Output, Result, Spec};
 
 use super::edits::{Dice, Edit, think};
@@ -169,6 +171,26 @@ impl Trial {
             edit.make(&mut self.store, &System, &self.actor).unwrap();
             self.take_to_the_host(&edit.to_string());
         }
+        // A next key is a peer of its own, which stands before or after that of the present key.
+        for (name, byte) in [("before", 0), ("after", 0xff)] {
+            let mut next = [7; 32];
+            next[..8].fill(byte);
+            let name = name.to_owned();
+            let add = Edit::Add { role: Role::Remote, name: name.clone(), settings: Vec::new() };
+            add.make(&mut self.store, &System, &self.actor).unwrap();
+            self.take_to_the_host(&add.to_string());
+            let request = Rotation {
+                node: name.clone(),
+                reason: "trial".to_owned(),
+                public_key: Some(PublicKey::from_bytes(next)),
+                ..Rotation::default()
+            };
+            rotate(&mut self.store, &System, &self.actor, &request, Mode::Save).unwrap();
+            self.take_to_the_host(&format!("a next key {name} the present one"));
+            let remove = Edit::Remove { node: name };
+            remove.make(&mut self.store, &System, &self.actor).unwrap();
+            self.take_to_the_host(&remove.to_string());
+        }
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
     }
 
@@ -180,11 +202,16 @@ impl Trial {
         let seen = host.seen.as_ref().unwrap_or_else(|why| panic!("{edit}: {why}"));
         let changes = seen.changes.clone();
         let before = counters(&seen.observed);
-        let named = named(host, &secrets);
+        let Named { run, undo } = named(host, &secrets);
         let (differing, restarts) = (differing(host), restarting(host));
-        let strangers: Vec<&PublicKey> = named.iter().filter(|key| !differing.contains(key)).collect();
+        let followed = followed(host, &differing);
+        let strangers: Vec<&PublicKey> = run.difference(&differing).collect();
         if !strangers.is_empty() {
             self.wrong.push(format!("{edit}: commands about {strangers:?}, with whom nothing changes"));
+        }
+        let strangers: Vec<&PublicKey> = undo.difference(&differing).filter(|key| !followed.contains(key)).collect();
+        if !strangers.is_empty() {
+            self.wrong.push(format!("{edit}: taking it back is about {strangers:?}, with whom nothing changes"));
         }
         CHANGING.store(0, Ordering::Relaxed);
         let outcome = self.deploy(plan);
@@ -233,15 +260,35 @@ fn restarting(host: &HostPlan) -> BTreeSet<InterfaceName> {
 }
 
 /// Peers that appear in the commands of a deploy.
-fn named(host: &HostPlan, secrets: &wg_friend::model::Secrets) -> BTreeSet<PublicKey> {
-    let Ok(seen) = &host.seen else { return BTreeSet::new() };
+struct Named {
+    /// In those that carry it out.
+    run: BTreeSet<PublicKey>,
+    /// In those that take it back.
+    undo: BTreeSet<PublicKey>,
+}
+
+fn named(host: &HostPlan, secrets: &wg_friend::model::Secrets) -> Named {
+    let mut named = Named { run: BTreeSet::new(), undo: BTreeSet::new() };
+    let Ok(seen) = &host.seen else { return named };
     let steps = steps(&seen.changes, &host.desired, secrets, host.deployed.as_ref(), &seen.observed);
-    let files = steps.files.iter().filter(|file| file.path.starts_with("peers/"));
-    let written = files.flat_map(|file| file.content.lines().map(str::to_owned).collect::<Vec<_>>());
-    let written = written.filter_map(|line| line.strip_prefix("PublicKey = ").map(str::to_owned));
-    let commands: Vec<String> = steps.steps.iter().flat_map(|step| [step.run.clone(), step.undo.clone()]).collect();
-    let spoken = commands.iter().flat_map(|text| text.split([' ', '\'']));
-    written.chain(spoken.map(str::to_owned)).filter_map(|word| word.parse().ok()).collect()
+    let keys =
+        |text: &str| -> Vec<PublicKey> { text.split([' ', '\'', '\n']).filter_map(|word| word.parse().ok()).collect() };
+    for step in &steps.steps {
+        named.run.extend(keys(&step.run));
+        named.undo.extend(keys(&step.undo));
+    }
+    for file in steps.files.iter().filter(|file| file.path.starts_with("peers/")) {
+        let to = if file.path.ends_with(".new") { &mut named.run } else { &mut named.undo };
+        let written = file.content.lines().filter_map(|line| line.strip_prefix("PublicKey = "));
+        to.extend(written.filter_map(|key| key.parse::<PublicKey>().ok()));
+    }
+    named
+}
+
+/// Peers of which a next key appears. What that carries by the time it is taken back, they carry again.
+fn followed(host: &HostPlan, differing: &BTreeSet<PublicKey>) -> BTreeSet<PublicKey> {
+    let peers = host.desired.interfaces.iter().flat_map(|interface| &interface.peers);
+    peers.filter(|peer| differing.contains(&peer.public_key)).filter_map(|peer| peer.succeeds).collect()
 }
 
 /// Peers of which the model wants something else than when it was last deployed, or that come or go.
@@ -254,7 +301,8 @@ fn differing(host: &HostPlan) -> BTreeSet<PublicKey> {
     keys.filter(|key| was.get(*key) != is.get(*key)).copied().collect()
 }
 
-/// Each peer with all that is written about it, in every interface's file.
+/// Each peer with all that is written about it, in every interface's file. Of the comments, which stand above a peer, the next
+/// one's would be taken for its own.
 fn peers(
     interfaces: &[wg_friend::wg::InterfaceConfig],
     files: &BTreeMap<String, zeroize::Zeroizing<String>>,
@@ -263,9 +311,11 @@ fn peers(
     for interface in interfaces {
         let Some(file) = files.get(&format!("{}.conf", interface.name)) else { continue };
         for section in file.split("[Peer]").skip(1) {
-            let key = section.lines().find_map(|line| line.strip_prefix("PublicKey = "));
+            let lines = || section.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let key = lines().find_map(|line| line.strip_prefix("PublicKey = "));
             if let Some(key) = key.and_then(|key| key.trim().parse().ok()) {
-                found.entry(key).or_default().push_str(section);
+                let text = found.entry(key).or_default();
+                lines().for_each(|line| text.extend([line, "\n"]));
             }
         }
     }

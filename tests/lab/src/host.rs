@@ -177,10 +177,10 @@ impl Host<'_> {
             command.arg(directory).args(["--", "setpriv", "--pdeathsig", "KILL", program]);
         } else {
             let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
-            command.args(["--wdns=/root", "--", "setpriv", "--pdeathsig", "KILL", "env", "-i"]);
-            command.args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]);
-            command.args(["USER=root", "LOGNAME=root", "SHELL=/bin/bash", "LANG=C.UTF-8"]).arg(format!("TERM={term}"));
-            command.arg(program);
+            command.args(["--wdns=/root", "--", "setpriv", "--pdeathsig", "KILL", program]).env_clear();
+            command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
+            command.env("USER", "root").env("LOGNAME", "root").env("SHELL", "/bin/bash").env("LANG", "C.UTF-8");
+            command.env("TERM", term);
         }
         command.stdin(Stdio::null());
         command

@@ -8,7 +8,7 @@
 #   boot   DIR NAME N  process 1 of a running host, in namespaces of this boot alone
 #
 # /proc stays the machine's up to the moment a boot mounts its own: process ids written for Rust are the
-# machine's.
+# machine's. Programs are started sparingly: a lab is made of many hosts, and there are many labs.
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -19,7 +19,9 @@ name=${3-}
 # The id by which the machine knows this process, and its start time: together they name it for good.
 identify() {
 	read -r stat </proc/self/stat
-	printf '%s %s\n' "${stat%% *}" "$(printf '%s' "${stat##*) }" | cut -d' ' -f20)"
+	# shellcheck disable=SC2086 # a list of numbers
+	set -- ${stat##*) }
+	printf '%s %s\n' "${stat%% *}" "${20}"
 }
 
 warden() {
@@ -79,21 +81,26 @@ make_disk() {
 	cd "$root"
 	mkdir -p boot dev home/deploy/.ssh media mnt opt proc root/.ssh run srv sys tmp .old .layers
 	chmod 700 root root/.ssh .layers
+	links=
 	for part in bin sbin lib lib32 lib64 libx32 usr etc var; do
 		if [ -L "/$part" ]; then
-			cp -P "/$part" "$part"
+			links="$links /$part"
 		elif [ -d "/$part" ]; then
 			mkdir "$part" ".layers/$part" ".layers/$part.work"
 			mount -t overlay "$part" -o "lowerdir=/$part,upperdir=.layers/$part,workdir=.layers/$part.work" "$part"
 		fi
 	done
+	# shellcheck disable=SC2086 # a list of paths
+	[ -z "$links" ] || cp -P $links .
 	rm -rf etc/wireguard var/lib/wg-friend etc/rc.local etc/ssh/ssh_host_* etc/ssh/sshd_config.d/*
 	mkdir -m 700 etc/wireguard
 	mkdir -p etc/ssh/sshd_config.d etc/sudoers.d
 	identity
 	people
+	# That way of agreeing on a session's key takes ten times what all the rest of a connection does.
+	printf 'KexAlgorithms -sntrup761*\n' >etc/ssh/sshd_config.d/lab.conf
 	printf 'Port %s\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\nUseDNS no\nMaxStartups 200\nUsePAM %s\n' \
-		"$SSH_PORT" "$([ "$INIT" = systemd ] && echo yes || echo no)" >etc/ssh/sshd_config.d/lab.conf
+		"$SSH_PORT" "$([ "$INIT" = systemd ] && echo yes || echo no)" >>etc/ssh/sshd_config.d/lab.conf
 	ssh-keygen -q -t ed25519 -N '' -C "$name" -f etc/ssh/ssh_host_ed25519_key
 	printf '%s\n' '#!/bin/sh' '# Answers any request with the address it came from.' \
 		'while read -r line && [ ${#line} -gt 1 ]; do :; done' \
@@ -169,7 +176,9 @@ host() {
 	while :; do
 		round=$((round + 1))
 		unshare --net --mount --uts --ipc sh "$lab/inside.sh" start "$lab" "$name" $round || :
-		if ! grep -qx $round "$lab/run/$name.ready" 2>/dev/null; then
+		last=
+		read -r last 2>/dev/null <"$lab/run/$name.ready" || :
+		if [ "$last" != $round ]; then
 			echo "failed $name"
 			exec sleep infinity
 		fi
@@ -179,9 +188,9 @@ host() {
 
 # A boot gets a network namespace of its own: whatever the kernel knew before is forgotten, as by a reboot.
 start() {
-	nsenter --target "$KEEPER" --net sh -c '
+	[ "$round" = 1 ] || nsenter --target "$KEEPER" --net sh -c '
 		while read -r _ _ port _; do ip link del "$port" 2>/dev/null || :; done <"$1"' sh "$lab/hosts/$name.ports"
-	sysctl -qw net.ipv6.conf.default.accept_dad=0
+	echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 	ip -batch "$lab/hosts/$name.plug"
 	nsenter --target "$KEEPER" --net ip -batch "$lab/hosts/$name.ports"
 	if [ "$INIT" = systemd ]; then
@@ -197,7 +206,7 @@ start() {
 
 boot() {
 	root=$lab/root/$name
-	hostname "$name"
+	echo "$name" >/proc/sys/kernel/hostname
 	identify >"$lab/run/$name.new"
 	cd "$root"
 	mount -t proc proc proc
@@ -249,29 +258,19 @@ devices() {
 	[ "$INIT" != systemd ] || mount -t cgroup2 cgroup2 sys/fs/cgroup
 	mount -t tmpfs -o mode=755 dev dev
 	mkdir dev/net dev/pts dev/shm
-	while read -r node major minor; do mknod -m 666 "dev/$node" c "$major" "$minor"; done <<-END
-		null 1 3
-		zero 1 5
-		full 1 7
-		random 1 8
-		urandom 1 9
-		tty 5 0
-		net/tun 10 200
-	END
+	cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/fd /dev/stdin /dev/stdout /dev/stderr dev
+	mknod -m 666 dev/net/tun c 10 200
 	mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts
 	mount -t tmpfs -o mode=1777 shm dev/shm
 	ln -s pts/ptmx dev/ptmx
-	ln -s /proc/self/fd dev/fd
-	ln -s fd/0 dev/stdin
-	ln -s fd/1 dev/stdout
-	ln -s fd/2 dev/stderr
 	mount -t tmpfs -o mode=1777,size=16m tmp tmp
 }
 
 kernel_settings() {
-	sysctl -qw "net.ipv4.ip_forward=$FORWARD" "net.ipv6.conf.all.forwarding=$FORWARD"
+	echo "$FORWARD" >/proc/sys/net/ipv4/ip_forward
+	echo "$FORWARD" >/proc/sys/net/ipv6/conf/all/forwarding
 	[ "$CONTROLLER" = 1 ] || [ "$INIT" = systemd ] ||
-		cat /etc/sysctl.d/*.conf /etc/sysctl.conf 2>/dev/null | grep '^ *net\.' | sysctl -qep - >/dev/null 2>&1 || :
+		grep -h '^ *net\.' /etc/sysctl.d/*.conf /etc/sysctl.conf 2>/dev/null | sysctl -qep - >/dev/null 2>&1 || :
 }
 
 report() {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::process::Stdio;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::process::wait_until;
 use crate::{Error, Host, Lab, Result, Spawned};
 
 /// Pings that flow until they are stopped.
@@ -17,6 +19,7 @@ use crate::{Error, Host, Lab, Result, Spawned};
 pub struct PingStream {
     ping: Spawned,
     reader: JoinHandle<Replies>,
+    answers: Arc<AtomicU64>,
     interval: Duration,
 }
 
@@ -82,6 +85,17 @@ impl Replies {
 }
 
 impl PingStream {
+    /// Returns how many were answered so far.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more were answered; returns false when that takes longer than `limit`.
+    pub fn goes_on(&self, more: u64, limit: Duration) -> bool {
+        let wanted = self.answers() + more;
+        wait_until(limit, || self.answers() >= wanted)
+    }
+
     /// Ends the stream and counts.
     ///
     /// # Errors
@@ -130,17 +144,19 @@ impl Lab {
         let mut ping = Spawned::start(command.stdout(Stdio::piped()).stderr(Stdio::null()))?;
         let stdout = ping.child().stdout.take().expect("stdout was piped one line above");
         let (first, answered) = mpsc::channel();
+        let answers = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&answers);
         let reader = std::thread::spawn(move || {
             let mut replies = Replies::default();
             for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
-                if replies.read(&line) && replies.answered.len() == 1 {
+                if replies.read(&line) && counter.fetch_add(1, Ordering::Relaxed) == 0 {
                     let _nobody_waits = first.send(replies.newest);
                 }
             }
             replies
         });
         match answered.recv_timeout(Duration::from_secs(10)) {
-            Ok(_first) => Ok(PingStream { ping, reader, interval }),
+            Ok(_first) => Ok(PingStream { ping, reader, answers, interval }),
             Err(_) => Err(Error::Failed(format!("{from} can't ping {to}"))),
         }
     }

@@ -74,16 +74,19 @@ impl Process {
 }
 
 /// Asks until the answer is yes; returns false when that takes longer than `limit`.
+///
+/// Between two questions it waits as long as one took, so that who waits leaves the machine to what is waited for.
 pub fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
+        let asked = Instant::now();
         if done() {
             return true;
         }
         if Instant::now() > end {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(3));
+        std::thread::sleep(asked.elapsed().clamp(Duration::from_millis(3), Duration::from_millis(250)));
     }
 }
 

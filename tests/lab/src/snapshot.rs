@@ -16,16 +16,16 @@ pub struct Snapshot {
 /// Begins a section in what [`SCRIPT`] prints: a character no text on a host contains.
 const MARK: char = '\u{1}';
 
-/// Prints the sections. POSIX sh; a command that is missing leaves its section empty.
+/// Prints the sections; one that is printed twice is taken as one. POSIX sh; a command that is missing leaves its section
+/// empty. A host has many files and is looked at often, so no file has a command of its own.
 pub(crate) const SCRIPT: &str = r#"
 section() { printf '\001%s\n' "$1"; }
-find /etc/wireguard /var/lib/wg-friend /etc/rc.local /etc/wg-friend /etc/systemd/system /etc/systemd/network /etc/sysctl.d \
-	/etc/sysctl.conf /etc/nftables.conf /etc/network /etc/local.d /etc/crontab 2>/dev/null |
-	LC_ALL=C sort | while IFS= read -r path; do
-	section "file $path"
-	stat -c '%F %a %U:%G' "$path"
-	if [ -L "$path" ]; then readlink "$path"; elif [ -f "$path" ]; then cat "$path"; fi
-done
+found() {
+	find /etc/wireguard /var/lib/wg-friend /etc/rc.local /etc/wg-friend /etc/systemd/system /etc/systemd/network /etc/sysctl.d \
+		/etc/sysctl.conf /etc/nftables.conf /etc/network /etc/local.d /etc/crontab "$@" 2>/dev/null
+}
+found -printf '\001file %p\n%y %m %u:%g %l\n'
+found -type f -exec awk -v RS='\001' '{ printf "\001file %s\n%s", FILENAME, $0 }' {} +
 section 'units active'; systemctl list-units --state=active --no-legend --no-pager --plain 'wg-*' 2>/dev/null | awk '{print $1, $3, $4}'
 for i in $(wg show interfaces 2>/dev/null | tr ' ' '\n' | sort); do
 	section "wg $i"; wg showconf "$i" | grep -v '^Endpoint'
@@ -37,7 +37,8 @@ section 'routes 4'; ip -4 -N route show table all 2>/dev/null | sed -E 's/ expir
 section 'routes 6'; ip -6 -N route show table all 2>/dev/null | grep -v 'fe80:' | sed -E 's/ expires [0-9]+sec//; s/ *$//' | sort
 section 'rules 4'; ip -4 -N rule show 2>/dev/null
 section 'rules 6'; ip -6 -N rule show 2>/dev/null
-section sysctl; sysctl -a 2>/dev/null | grep -E '^net\.ipv[46]\.(ip_forward|conf\.[^ ]*\.(forwarding|rp_filter|src_valid_mark)) ' | sort
+section sysctl; (cd /proc/sys/net && grep . ipv4/ip_forward ipv[46]/conf/*/forwarding ipv4/conf/*/rp_filter ipv4/conf/*/src_valid_mark) 2>/dev/null |
+	sed 's|^|net.|; s|:| = |; s|/|.|g'
 section nft; nft -s list ruleset 2>/dev/null
 "#;
 
@@ -53,11 +54,12 @@ impl Host<'_> {
 
 impl Snapshot {
     pub(crate) fn read(text: &str) -> Self {
-        let mut sections = BTreeMap::new();
+        let mut sections: BTreeMap<String, String> = BTreeMap::new();
         for section in text.split(MARK).skip(1) {
             let (name, body) = section.split_once('\n').unwrap_or((section, ""));
             let in_any_order = name.starts_with("wg ") && !name.starts_with("wg endpoints");
-            sections.insert(name.to_owned(), if in_any_order { sort_peers(body) } else { body.to_owned() });
+            let body = if in_any_order { sort_peers(body) } else { body.to_owned() };
+            sections.entry(name.to_owned()).or_default().push_str(&body);
         }
         Self { sections }
     }

@@ -192,7 +192,13 @@ fn devices_are_named_whatever_the_hosts_say_and_the_report_counts_what_goes_down
     let answered = restart(&scene);
     let silent = HostPlan { seen: Err(HostError::NoResolver { host: "hub".parse().unwrap() }), ..restart(&scene) };
     for (host, restarts, failed, hint) in [(answered, 1, 0, false), (silent, 0, 1, true)] {
-        let plan = Plan { hosts: vec![host], devices: vec![device.clone()], secrets: Secrets::default() };
+        let plan = Plan {
+            hosts: vec![host],
+            devices: vec![device.clone()],
+            rotated: Vec::new(),
+            follow: Vec::new(),
+            secrets: Secrets::default(),
+        };
         let report = PlanReport::from(&plan);
         assert_eq!((report.restarts, report.failed, report.hosts[0].hint.is_some()), (restarts, failed, hint));
         assert_eq!(report.blast.devices, std::slice::from_ref(&device));

@@ -80,6 +80,8 @@ proptest! {
         missing in proptest::collection::vec(any::<bool>(), 30),
         turn in any::<Index>(),
     ) {
+        // From which exit what goes on is nowhere in the files: such networks aren't adopted.
+        let fixture = fixture.without_chains();
         let original = meaning(&fixture.topology, &fixture.secrets());
         let kept = views(&fixture).into_iter().zip(missing).filter(|((server, _), missing)| *server || !missing);
         let mut views: Vec<View> = kept.map(|((_, view), _)| view).collect();

@@ -140,7 +140,7 @@ fn what_a_group_cannot_be_is_refused_with_both_sides() {
     let found: Vec<String> = check(&fixture.topology).iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(found.join("\n"), @"
     `bob` has an exit that isn't in the network: assign another or none
-    `erin` has access exit_only and dials its exit itself, so that the group `europe` can't move it: assign one exit, such as `wg-friend exit assign erin EXIT`, or give it another access level
+    `erin` has access exit-only and dials its exit itself, so that the group `europe` can't move it: assign one exit, such as `wg-friend exit assign erin EXIT`, or give it another access level
     the internet routes 2001:db8:66::/64 to `berlin`, which lies neither in the network nor in an advertised LAN: correct the prefix
     the exit group `asia` has `depot` as a member, which is a router: take it out of the group
     the exit groups `europe` and `asia` would share a routing table: remove `asia` and add it again, which gives it another number

@@ -169,7 +169,7 @@ fn what_a_rule_cannot_be_is_refused_with_both_sides() {
     rule 4 of `alice` leads to an exit that isn't in the network: remove the rule
     rule 5 of `alice` leads to an exit that isn't in the network: remove the rule
     `alice` has the rule 203.0.113.0/24 tcp 80 twice, and rule 4 decides: remove rule 5
-    `erin` has access exit_only and no server on its way, so that nobody could go by its rules: `wg-friend exit rule remove erin --all`, or give it another access level
+    `erin` has access exit-only and no server on its way, so that nobody could go by its rules: `wg-friend exit rule remove erin --all`, or give it another access level
     rule 1 of the group `travellers` leads to `depot`, which is a router: name an exit, a group of exits, or `direct`
     the network has a rule for fd00:66::/64, which lies in the network's own fd00:66::/64: rules are for internet traffic, and grants say who may reach what inside
     ");

@@ -259,6 +259,13 @@ fn the_server_decides() {
             iifname "wg0" ip6 daddr != @inside6 meta mark set ip6 saddr map @exit_marks6
         }
 
+        # Errors that the server itself makes about such traffic go the same way, and tell nobody else of it.
+        chain choose_exit_of_own {
+            type route hook output priority mangle; policy accept;
+            ct state related ip daddr != @inside4 meta mark set ct original ip saddr map @exit_marks4
+            ct state related ip6 daddr != @inside6 meta mark set ct original ip6 saddr map @exit_marks6
+        }
+
         # Packets through the server. Both directions of a flow are judged each time, by the rights of whoever opened it:
         # take a right away and the flows that stood on it end at once.
         chain forward {
@@ -481,6 +488,13 @@ fn rules_by_destination_have_a_chain_for_each_list() {
         ct original ip daddr { 198.51.100.7 } meta mark set 0x7766f000 return
         meta nfproto ipv4 meta l4proto icmp drop
         meta nfproto ipv6 meta l4proto ipv6-icmp drop
+    }
+
+    # Errors that the server itself makes about such traffic go the same way, and tell nobody else of it.
+    chain choose_exit_of_own {
+        type route hook output priority mangle; policy accept;
+        ct state related ip daddr != @inside4 jump way
+        ct state related ip6 daddr != @inside6 jump way
     }
     "#);
     insta::assert_snapshot!(from("    chain internet", "    # A TCP segment"), @r#"

@@ -328,3 +328,32 @@ fn a_question_has_a_way_a_protocol_and_words() {
     assert!(!ask(&fixture, "alice", "10.66.0.2", tcp(22)).reaches);
     assert!(ask(&fixture, "alice", "10.66.0.1", tcp(53)).reaches, "the network's DNS server answers everyone");
 }
+
+#[test]
+fn what_leaves_by_a_chain_passes_every_exit_and_comes_back_by_each() {
+    let mut fixture = Fixture::everything();
+    let exits = [fixture.node("berlin").id, fixture.node("tokyo").id];
+    let way = fixture.chain(&exits);
+    fixture.node("frank").exit = Some(way);
+    insta::assert_snapshot!(told(&ask(&fixture, "frank", "198.51.100.7", tcp(443))), @"
+    yes; frank wg0 → hub (0.0.0.0/0 · 10.66.0.11/32); hub wgx1 → berlin (0.0.0.0/0 · 10.66.0.0/24); berlin wgx1 → tokyo (0.0.0.0/0 · 10.66.0.4/32) NAT; tokyo eth0 → Internet NAT
+    back; tokyo eth0 → Internet; tokyo wg0 → berlin (10.66.0.4/32 · 0.0.0.0/0); berlin wg0 → hub (10.66.0.0/24 · 0.0.0.0/0); hub wg0 → frank (10.66.0.11/32 · 0.0.0.0/0)
+    Open: hub's firewall: the internet traffic of frank leaves by berlin (wgx1)
+    ");
+    insta::assert_snapshot!(told(&ask(&fixture, "erin", "198.51.100.7", tcp(443))), @"
+    yes; erin wg0 → berlin (0.0.0.0/0 · 10.66.0.10/32); berlin eth0 → Internet NAT
+    back; berlin eth0 → Internet; berlin wg0 → erin (10.66.0.10/32 · 0.0.0.0/0)
+    Open: berlin's firewall: the tunnel reaches the internet
+    ");
+    insta::assert_snapshot!(told(&ask(&fixture, "berlin", "10.66.0.5", Flow::PING)), @"
+    no; berlin wg0 → hub (10.66.0.0/24 · 0.0.0.0/0)
+    Firewall: hub's firewall: what doesn't come out of the tunnel or its own LANs may only answer
+    ");
+    // Who dials the first exit goes on from there as well.
+    fixture.node("erin").exit = Some(way);
+    insta::assert_snapshot!(told(&ask(&fixture, "erin", "2001:db8::1", Flow::PING)), @"
+    yes; erin wg0 → berlin (::/0 · fd00:66::a/128); berlin wgx1 → tokyo (::/0 · fd00:66::4/128) NAT; tokyo eth0 → Internet NAT
+    back; tokyo eth0 → Internet; tokyo wg0 → berlin (fd00:66::4/128 · ::/0); berlin wg0 → erin (fd00:66::a/128 · ::/0)
+    Open: tokyo's firewall: the tunnel reaches the internet
+    ");
+}

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::{Flow, tcp};
-use crate::model::{Access, Link, Node, PortRange, Protocol, Role, Topology};
-use crate::wg::compile::compile;
+use crate::model::{Access, ExitRule, Link, Node, NodeId, PortRange, Protocol, PublicKey, Role, RuleAction, Topology};
+use crate::wg::compile::fixture::Fixture;
 use crate::wg::compile::properties::{graph, large_graph, topology};
+use crate::wg::compile::{check, compile};
 use crate::wg::reach::{Party, World};
 
 /// An address of each enabled node, and one in each LAN, with the node that has it or is before it.
@@ -26,7 +28,7 @@ fn may(topology: &Topology, (from, source): (&Node, IpAddr), (to, target): (&Nod
     }
     match (from.role, linked(to), linked(from)) {
         // An exit only answers, but its direct peers hear it.
-        (Role::Exit, false, _) => return to.exit == Some(from.id.into()),
+        (Role::Exit, false, _) => return to.exit.is_some_and(|way| way.nodes().first() == Some(&from.id)),
         (Role::Exit, ..) | (_, false, _) | (_, _, false) => return false,
         (Role::Server, ..) if lan(from, source).is_none() => return true,
         _ => {}
@@ -53,6 +55,69 @@ fn may(topology: &Topology, (from, source): (&Node, IpAddr), (to, target): (&Nod
     }
 }
 
+/// Addresses on the internet, inside and outside of what rules are about.
+const PLACES: [&str; 5] = ["192.0.2.1", "192.0.2.200", "198.51.100.1", "2001:db8::1", "2001:db8:1::1"];
+
+/// A network with rules by destination: some remotes' own, and everybody's.
+fn with_rules() -> impl Strategy<Value = Fixture> {
+    let rule = (0..6usize, 0..4usize, any::<bool>(), 0..4usize);
+    let rules = proptest::collection::vec((any::<Index>(), rule), 0..8);
+    (topology(), rules).prop_map(|(mut fixture, rules)| {
+        let exits: Vec<NodeId> = fixture.topology.with_role(Role::Exit).map(|node| node.id).collect();
+        for (whose, (to, protocol, some_ports, action)) in rules {
+            let protocol = Protocol::ALL[protocol];
+            let has_ports = some_ports && matches!(protocol, Protocol::Tcp | Protocol::Udp);
+            let destinations = match to {
+                0 => vec!["192.0.2.0/24"],
+                1 => vec!["192.0.2.128/25", "2001:db8::/48"],
+                2 => vec!["2001:db8::/32"],
+                3 => vec!["192.0.2.0/25", "198.51.100.0/24"],
+                _ => vec!["0.0.0.0/0", "::/0"],
+            };
+            let rule = ExitRule {
+                destinations: destinations.into_iter().map(|prefix| prefix.parse().unwrap()).collect(),
+                protocol,
+                ports: if has_ports { vec!["1-100".parse().unwrap()] } else { Vec::new() },
+                action: match action {
+                    0 => RuleAction::Direct,
+                    1 => RuleAction::Block,
+                    at => exits.get(at - 2).map_or(RuleAction::Direct, |exit| RuleAction::Exit(*exit)),
+                },
+            };
+            // What can't be isn't asked about.
+            let before = fixture.topology.clone();
+            let remotes = fixture.topology.nodes.iter_mut().filter(|node| node.role == Role::Remote);
+            match remotes.collect::<Vec<_>>().as_mut_slice() {
+                [] => fixture.topology.network.exit_rules.push(rule),
+                remotes => match whose.index(remotes.len() + 1) {
+                    at if at < remotes.len() => remotes[at].exit_rules.push(rule),
+                    _ => fixture.topology.network.exit_rules.push(rule),
+                },
+            }
+            if !check(&fixture.topology).is_empty() {
+                fixture.topology = before;
+            }
+        }
+        fixture
+    })
+}
+
+/// Where a remote's packets to the internet leave, said from its description alone; `None`: nowhere.
+fn leaves_at(topology: &Topology, node: &Node, to: IpAddr, flow: Flow) -> Option<NodeId> {
+    let rules: Vec<&ExitRule> = node.exit_rules.iter().chain(&topology.network.exit_rules).collect();
+    let way = topology.egress(node).nodes().last().copied();
+    let named = |rule: &&&ExitRule| rule.is_carried() && rule.destinations.iter().any(|prefix| prefix.contains(to));
+    if way.is_none() && !rules.iter().any(|rule| named(&rule)) {
+        return Some(node.id); // by its own connection
+    }
+    match rules.iter().find(|rule| rule.fits(to, flow.protocol, flow.port)).map(|rule| rule.action) {
+        Some(RuleAction::Exit(exit)) => Some(exit),
+        Some(RuleAction::Direct) => topology.home(node).map(|server| server.id),
+        Some(RuleAction::Block | RuleAction::Group(_)) => None,
+        None => way,
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_enforced_is_what_the_descriptions_say(fixture in topology(), port in 1..220u16) {
@@ -73,6 +138,19 @@ proptest! {
     #[test]
     fn several_servers_and_direct_links_enforce_what_the_descriptions_say(fixture in graph(), port in 1..220u16) {
         judged_as_described(&fixture.topology, port, 1)?;
+    }
+
+    #[test]
+    fn next_keys_change_nothing_of_it(mut fixture in graph(), port in 1..220u16, staged in any::<u64>()) {
+        for node in fixture.topology.nodes.iter_mut().filter(|node| node.role != Role::Remote) {
+            node.host = Some(node.name.clone());
+        }
+        let interfaces = fixture.topology.nodes.iter_mut().flat_map(|node| &mut node.interfaces);
+        for (at, interface) in interfaces.enumerate().filter(|(at, _)| staged >> (at % 64) & 1 == 1) {
+            let number = u8::try_from(at % 256).unwrap();
+            interface.staged_key = Some(PublicKey::from_bytes([number; 32]));
+        }
+        judged_as_described(&fixture.topology, port, 3)?;
     }
 
     #[test]
@@ -107,6 +185,26 @@ proptest! {
     }
 
     #[test]
+    fn internet_goes_by_the_first_rule_that_fits_and_else_as_assigned(fixture in with_rules(), port in 1..220u16) {
+        let topology = &fixture.topology;
+        let nodes = compile(topology).unwrap();
+        let world = World::of(topology, &nodes);
+        for node in topology.with_role(Role::Remote).filter(|node| node.access != Access::ExitOnly) {
+            for to in PLACES.map(|to| to.parse::<IpAddr>().unwrap()) {
+                if !node.addresses().any(|own| own.is_ipv4() == to.is_ipv4()) {
+                    continue; // it goes there by its own connection
+                }
+                for flow in [Flow::PING, tcp(port)] {
+                    let answer = world.reach(&Party::node(node.id), to, flow);
+                    let leaves = answer.out.last().map(|hop| hop.node.clone()).filter(|_| answer.reaches);
+                    let expected = leaves_at(topology, node, to, flow).map(|id| topology.node(id).unwrap().name.clone());
+                    prop_assert_eq!(leaves, expected, "{} {}: {:#?}", to, flow, answer);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn internet_is_reached_by_the_exit_that_is_assigned(fixture in topology()) {
         let nodes = compile(&fixture.topology).unwrap();
         let world = World::of(&fixture.topology, &nodes);
@@ -114,7 +212,7 @@ proptest! {
             for to in ["192.0.2.1", "2001:db8::1"].map(|to| to.parse::<IpAddr>().unwrap()) {
                 let answer = world.reach(&Party::node(node.id), to, Flow::PING);
                 let has_family = node.addresses().any(|own| own.is_ipv4() == to.is_ipv4());
-                let exit = node.exit.filter(|_| has_family).and_then(|way| fixture.topology.node(way.node()?));
+                let exit = node.exit.filter(|_| has_family).and_then(|way| fixture.topology.node(*way.nodes().last()?));
                 prop_assert!(answer.reaches, "{answer:#?}");
                 prop_assert_eq!(answer.through_tunnel, exit.is_some());
                 prop_assert!(exit.is_none_or(|exit| answer.out.last().is_some_and(|hop| hop.node == exit.name && hop.translated)));
