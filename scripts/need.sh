@@ -52,7 +52,7 @@ need_rust() {
 need_lab() {
 	need wg=wireguard-tools wireguard-go=wireguard-go ssh=openssh-client sshd=openssh-server nft=nftables \
 		iptables=iptables ip=iproute2 ping=iputils-ping sysctl=procps socat=socat sudo=sudo unshare=util-linux \
-		tcpdump=tcpdump iperf3=iperf3 zbarimg=zbar-tools
+		tcpdump=tcpdump iperf3=iperf3 zbarimg=zbar-tools busybox=busybox-static
 }
 
 # Other systems' own readers, which judge what is exported for them. NetworkManager's library only, not the service: that

@@ -100,7 +100,8 @@ mod tests {
     use crate::wg::beside::Loop;
     use crate::wg::compile::compile;
     use crate::wg::compile::fixture::{Fixture, lans};
-    use crate::wg::{NodeConfig, config, namespace};
+    use crate::wg::stage::play;
+    use crate::wg::{NodeConfig, config};
 
     /// A server and two routers on hosts, linked with each other by a link that gives way.
     fn fixture() -> Fixture {
@@ -188,17 +189,17 @@ mod tests {
         }
     }
 
-    /// What the loop does is told by what it calls. `wg` is a stand-in whose answers are files: `shakes` and `allowed`.
+    /// `wg` answers from the files `shakes` and `allowed`, and changes the one that it may.
     const STAND_IN: &str = r#"
-        S=/run/stage; mkdir $S; : > $S/calls; : > $S/shakes; : > $S/allowed
-        cat > $S/wg <<'END'
+        : > $S/shakes; : > $S/allowed
+        stand_in wg <<'END'
 #!/bin/sh
 S=/run/stage
 case "$1 $3" in
-'show latest-handshakes') cat $S/shakes; : > $S/seen ;;
+'show latest-handshakes') cat $S/shakes; echo >> $S/looked ;;
 'show allowed-ips') cat $S/allowed ;;
 'set peer')
-    shift 2; echo "$*" >> $S/calls
+    shift 2; call=$*
     while [ $# -gt 0 ]; do
         list=$(echo "$4" | tr , ' ')
         awk -v key="$2" -v list="$list" '
@@ -210,75 +211,55 @@ case "$1 $3" in
             }
             { if ($2 == "") $2 = "(none)"; print }' $S/allowed > $S/new
         mv $S/new $S/allowed; shift 4
-    done ;;
+    done
+    echo "$call" >> $S/calls ;;
 esac
 END
-        chmod 755 $S/wg; mount --bind $S/wg "$(command -v wg)"
         peer() { # key, seconds since its handshake, AllowedIPs
             if [ "$2" = never ]; then shook=0; else shook=$(($(date +%s) - $2)); fi
             printf '%s\t%s\n' "$1" "$shook" >> $S/shakes; printf '%s\t%s\n' "$1" "$3" >> $S/allowed
         }
-        shakes() { sed "s/^$1\t.*/$1\t$(date +%s)/" $S/shakes > $S/new2 && mv $S/new2 $S/shakes; }
-        called() { # that many calls were made
-            n=0; until [ "$(wc -l < $S/calls)" -ge "$1" ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 3; sleep 0.05; done
-        }
-        looks() { # the loop has looked once more from its beginning
-            for n in 1 2; do rm -f $S/seen; until [ -e $S/seen ]; do sleep 0.05; done; done
-        }
-        naps() { # the loop has slept from one look to the next, whatever it did in that
-            pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
-            for n in 1 2; do
-                was=$(cat /proc/$pid/task/$pid/children); until [ "$(cat /proc/$pid/task/$pid/children)" != "$was" ]; do sleep 0.05; done
-            done
-        }
-        told() { sort $S/calls | sed 's/ $//'; : > $S/calls; cut -d ' ' -f 1 /run/wg-friend/moved-lo 2>/dev/null | sort | paste -s -d ' ' -; }
+        shakes() { sed "s/^$1\t.*/$1\t$(date +%s)/" $S/shakes | put shakes; }
+        moved() { told; cut -d ' ' -f 1 /run/wg-friend/moved-lo 2>/dev/null | sort | paste -s -d ' ' -; }
     "#;
 
     const PLAY: &str = r#"
-        { echo '#!/bin/sh'; echo KIND=fallback; echo IFACE=lo; echo VERSION=one; echo "LINKS='"
-          echo 'down+/=,hub=,220,down,hub,10.0.0.2/32,192.168.2.0/24'
-          echo 'fresh=,hub=,220,fresh,hub,10.0.0.3/32'
-          echo 'gone=,hub=,220,gone,hub,10.0.0.4/32'
-          echo 'new=,far=,220,new,far,10.0.0.5/32,fd00::5/128'
-          echo "'"; cat /etc/wireguard/body; } > /etc/wireguard/wgf-fallback-lo.sh
+        script lo LINKS <<'END'
+down+/=,hub=,220,down,hub,10.0.0.2/32,192.168.2.0/24
+fresh=,hub=,220,fresh,hub,10.0.0.3/32
+gone=,hub=,220,gone,hub,10.0.0.4/32
+new=,far=,220,new,far,10.0.0.5/32,fd00::5/128
+END
         peer hub= 9999 '10.0.0.0/24 192.168.9.0/24'; peer far= never '(none)'
         peer down+/= 221 '10.0.0.2/32 192.168.2.0/24'
         peer fresh= 150 '10.0.0.3/32'
         peer new= never '10.0.0.5/32 fd00::5/128'
 
         export WGF_EVERY=0.2
-        $SH /etc/wireguard/wgf-fallback-lo.sh start; echo "start $?"
-        cut -d ' ' -f 2 /run/wg-friend/fallback-lo
-        called 1; looks; told
+        loop start; version
+        called 1; looks; moved
         echo ':: nothing while a deploy is at work; then back'
-        mkdir /run/wg-friend/deploy; shakes 'down+\/='; naps; told
-        rmdir /run/wg-friend/deploy; called 1; looks; told
+        mkdir /run/wg-friend/deploy; shakes 'down+\/='; naps; moved
+        rmdir /run/wg-friend/deploy; called 1; looks; moved
         echo ':: another one keeps what has moved, and for a trial counts other seconds'
-        pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
-        sed -i s/VERSION=one/VERSION=two/ /etc/wireguard/wgf-fallback-lo.sh
-        WGF_STALE=1 $SH /etc/wireguard/wgf-fallback-lo.sh start; cut -d ' ' -f 2 /run/wg-friend/fallback-lo
-        [ ! -d /proc/$pid ] && echo "the first is gone"
-        called 3; looks; told
-        $SH /etc/wireguard/wgf-fallback-lo.sh start; looks; told
-        shakes new=; called 1; looks; told
-        pid=$(cut -d ' ' -f 1 /run/wg-friend/fallback-lo)
-        $SH /etc/wireguard/wgf-fallback-lo.sh stop; echo "stop $?"
-        [ ! -d /proc/$pid ] && [ -z "$(ls /run/wg-friend)" ] && echo "so is the second"
-        $SH /etc/wireguard/wgf-fallback-lo.sh stop; echo "stop $?"
+        one=$(pid)
+        sed -i s/VERSION=one/VERSION=two/ $SCRIPT
+        export WGF_STALE=1; loop start; version
+        [ ! -d /proc/$one ] && echo "the first is gone"
+        called 3; looks; moved
+        unset WGF_STALE; loop start; looks; moved
+        shakes new=; called 1; looks; moved
+        one=$(pid)
+        loop stop
+        [ ! -d /proc/$one ] && [ -z "$(ls /run/wg-friend)" ] && echo "so is the second"
+        loop stop
     "#;
 
     #[test]
     fn the_loop_moves_what_a_silent_link_carries_and_moves_it_back_when_the_link_speaks() {
-        for shell in ["dash", "busybox ash"] {
-            let needs = [shell.split(' ').next().unwrap(), "wg", "setsid", "awk"];
-            // `setsid sh` is the machine's own; the stand-in makes it the shell that is tried.
-            let script = format!(
-                "SH='{shell}'\n{STAND_IN}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
-                 mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
-            );
-            let Some(output) = namespace::run(&script, &needs, &[("body", &Loop::Fallback.code())]) else { return };
+        for told in play(Loop::Fallback, &[], &format!("{STAND_IN}{PLAY}")) {
             insta::allow_duplicates! {
-                insta::assert_snapshot!(namespace::printed(&output).trim_end(), @"
+                insta::assert_snapshot!(told, @"
                 start 0
                 one
                 peer hub= allowed-ips 10.0.0.0/24,192.168.9.0/24,10.0.0.2/32,192.168.2.0/24 peer down+/= allowed-ips
@@ -288,12 +269,14 @@ END
                 peer down+/= allowed-ips 10.0.0.2/32,192.168.2.0/24
 
                 :: another one keeps what has moved, and for a trial counts other seconds
+                start 0
                 two
                 the first is gone
                 peer far= allowed-ips 10.0.0.5/32,fd00::5/128 peer new= allowed-ips
                 peer hub= allowed-ips 10.0.0.0/24,192.168.9.0/24,10.0.0.2/32,192.168.2.0/24 peer down+/= allowed-ips
                 peer hub= allowed-ips 10.0.0.0/24,192.168.9.0/24,10.0.0.2/32,192.168.2.0/24,10.0.0.3/32 peer fresh= allowed-ips
                 down+/= fresh= new=
+                start 0
                 down+/= fresh= new=
                 peer new= allowed-ips 10.0.0.5/32,fd00::5/128
                 down+/= fresh=

@@ -97,7 +97,8 @@ mod tests {
     use crate::wg::beside::Loop;
     use crate::wg::compile::fixture::{Fixture, lans};
     use crate::wg::compile::{Neighbours, compile, cut_off_by_rotation};
-    use crate::wg::{NodeConfig, config, namespace};
+    use crate::wg::stage::play;
+    use crate::wg::{NodeConfig, config};
 
     /// A server and two routers on hosts, and a phone; the office and the phone have a next key.
     fn fixture() -> Fixture {
@@ -219,97 +220,85 @@ mod tests {
         ");
     }
 
-    /// What the loop does is told by what it calls. `wg` is a stand-in whose answers are files.
+    /// `wg` answers from files, and changes them as the kernel would.
     const STAND_IN: &str = r#"
-        S=/run/stage; mkdir $S; : > $S/calls; : > $S/shakes; : > $S/allowed; : > $S/counters
-        cat > $S/wg <<'END'
+        : > $S/shakes; : > $S/allowed; : > $S/counters
+        stand_in wg <<'END'
 #!/bin/sh
 S=/run/stage
+put() { cat > "$S/new-$1" && mv "$S/new-$1" "$S/$1"; }
 case "$1 $3" in
 'show latest-handshakes') cat $S/shakes ;;
 'show allowed-ips') cat $S/allowed ;;
-'show transfer') cat $S/counters; : > $S/seen ;;
+'show transfer') cat $S/counters; echo >> $S/looked ;;
 'show listen-port') echo 0 ;;
 'set peer')
-    shift 2; echo "$*" >> $S/calls
+    shift 2
     if [ "$3" = remove ]; then
-        for f in shakes allowed counters; do grep -v "^$2	" $S/$f > $S/new; cat $S/new > $S/$f; done
+        for f in shakes allowed counters; do grep -v "^$2	" $S/$f | put $f; done
     else
         awk -v key="$2" -v list="$(echo "$4" | tr , ' ')" '
-            BEGIN { OFS = FS = "\t" } $1 == key { print $1, list; next } $2 == list { $2 = "(none)" } { print }' $S/allowed > $S/new
-        cat $S/new > $S/allowed
-    fi ;;
+            BEGIN { OFS = FS = "\t" } $1 == key { print $1, list; next } $2 == list { $2 = "(none)" } { print }' $S/allowed | put allowed
+    fi
+    echo "$*" >> $S/calls ;;
 esac
 END
-        chmod 755 $S/wg; mount --bind $S/wg "$(command -v wg)"
         peer() { # key, its last handshake, bytes received, AllowedIPs
             printf '%s\t%s\n' "$1" "$2" >> $S/shakes; printf '%s\t%s\t7\n' "$1" "$3" >> $S/counters; printf '%s\t%s\n' "$1" "$4" >> $S/allowed
         }
-        shakes() { sed "s/^$1\t.*/$1\t$2/" $S/shakes > $S/new2; cat $S/new2 > $S/shakes; }
-        hears() { sed "s/^$1\t.*/$1\t$2\t7/" $S/counters > $S/new2; cat $S/new2 > $S/counters; }
-        called() { # that many calls were made
-            n=0; until [ "$(wc -l < $S/calls)" -ge "$1" ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 3; sleep 0.05; done
-        }
-        looks() { # the loop has looked once more from its beginning
-            for n in 1 2; do rm -f $S/seen; until [ -e $S/seen ]; do sleep 0.05; done; done
-        }
-        told() { sort $S/calls; : > $S/calls; }
-        pid() { cut -d ' ' -f 1 /run/wg-friend/handover-lo; }
+        shakes() { sed "s/^$1\t.*/$1\t$2/" $S/shakes | put shakes; }
+        hears() { sed "s/^$1\t.*/$1\t$2\t7/" $S/counters | put counters; }
+        # It has taken down what is old news: it looks twice in that, and woken once more.
+        starts() { loop start; : > $S/looked; kill -USR1 "$(pid)"; until_so at_least looked 3; }
     "#;
 
     const PLAY: &str = r#"
-        { echo '#!/bin/sh'; echo KIND=handover; echo IFACE=lo; echo VERSION=one; echo "KEYS='"
-          echo 'next+/=,old=,3900,office,10.0.0.2/32,192.168.2.0/24'
-          echo 'late=,phone=,3900,phone,10.0.0.3/32'
-          echo 'gone=,none=,3900,gone,10.0.0.4/32'
-          echo 'was=,there=,3900,there,10.0.0.5/32'
-          echo "'"; cat /etc/wireguard/body; } > /etc/wireguard/wgf-handover-lo.sh
+        script lo KEYS <<'END'
+next+/=,old=,3900,office,10.0.0.2/32,192.168.2.0/24
+late=,phone=,3900,phone,10.0.0.3/32
+gone=,none=,3900,gone,10.0.0.4/32
+was=,there=,3900,there,10.0.0.5/32
+END
         peer old= 1000 5000 '10.0.0.2/32 192.168.2.0/24'; peer next+/= 0 0 '(none)'
         peer phone= 1000 6000 '10.0.0.3/32'; peer late= 900 148 '(none)'
         peer there= 1000 7000 '(none)'; peer was= 1100 148 '10.0.0.5/32'
 
         export WGF_EVERY=0.2
-        $SH /etc/wireguard/wgf-handover-lo.sh start; echo "start $?"
-        looks; told
+        starts; looks; told
         echo ':: the first packet by the next key'
         hears 'next+\/=' 148; called 1; shakes 'next+\/=' 2000; hears 'next+\/=' 9000; looks; told
         echo ':: woken, it looks at once'
-        sed -i 's/^EVERY=.*/EVERY=600/; s/VERSION=one/VERSION=two/' /etc/wireguard/wgf-handover-lo.sh
-        unset WGF_EVERY; $SH /etc/wireguard/wgf-handover-lo.sh start; told
+        sed -i 's/^EVERY=.*/EVERY=600/; s/VERSION=one/VERSION=two/' $SCRIPT
+        unset WGF_EVERY; starts; told
         hears late= 296; kill -USR1 "$(pid)"; called 1; shakes late= 2100; told
         echo ':: the key from before shakes hands again'
         shakes old= 2200; kill -USR1 "$(pid)"; called 1; told
         hears 'next+\/=' 9148; kill -USR1 "$(pid)"; called 1; shakes 'next+\/=' 2300; told
         echo ':: what was long enough in use, and what never shook hands'
-        hears was= 500
-        shakes late= 0; WGF_STALE=0 $SH /etc/wireguard/wgf-handover-lo.sh start; called 2; kill -USR1 "$(pid)"; told
+        hears was= 500; shakes late= 0
+        export WGF_STALE=0; starts; called 2; kill -USR1 "$(pid)"; looks; told
         one=$(pid)
-        $SH /etc/wireguard/wgf-handover-lo.sh stop; echo "stop $?"
+        loop stop
         [ ! -d /proc/$one ] && [ -z "$(ls /run/wg-friend)" ] && echo "it is gone"
         cat $S/allowed
     "#;
 
     #[test]
     fn the_loop_follows_a_peer_to_its_next_key_and_back_and_removes_the_one_before() {
-        for shell in ["dash", "busybox ash"] {
-            let needs = [shell.split(' ').next().unwrap(), "wg", "setsid", "awk"];
-            // `setsid sh` is the machine's own; the stand-in makes it the shell that is tried.
-            let script = format!(
-                "SH='{shell}'\n{STAND_IN}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
-                 mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
-            );
-            let Some(output) = namespace::run(&script, &needs, &[("body", &Loop::Handover.code())]) else { return };
+        for told in play(Loop::Handover, &[], &format!("{STAND_IN}{PLAY}")) {
             insta::allow_duplicates! {
-                insta::assert_snapshot!(namespace::printed(&output).trim_end(), @"
+                insta::assert_snapshot!(told, @"
     start 0
     :: the first packet by the next key
     peer next+/= allowed-ips 10.0.0.2/32,192.168.2.0/24
     :: woken, it looks at once
+    start 0
     peer late= allowed-ips 10.0.0.3/32
     :: the key from before shakes hands again
     peer old= allowed-ips 10.0.0.2/32,192.168.2.0/24
     peer next+/= allowed-ips 10.0.0.2/32,192.168.2.0/24
     :: what was long enough in use, and what never shook hands
+    start 0
     peer old= remove
     peer there= remove
     stop 0

@@ -19,6 +19,8 @@ pub mod overlap;
 pub mod reach;
 pub mod resolve;
 pub mod runtime;
+#[cfg(test)]
+mod stage;
 mod tunnel;
 
 pub use interface::{Beside, Fallback, InterfaceConfig, NodeConfig, PeerConfig, Rule, Sysctl, UplinkRoute};

@@ -75,7 +75,8 @@ mod tests {
     use crate::wg::beside::Loop;
     use crate::wg::compile::fixture::{Fixture, lans};
     use crate::wg::compile::{compile, hold_back};
-    use crate::wg::{PeerConfig, config, namespace};
+    use crate::wg::stage::play;
+    use crate::wg::{PeerConfig, config};
 
     /// A server on a host with a next key at another port, a router on a host, and a phone.
     fn fixture() -> Fixture {
@@ -194,20 +195,19 @@ mod tests {
     ");
     }
 
-    /// Two interfaces with routes of the kernel's own, and a stand-in for wg(8) whose answers are files.
+    /// Two interfaces with routes of the kernel's own, and a `wg` that answers from files.
     const STAGE: &str = r#"
-        S=/run/stage; mkdir $S; : > $S/shakes; : > $S/ends; : > $S/calls
-        cat > $S/wg <<'END'
+        : > $S/shakes; : > $S/ends
+        stand_in wg <<'END'
 #!/bin/sh
 S=/run/stage
 case "$1 $3" in
-'show latest-handshakes') cat $S/shakes ;;
+'show latest-handshakes') cat $S/shakes; echo >> $S/looked ;;
 'show endpoints') cat $S/ends ;;
 'show listen-port') echo 0 ;;
 'set peer') echo "$*" >> $S/calls ;;
 esac
 END
-        chmod 755 $S/wg; mount --bind $S/wg "$(command -v wg)"
         mount -t sysfs none /sys # of these namespaces
         ip link add wg0 type veth peer name wg0-next
         ip addr add 10.66.0.1/24 dev wg0; ip link set wg0 up
@@ -215,21 +215,19 @@ END
         ip route add 192.168.10.0/24 dev wg0
         now=$(date +%s)
         shook() { # interface, key, seconds from now
-            grep -v "^$1	$2	" $S/shakes > $S/new || :; printf '%s\t%s\t%s\n' "$1" "$2" $((now + $3)) >> $S/new; cat $S/new > $S/shakes
+            { grep -v "^$1	$2	" $S/shakes || :; printf '%s\t%s\t%s\n' "$1" "$2" $((now + $3)); } | put shakes
         }
         there() { echo $(ip route show dev wg0-next | sed '/proto kernel/d; s/ .*//' | sort); }
-        leads() { # what should lead to the second interface
-            n=0; until [ "$(there)" = "$*" ]; do n=$((n + 1)); [ $n -lt 600 ] || { echo "not '$*': $(there)"; exit 3; }; sleep 0.05; done
-            echo "leads: ${*:-nothing}"
-        }
-        loop() { $SH /etc/wireguard/wgf-moving-wg0-next.sh "$1"; echo "$1 $?"; }
+        lead() { [ "$(there)" = "$*" ]; }
+        leads() { until_so lead "$@"; echo "leads: ${*:-nothing}"; } # what should lead to the second interface
     "#;
 
     const PLAY: &str = r#"
-        { echo '#!/bin/sh'; echo KIND=moving; echo IFACE=wg0-next; echo VERSION=one; echo "PEERS='"; echo wg0
-          echo 'office=:next+/=,both,office,10.66.0.2/32,192.168.10.0/24!'
-          echo 'phone=,one,phone,10.66.0.3/32'
-          echo "'"; cat /etc/wireguard/body; } > /etc/wireguard/wgf-moving-wg0-next.sh
+        script wg0-next PEERS <<'END'
+wg0
+office=:next+/=,both,office,10.66.0.2/32,192.168.10.0/24!
+phone=,one,phone,10.66.0.3/32
+END
         export WGF_EVERY=0.2
         ip route add 10.9.9.0/24 dev wg0-next
         loop start; leads
@@ -241,25 +239,19 @@ END
         ip route del 10.66.0.2/32 dev wg0-next; leads 10.66.0.2 192.168.10.0/24
         echo ':: while the first interface comes up nothing leads here'
         loop hold; leads; ip route show 192.168.10.0/24 | sed 's/ *$//'
-        loop start; sleep 1; leads
+        loop start; naps; leads
         loop release; leads 10.66.0.2 192.168.10.0/24
         echo ':: the first interface has all of it again, and knows where the peers are'
-        printf 'office=\t192.0.2.1:5\nnext+/=\t192.0.2.1:6\nphone=\t192.0.2.2:7\n' > $S/ends
+        printf 'office=\t192.0.2.1:5\nnext+/=\t192.0.2.1:6\nphone=\t192.0.2.2:7\n' | put ends
         shook wg0 next+/= -20
         loop stop; leads; ip route show 192.168.10.0/24 | sed 's/ *$//'; sort $S/calls; ls /run/wg-friend
     "#;
 
     #[test]
     fn the_loop_leads_peers_to_where_they_shook_hands_last() {
-        for shell in ["dash", "busybox ash"] {
-            let needs = [shell.split(' ').next().unwrap(), "wg", "ip", "setsid", "awk", "xargs"];
-            let script = format!(
-                "SH='{shell}'\n{STAGE}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
-                 mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
-            );
-            let Some(output) = namespace::run(&script, &needs, &[("body", &Loop::Moving.code())]) else { return };
+        for told in play(Loop::Moving, &["ip", "xargs"], &format!("{STAGE}{PLAY}")) {
             insta::allow_duplicates! {
-                insta::assert_snapshot!(namespace::printed(&output).trim_end(), @"
+                insta::assert_snapshot!(told, @"
     start 0
     leads: nothing
     leads: 10.66.0.2 192.168.10.0/24

@@ -51,7 +51,8 @@ mod tests {
     use crate::wg::beside::Loop;
     use crate::wg::compile::compile;
     use crate::wg::compile::fixture::Fixture;
-    use crate::wg::{NodeConfig, config, namespace};
+    use crate::wg::stage::play;
+    use crate::wg::{NodeConfig, config};
 
     /// A network of which the server, the office and a laptop are on hosts.
     fn fixture() -> Fixture {
@@ -112,48 +113,38 @@ mod tests {
         assert_ne!(Loop::Resolve.version(&of(&nodes, "office").interfaces[0]).unwrap(), version);
     }
 
-    /// What the loop does is told by what it calls. `wg` and `getent` are stand-ins whose answers are files: `shakes`,
-    /// `transfer`, `endpoints` and one for each name.
+    /// `wg` and `getent` answer from files: `shakes`, `transfer`, `endpoints` and one for each name.
     const STAND_INS: &str = r#"
-        S=/run/stage; mkdir $S; : > $S/calls
-        cat > $S/wg <<'END'
+        stand_in wg <<'END'
 #!/bin/sh
 S=/run/stage
 case "$1 $3" in
-'show latest-handshakes') : > $S/seen; cat $S/shakes ;;
+'show latest-handshakes') echo >> $S/looked; cat $S/shakes ;;
 'show transfer') cat $S/transfer ;;
 'show endpoints') cat $S/endpoints ;;
 'show peers') cut -f 1 $S/shakes ;;
-'set peer') echo "$2 $4 $5 $6" >> $S/calls
+'set peer')
     awk -v key="$4" -v to="$6" 'BEGIN { OFS = FS = "\t" } $1 == key { $2 = to } { print }' $S/endpoints > $S/new
-    mv $S/new $S/endpoints ;;
+    mv $S/new $S/endpoints; echo "$2 $4 $5 $6" >> $S/calls ;;
 esac
 END
-        cat > $S/getent <<'END'
+        stand_in getent <<'END'
 #!/bin/sh
 [ "$1" = ahosts ] && cat "/run/stage/$2" 2>/dev/null
 END
-        chmod 755 $S/wg $S/getent
-        mount --bind $S/wg "$(command -v wg)"; mount --bind $S/getent "$(command -v getent)"
         peer() { # key, seconds since its handshake, endpoint
             if [ "$2" = never ]; then shook=0; else shook=$(($(date +%s) - $2)); fi
             printf '%s\t%s\n' "$1" "$shook" >> $S/shakes
             printf '%s\t0\t1000\n' "$1" >> $S/transfer
             printf '%s\t%s\n' "$1" "$3" >> $S/endpoints
         }
-        called() { # that many calls were made
-            n=0; until [ "$(wc -l < $S/calls)" -ge "$1" ]; do n=$((n + 1)); [ $n -lt 600 ] || exit 3; sleep 0.05; done
-        }
-        sends() { sed "s/^$1\t.*/$1\t0\t$2/" $S/transfer > $S/sent && mv $S/sent $S/transfer; }
-        looks() { # the loop has looked once more from its beginning: it asks for handshakes first
-            for n in 1 2; do rm -f $S/seen; until [ -e $S/seen ]; do sleep 0.05; done; done
-        }
+        sends() { sed "s/^$1\t.*/$1\t0\t$2/" $S/transfer | put transfer; }
     "#;
 
     const PLAY: &str = r#"
-        for who in moved fresh both idle gone unknown; do echo "$who=,$who.example,51820,$who"; done > $S/peers
-        { echo '#!/bin/sh'; echo KIND=resolve; echo IFACE=lo; echo VERSION=one; echo "PEERS='"; cat $S/peers; echo "'"; cat /etc/wireguard/body
-        } > /etc/wireguard/wgf-resolve-lo.sh
+        script lo PEERS <<END
+$(for who in moved fresh both idle gone unknown; do echo "$who=,$who.example,51820,$who"; done)
+END
         peer moved= 200 192.0.2.1:51820;            echo '192.0.2.9 STREAM moved.example' > $S/moved.example
         peer fresh= 100 192.0.2.1:51820;            echo '192.0.2.9 STREAM fresh.example' > $S/fresh.example
         peer both= never '[2001:db8::9]:51820';     printf '2001:db8::9 STREAM both\n2001:db8::9 DGRAM\n192.0.2.9 STREAM\n' > $S/both.example
@@ -162,49 +153,40 @@ END
         peer other= 200 192.0.2.1:51820
 
         export WGF_EVERY=0.2
-        $SH /etc/wireguard/wgf-resolve-lo.sh start; echo "start $?"
-        cut -d ' ' -f 2 /run/wg-friend/resolve-lo
+        loop start; version
         called 2
         sends both= 2000; called 3
         sends both= 3000; called 4
-        looks; sort $S/calls
-        pid=$(cut -d ' ' -f 1 /run/wg-friend/resolve-lo)
-        sed -i s/VERSION=one/VERSION=two/ /etc/wireguard/wgf-resolve-lo.sh
-        $SH /etc/wireguard/wgf-resolve-lo.sh start; cut -d ' ' -f 2 /run/wg-friend/resolve-lo
-        [ ! -d /proc/$pid ] && echo "the first is gone"
-        pid=$(cut -d ' ' -f 1 /run/wg-friend/resolve-lo)
-        $SH /etc/wireguard/wgf-resolve-lo.sh stop; echo "stop $?"
-        [ ! -d /proc/$pid ] && [ ! -e /run/wg-friend/resolve-lo ] && echo "so is the second"
-        $SH /etc/wireguard/wgf-resolve-lo.sh stop; echo "stop $?"
+        looks; told
+        one=$(pid)
+        sed -i s/VERSION=one/VERSION=two/ $SCRIPT
+        loop start; version
+        [ ! -d /proc/$one ] && echo "the first is gone"
+        one=$(pid)
+        loop stop
+        [ ! -d /proc/$one ] && [ ! -e /run/wg-friend/resolve-lo ] && echo "so is the second"
+        loop stop
     "#;
-
-    /// What the play tells, in every shell.
-    const TOLD: [&str; 11] = [
-        "start 0",
-        "one",
-        "lo both= endpoint 192.0.2.9:51820",
-        "lo both= endpoint [2001:db8::9]:51820",
-        "lo moved= endpoint 192.0.2.9:51820",
-        "lo unknown= endpoint unknown.example:51820",
-        "two",
-        "the first is gone",
-        "stop 0",
-        "so is the second",
-        "stop 0",
-    ];
 
     #[test]
     fn the_loop_goes_where_a_name_went_tries_every_address_of_one_that_is_silent_and_leaves_all_others_alone() {
-        for shell in ["dash", "busybox ash"] {
-            let needs = [shell.split(' ').next().unwrap(), "wg", "getent", "setsid", "awk"];
-            // `setsid sh` is the machine's own; the stand-in makes it the shell that is tried.
-            let script = format!(
-                "SH='{shell}'\n{STAND_INS}\nprintf '#!/bin/sh\\nexec {shell} \"$@\"\\n' > $S/sh; chmod 755 $S/sh\n\
-                 mkdir -p /run/bin; cp $S/sh /run/bin/sh; sed -i 's#^PATH=#PATH=/run/bin:#' /etc/wireguard/body\n{PLAY}"
-            );
-            let Some(output) = namespace::run(&script, &needs, &[("body", &Loop::Resolve.code())]) else { return };
-            let told = namespace::printed(&output);
-            assert_eq!(told.lines().collect::<Vec<_>>(), TOLD, "{shell}");
+        for told in play(Loop::Resolve, &["getent"], &format!("{STAND_INS}{PLAY}")) {
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(told, @"
+                start 0
+                one
+                lo both= endpoint 192.0.2.9:51820
+                lo both= endpoint [2001:db8::9]:51820
+                lo moved= endpoint 192.0.2.9:51820
+                lo unknown= endpoint unknown.example:51820
+                start 0
+                two
+                the first is gone
+                stop 0
+                so is the second
+                stop 0
+                ");
+            }
         }
     }
 }

@@ -26,12 +26,15 @@ fn listen(lab: &Lab) -> Result {
     lab.host("b").sh(line).map(|_| ())
 }
 
-/// Sends so many bytes from `a` to `b` through the tunnel.
+/// Sends so many bytes from `a` to `b` through the tunnel, and waits until `b` has them all.
 fn send(lab: &Lab, bytes: u64) -> Result {
     let is_up = || lab.host("a").sh(&addressed("ping -n -c 1 -W 1 10.66.0.2")).is_ok();
     assert!(wait_until(Duration::from_secs(30), is_up), "the tunnel carries packets");
     let to = addressed("10.66.0.2:9000");
     lab.host("a").sh(&format!("head -c {bytes} /dev/zero | socat -u - TCP:{to},connect-timeout=20"))?;
+    let open = "ss -Htn state connected exclude time-wait '( dport = :9000 )'";
+    let is_over = || lab.host("a").sh(open).is_ok_and(|left| left.is_empty());
+    assert!(wait_until(Duration::from_secs(60), is_over), "all of it arrives");
     Ok(())
 }
 
