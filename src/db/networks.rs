@@ -264,11 +264,14 @@ impl Database {
         Ok(residents)
     }
 
-    /// Lists the names and ports that interfaces of other networks have, each network's own for its servers among them.
+    /// Lists the names and ports that interfaces of other networks have, each network's own for its servers among them, and the
+    /// ports at which next keys are dialled.
     pub fn interfaces_of_others(&self) -> Result<Vec<(InterfaceName, Option<Port>)>> {
         let sql = format!(
             "SELECT DISTINCT i.name, i.listen_port FROM interfaces i JOIN nodes n ON n.id = i.node_id
              WHERE n.network_id IS NOT {NETWORK}
+             UNION SELECT i.name, o.port FROM key_overlaps o JOIN interfaces i ON i.id = o.interface_id
+             JOIN nodes n ON n.id = i.node_id WHERE n.network_id IS NOT {NETWORK}
              UNION SELECT interface, port FROM networks WHERE id IS NOT {NETWORK}"
         );
         let mut statement = self.conn.prepare_cached(&sql)?;

@@ -223,10 +223,11 @@ END
     "#;
 
     const PLAY: &str = r#"
-        script wg0-next PEERS <<'END'
+        script wg0-next PEERS <<END
 wg0
 office=:next+/=,both,office,10.66.0.2/32,192.168.10.0/24!
 phone=,one,phone,10.66.0.3/32
+$(for n in $(seq 30); do echo "p$n=,one,phone-$n,10.66.1.$n/32,fd00:66::1:$n/128"; done)
 END
         export WGF_EVERY=0.2
         ip route add 10.9.9.0/24 dev wg0-next
@@ -241,10 +242,18 @@ END
         loop hold; leads; ip route show 192.168.10.0/24 | sed 's/ *$//'
         loop start; naps; leads
         loop release; leads 10.66.0.2 192.168.10.0/24
+        echo ':: many at once'
+        { cat $S/shakes; for n in $(seq 30); do printf 'wg0-next\tp%s=\t%s\n' $n "$now"; done; } | put shakes
+        count() { { ip route show dev wg0-next; ip -6 route show dev wg0-next; } | grep -c '^10.66.1\|^fd00' || :; }
+        are_there() { [ "$(count)" = "$1" ]; }
+        until_so are_there 60
+        sed '/	p[0-9]*=/d' $S/shakes | put shakes; leads 10.66.0.2 192.168.10.0/24; count
+        { cat $S/shakes; for n in $(seq 30); do printf 'wg0-next\tp%s=\t%s\n' $n "$now"; done; } | put shakes
+        until_so are_there 60
         echo ':: the first interface has all of it again, and knows where the peers are'
         printf 'office=\t192.0.2.1:5\nnext+/=\t192.0.2.1:6\nphone=\t192.0.2.2:7\n' | put ends
         shook wg0 next+/= -20
-        loop stop; leads; ip route show 192.168.10.0/24 | sed 's/ *$//'; sort $S/calls; ls /run/wg-friend
+        loop stop; leads; count; ip route show 192.168.10.0/24 | sed 's/ *$//'; sort $S/calls; ls /run/wg-friend
     "#;
 
     #[test]
@@ -268,9 +277,13 @@ END
     leads: nothing
     release 0
     leads: 10.66.0.2 192.168.10.0/24
+    :: many at once
+    leads: 10.66.0.2 192.168.10.0/24
+    0
     :: the first interface has all of it again, and knows where the peers are
     stop 0
     leads: nothing
+    0
     192.168.10.0/24 dev wg0 scope link
     set wg0 peer next+/= endpoint 192.0.2.1:6
     ");

@@ -54,21 +54,25 @@ w_down() {
 }
 
 # Has interface $1 shake hands with its peers at once, as far as it knows where they are: under another key it is a stranger
-# to them until then. A keepalive that is switched on is sent right away. At most 200 peers: the others follow by themselves.
+# to them until then. A keepalive that is switched on is sent right away. A command line holds 200 peers.
 w_greet() {
-	w_off=; w_on=; w_back=
-	w_ends=" $(wg show "$1" endpoints | grep -v '(none)$' | head -n 200 | cut -f1 | tr '\n' ' ')"
-	while read -r w_peer w_every; do
-		case $w_ends in *" $w_peer "*) ;; *) continue ;; esac
-		[ "$w_every" != off ] || w_every=0
-		w_off="$w_off peer $w_peer persistent-keepalive 0"
-		w_on="$w_on peer $w_peer persistent-keepalive 1"
-		w_back="$w_back peer $w_peer persistent-keepalive $w_every"
-	done <<END
-$(wg show "$1" persistent-keepalive)
-END
-	# shellcheck disable=SC2086 # words without blanks
-	[ -z "$w_off" ] || { wg set "$1" $w_off && wg set "$1" $w_on; wg set "$1" $w_back; } || :
+	{ wg show "$1" endpoints; echo .; wg show "$1" persistent-keepalive; } | awk '
+		function greet() {
+			printf "%s\n%s\n%s\n", off, on, back
+			off = on = back = ""
+		}
+		$1 == "." { known = 1; next }
+		!known { if ($2 != "(none)") there[$1] = 1; next }
+		$1 in there {
+			peer = " peer " $1 " persistent-keepalive "
+			off = off peer 0; on = on peer 1; back = back peer ($2 == "off" ? 0 : $2)
+			if (++n % 200 == 0) greet()
+		}
+		END { if (n % 200) greet() }' |
+		while read -r w_words; do
+			# shellcheck disable=SC2086 # words without blanks
+			wg set "$1" $w_words
+		done || :
 }
 
 # Notes the last handshakes of interface $1, which is about to get another key: only a later one proves that peers know it. They

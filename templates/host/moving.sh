@@ -79,7 +79,49 @@ led_here() {
 		}' "${1-}"
 }
 
-# Leads what has to be led: $1 is one of the words above, then keys, a peer and prefixes.
+# Leads what has to be led: lines of one of the words above, keys, a peer and prefixes.
+lead_all() {
+	[ -n "$1" ] || return 0
+	case $(printf '%s\n' "$1" | wc -l) in
+	? | 1?)
+		while read -r line; do
+			# shellcheck disable=SC2086 # words without blanks
+			lead $line
+		done <<END
+$1
+END
+		;;
+	*) lead_many "$1" ;;
+	esac
+}
+# The same of so many that a command for each of them would take its time.
+lead_many() {
+	commands=$(printf '%s\n' "$1" | awk -v here="$IFACE" -v other="$OTHER" '{
+		for (i = 4; i <= NF; i++) {
+			to = $i; own = sub(/!$/, "", to); family = index(to, ":") ? "-6" : "-4"
+			if ($1 == "there") { print family, "route replace", to, "dev", here; continue }
+			if ($1 == "back" && own) print family, "route replace", to, "dev", other
+			print family, "route del", to, "dev", here # of one that was replaced there is nothing left
+		}
+	}')
+	for family in -4 -6; do
+		printf '%s\n' "$commands" | sed -n "s/^$family //p" | at_once $family 2>/dev/null || :
+	done
+	say "$(printf '%s\n' "$1" | wc -l) peers of $OTHER use another of its two keys"
+	learn
+}
+# Carries out what ip(8) reads, with the option $1.
+at_once() {
+	case $(ip -V 2>&1) in
+	*iproute2*) ip "$1" -force -batch - ;;
+	*)
+		while read -r words; do
+			# shellcheck disable=SC2086 # words without blanks
+			ip "$1" $words
+		done
+		;;
+	esac
+}
 lead() {
 	way=$1 keys=$2 who=$3
 	shift 3
@@ -108,13 +150,7 @@ look() {
 	known=$shakes
 	looks=$((looks + 1))
 	[ $((looks % 6)) != 0 ] || learn
-	todo=$(decide)
-	while read -r line; do
-		# shellcheck disable=SC2086 # words without blanks
-		[ -z "$line" ] || lead $line
-	done <<END
-$todo
-END
+	lead_all "$(decide)"
 }
 
 first_look() {
@@ -157,10 +193,7 @@ forget() {
 	no_longer_listen
 	tell
 	led=' '
-	led_here | while read -r line; do
-		# shellcheck disable=SC2086 # words without blanks
-		lead $line
-	done
+	lead_all "$(led_here)"
 }
 
 # While the other interface comes up nothing leads here: wg-quick(8) fails where a route that it makes is there already.

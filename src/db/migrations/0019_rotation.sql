@@ -77,6 +77,7 @@ END;
 -- The counters of the kernel as they were seen last: what they show beyond that has come since.
 CREATE TABLE traffic_counters (
   near_id INTEGER NOT NULL,
+  name    TEXT NOT NULL, -- of the interface in its kernel: while it goes by two keys there are two
   far_key TEXT NOT NULL, -- of the peer: another one begins to count at nought
   born    INTEGER,       -- number of the interface in its kernel; an interface that was made anew has another
   rx      INTEGER NOT NULL,
@@ -84,5 +85,5 @@ CREATE TABLE traffic_counters (
   boot    INTEGER NOT NULL, -- when the host was booted, by its own clock, in seconds since 1970
   uptime  INTEGER NOT NULL, -- seconds since then: an answer that shows less is an older one, or comes after another boot
   seen    INTEGER NOT NULL, -- when, by the clock of this machine
-  PRIMARY KEY (near_id, far_key)
+  PRIMARY KEY (near_id, name, far_key)
 ) STRICT, WITHOUT ROWID;

@@ -13,7 +13,7 @@ use crate::db::networks::INTERFACES;
 use crate::db::row::Cells;
 use crate::db::tx::Tx;
 use crate::db::{Database, Store, micros};
-use crate::model::{InterfaceId, PublicKey};
+use crate::model::{InterfaceId, InterfaceName, PublicKey};
 
 /// What the kernel showed of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +40,12 @@ pub struct CounterSeen {
 }
 
 /// What has come since a counter was seen last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grown {
     /// The interface that counts.
     pub near: InterfaceId,
+    /// Its name in its kernel: while it goes by two keys there are two of them.
+    pub name: InterfaceName,
     /// The key that it has.
     pub near_key: PublicKey,
     /// The interface of the peer.
@@ -125,11 +127,16 @@ impl Database {
         Ok(traffic)
     }
 
-    /// Returns what the counters of an interface showed last, by the keys of its peers.
-    pub fn traffic_counters(&self, near: InterfaceId) -> Result<BTreeMap<PublicKey, CounterSeen>> {
-        let sql = "SELECT far_key, born, rx, tx, seen, boot, uptime FROM traffic_counters WHERE near_id = ?1";
+    /// Returns what the counters of an interface, under a name in its kernel, showed last, by the keys of its peers.
+    pub fn traffic_counters(
+        &self,
+        near: InterfaceId,
+        name: &InterfaceName,
+    ) -> Result<BTreeMap<PublicKey, CounterSeen>> {
+        let sql =
+            "SELECT far_key, born, rx, tx, seen, boot, uptime FROM traffic_counters WHERE near_id = ?1 AND name = ?2";
         let mut statement = self.conn.prepare_cached(sql)?;
-        let mut rows = statement.query([near.0])?;
+        let mut rows = statement.query(params![near.0, name.as_str()])?;
         let mut counters = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let cells = Cells { table: "traffic_counters", row };
@@ -155,7 +162,7 @@ impl Store {
     pub fn note_traffic(
         &mut self,
         now: DateTime<Utc>,
-        work: impl FnOnce(&Database) -> Result<(Vec<Grown>, Vec<InterfaceId>)>,
+        work: impl FnOnce(&Database) -> Result<(Vec<Grown>, Vec<(InterfaceId, InterfaceName)>)>,
     ) -> Result<()> {
         self.quietly(|tx| {
             let (grown, whole) = work(tx)?;
@@ -168,13 +175,13 @@ impl Store {
 
 impl Tx<'_> {
     fn count(&self, grown: &Grown, now: DateTime<Utc>) -> Result<()> {
-        let sql = "INSERT INTO traffic_counters (near_id, far_key, born, rx, tx, boot, uptime, seen)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        let sql = "INSERT INTO traffic_counters (near_id, name, far_key, born, rx, tx, boot, uptime, seen)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                    ON CONFLICT DO UPDATE SET (born, rx, tx, boot, uptime, seen) =
                      (excluded.born, excluded.rx, excluded.tx, excluded.boot, excluded.uptime, excluded.seen)";
         let Counter { born, rx, tx, boot, uptime } = grown.now;
-        let far_key = grown.far_key.to_string();
-        let values = params![grown.near.0, far_key, born, stored(rx), stored(tx), boot, uptime, micros(now)];
+        let (name, far_key) = (grown.name.as_str(), grown.far_key.to_string());
+        let values = params![grown.near.0, name, far_key, born, stored(rx), stored(tx), boot, uptime, micros(now)];
         self.transaction.prepare_cached(sql)?.execute(values)?;
         if grown.rx == 0 && grown.tx == 0 {
             return Ok(());
@@ -205,17 +212,17 @@ impl Tx<'_> {
     }
 
     /// Forgets the counters of peers that are no longer on an interface: they would begin at nought again.
-    fn forget_counters(&self, grown: &[Grown], whole: &[InterfaceId]) -> Result<()> {
-        let mut by_near: BTreeMap<InterfaceId, Vec<String>> = BTreeMap::new();
+    fn forget_counters(&self, grown: &[Grown], whole: &[(InterfaceId, InterfaceName)]) -> Result<()> {
+        let mut present: BTreeMap<(InterfaceId, &InterfaceName), Vec<String>> = BTreeMap::new();
         for one in grown {
-            by_near.entry(one.near).or_default().push(one.far_key.to_string());
+            present.entry((one.near, &one.name)).or_default().push(one.far_key.to_string());
         }
-        for near in whole {
-            let present = by_near.get(near).map_or(&[][..], Vec::as_slice);
+        for (near, name) in whole {
+            let present = present.get(&(*near, name)).map_or(&[][..], Vec::as_slice);
             let sql = "DELETE FROM traffic_counters
-                       WHERE near_id = ?1 AND far_key NOT IN (SELECT value FROM json_each(?2))";
+                       WHERE near_id = ?1 AND name = ?2 AND far_key NOT IN (SELECT value FROM json_each(?3))";
             let present = crate::db::row::list(present);
-            self.transaction.prepare_cached(sql)?.execute(params![near.0, present])?;
+            self.transaction.prepare_cached(sql)?.execute(params![near.0, name.as_str(), present])?;
         }
         Ok(())
     }

@@ -1,14 +1,22 @@
 //! Traffic, events and changes of rights, as the store keeps them.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::db::{Counter, Grown, RightsChange};
-use crate::model::{Group, GroupId, NodeId};
+use crate::model::{Group, GroupId, InterfaceId, InterfaceName, NodeId};
 
 /// What a look at the hub's peer shows, without asking what was there before.
 fn grown(near: &Node, far: &Node, far_key: PublicKey, rx: u64) -> Grown {
     let (near, far) = (near.main(), far.main());
     let now = Counter { born: Some(1), rx, tx: 0, boot: 0, uptime: 100 };
-    Grown { near: near.id, near_key: near.public_key, far: far.id, far_key, now, rx, tx: 0 }
+    let name = near.name.clone();
+    Grown { near: near.id, name, near_key: near.public_key, far: far.id, far_key, now, rx, tx: 0 }
+}
+
+/// All peers of a node's interface were seen.
+fn whole(node: &Node) -> Vec<(InterfaceId, InterfaceName)> {
+    vec![(node.main().id, node.main().name.clone())]
 }
 
 #[test]
@@ -16,16 +24,16 @@ fn totals_only_grow_and_outlive_keys() {
     let mut lab = lab();
     let (hub, phone) = (lab.add("hub", 1), lab.add("phone", 2));
     let old = phone.main().public_key;
-    lab.store.note_traffic(at(2), |_| Ok((vec![grown(&hub, &phone, old, 700)], vec![hub.main().id]))).unwrap();
+    lab.store.note_traffic(at(2), |_| Ok((vec![grown(&hub, &phone, old, 700)], whole(&hub)))).unwrap();
     let new = PrivateKey::from_random([9; 32]);
     lab.write(|tx| tx.replace_key(phone.main().id, new.public(), Some(&new), "yearly", at(3))).unwrap();
-    lab.store.note_traffic(at(4), |_| Ok((vec![grown(&hub, &phone, new.public(), 20)], vec![hub.main().id]))).unwrap();
+    lab.store.note_traffic(at(4), |_| Ok((vec![grown(&hub, &phone, new.public(), 20)], whole(&hub)))).unwrap();
     let rows = lab.store.traffic().unwrap();
     let told: Vec<_> = rows.iter().map(|row| (row.far_key, row.rx)).collect();
     assert_eq!(told, [(None, 700), (Some(new.public()), 20)]);
 
     // The old key's peer is gone from the hub: should it come back, it begins at nought.
-    let counters = lab.store.traffic_counters(hub.main().id).unwrap();
+    let counters = lab.store.traffic_counters(hub.main().id, &hub.main().name).unwrap();
     assert_eq!(counters.keys().copied().collect::<Vec<_>>(), [new.public()]);
 
     // More and more rotations make no more rows.
@@ -35,12 +43,31 @@ fn totals_only_grow_and_outlive_keys() {
         let time = at(i64::from(round));
         lab.write(|tx| tx.replace_key(phone.main().id, next.public(), Some(&next), "again", time)).unwrap();
         let seen = vec![grown(&hub, &phone, key, 5), grown(&hub, &phone, next.public(), 1)];
-        lab.store.note_traffic(time, |_| Ok((seen, vec![hub.main().id]))).unwrap();
+        lab.store.note_traffic(time, |_| Ok((seen, whole(&hub)))).unwrap();
         key = next.public();
     }
     let rows = lab.store.traffic().unwrap();
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert_eq!(rows.iter().map(|row| row.rx).sum::<u64>(), 720 + 5 * 6);
+}
+
+#[test]
+fn of_two_interfaces_with_two_keys_of_one_each_counts_for_itself() {
+    let mut lab = lab();
+    let (hub, phone) = (lab.add("hub", 1), lab.add("phone", 2));
+    let (id, far_key) = (hub.main().id, phone.main().public_key);
+    let second: InterfaceName = "wg0-next".parse().unwrap();
+    let next = PrivateKey::from_random([9; 32]);
+    lab.write(|tx| tx.stage_key(id, next.public(), Some(&next), "yearly", at(2))).unwrap();
+    let by_next = Grown { name: second.clone(), near_key: next.public(), ..grown(&hub, &phone, far_key, 30) };
+    let both = [whole(&hub), vec![(id, second.clone())]].concat();
+    lab.store.note_traffic(at(3), |_| Ok((vec![grown(&hub, &phone, far_key, 700), by_next], both))).unwrap();
+    let told =
+        |lab: &Lab| lab.store.traffic().unwrap().iter().map(|row| (row.near_key, row.rx)).collect::<BTreeMap<_, _>>();
+    let under = BTreeMap::from([(Some(hub.main().public_key), 700), (Some(next.public()), 30)]);
+    assert_eq!(told(&lab), under);
+    let shown = |name: &InterfaceName| lab.store.traffic_counters(id, name).unwrap()[&far_key].counter.rx;
+    assert_eq!((shown(&hub.main().name), shown(&second)), (700, 30));
 }
 
 #[test]

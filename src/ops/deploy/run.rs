@@ -52,11 +52,22 @@ pub fn deploy(
 ) -> Result<Vec<HostOutcome>, Error> {
     let scope = complete::scope(&plan);
     let mut outcomes = carry_out(store, fleet, clock, actor, plan, options, progress)?;
-    // What can't be gone on with now, the next deploy goes on with: what was done so far is done.
     for _ in 0..ROUNDS {
         let rest = complete::rest(store, fleet, clock, actor, &scope, &outcomes, options, progress);
-        let Ok(Some(rest)) = rest else { break };
-        let Ok(then) = carry_out(store, fleet, clock, actor, rest, options, progress) else { break };
+        let then = rest.and_then(|rest| match rest {
+            Some(rest) => carry_out(store, fleet, clock, actor, rest, options, progress).map(Some),
+            None => Ok(None),
+        });
+        let then = match then {
+            Ok(Some(then)) => then,
+            Ok(None) => break,
+            Err(error) => {
+                // What was done so far is done.
+                progress
+                    .warns(&format!("keys that are being rotated stay as they are: {error}; the next deploy goes on"));
+                break;
+            }
+        };
         let went_well = then.iter().all(|end| end.outcome.is_good());
         outcomes = complete::together(outcomes, then);
         if !went_well {

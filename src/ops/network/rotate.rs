@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::change::{Done, Mode, Outcome, carry_out, new_private_key};
 use super::{adopted, find};
-use crate::db::Store;
+use crate::db::{Store, Tx};
 use crate::model::{
-    Action, Actor, Custody, Event, Interface, InterfaceId, InterfaceKind, Kept, Name, Node, Overlap, Port, PublicKey,
-    Topology,
+    Action, Actor, Custody, Event, Interface, InterfaceId, InterfaceKind, InterfaceName, Kept, Name, Node, Overlap,
+    Port, PublicKey, Topology,
 };
 use crate::ops::clock::Clock;
 use crate::ops::{Error, psk};
@@ -87,7 +87,7 @@ pub fn rotate_keys(
         let mut done = Done { nodes: vec![node.id], ..Done::default() };
         let mut event = Event::node(Action::KeyRotation, &node).with("reason", request.reason.as_str());
         let neighbours = Neighbours::of(scope.before);
-        let (mut staged, mut cut_off) = (BTreeSet::new(), BTreeSet::new());
+        let (mut staged, mut cut_off, mut in_overlap) = (BTreeSet::new(), BTreeSet::new(), false);
         for interface in node.interfaces.iter().filter(|own| keys.only.is_none_or(|only| only == own.id)) {
             let is_main = interface.kind == InterfaceKind::Main;
             let given = request.public_key.filter(|_| is_main).or_else(|| keys.on_host.get(&interface.id).copied());
@@ -103,13 +103,14 @@ pub fn rotate_keys(
             }
             // The keys of uplinks are ours whoever keeps that of the main interface.
             let kept = private.as_ref().filter(|_| !is_main || node.custody == Custody::Held);
-            match way(scope.before, &neighbours, before, interface, request)? {
+            match way(scope.tx, scope.before, &neighbours, before, interface, request)? {
                 Way::Staged => {
                     scope.tx.stage_key(interface.id, public, kept, &request.reason, scope.now)?;
                     staged.insert(interface.id);
                 }
                 Way::Overlap { port } => {
                     scope.tx.stage_key(interface.id, public, kept, &request.reason, scope.now)?;
+                    in_overlap = true;
                     let overlap = Overlap { port, until: request.until, over: false };
                     scope.tx.set_overlap(interface.id, &overlap)?;
                     staged.insert(interface.id);
@@ -141,7 +142,7 @@ pub fn rotate_keys(
         if !staged.is_empty() {
             event = event.with("staged", true);
         }
-        if !staged.is_empty() && done.remarks.is_empty() {
+        if !staged.is_empty() && !in_overlap {
             done.remarks.push(format!(
                 "the present key of `{0}` stays good until the next one is seen in use: see `wg-friend rotate {0} --status`",
                 node.name
@@ -174,6 +175,7 @@ enum Way {
 }
 
 fn way(
+    tx: &Tx<'_>,
     topology: &Topology,
     neighbours: &Neighbours<'_>,
     node: &Node,
@@ -196,7 +198,9 @@ fn way(
     }
     match own.staged_key {
         None if cut_off.is_empty() => Ok(Way::Staged),
-        None => Ok(Way::Overlap { port: other_port(topology, neighbours, node, own, request)? }),
+        None => Ok(Way::Overlap {
+            port: other_port(topology, &tx.interfaces_of_others()?, neighbours, node, own, request)?,
+        }),
         Some(_) if own.overlap.is_some() => Err(Error::RefusedWithRemedy {
             message: format!("`{}` is dialled by two keys already", node.name),
             hint: format!(
@@ -223,9 +227,11 @@ fn hindrance(topology: &Topology, node: &Node, own: &Interface) -> Option<&'stat
 }
 
 /// Returns the port at which an interface is dialled by its next key: the one that is asked for, or that of the network, or the
-/// next one that nothing else on the host listens on. So a node goes back and forth between two ports.
+/// next one that nothing else on the host listens on, nor anything of another network (`elsewhere`). So a node goes back and
+/// forth between two ports.
 fn other_port(
     topology: &Topology,
+    elsewhere: &[(InterfaceName, Option<Port>)],
     neighbours: &Neighbours<'_>,
     node: &Node,
     own: &Interface,
@@ -242,17 +248,17 @@ fn other_port(
     }
     let dialled = node.endpoint.as_ref().map(|endpoint| endpoint.port);
     let here = topology.nodes.iter().filter(|other| other.id == node.id || other.host == node.host);
-    let taken: BTreeSet<Port> = here
-        .flat_map(|other| &other.interfaces)
-        .flat_map(|other| other.listen_port.into_iter().chain(other.overlap.map(|overlap| overlap.port)))
-        .chain(dialled)
-        .collect();
+    let interfaces = here.flat_map(|other| other.interfaces.iter().map(move |own| (other, own)));
+    let ports = interfaces.flat_map(|(other, own)| compile::taken_by(other, own)).filter_map(|(_, port)| port);
+    let mut taken: BTreeSet<Port> = ports.chain(dialled).collect();
     if let Some(port) = request.port {
         return match taken.contains(&port) {
             true => Err(Error::value("--port", format!("{port} is in use on `{}` already: choose another", node.name))),
             false => Ok(port),
         };
     }
+    // Which of them are on this host is for those to find out who ask for a port.
+    taken.extend(elsewhere.iter().filter_map(|(_, port)| *port));
     let first = topology.network.port;
     let free = std::iter::successors(Some(first), |port| {
         port.get().checked_add(1).and_then(Port::new).or(Some(Port::WIREGUARD))

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::db::Tx;
 use crate::model::{Cidr, InterfaceName, Name, NodeId, Port, Run, Topology};
 use crate::ops::Error;
-use crate::wg::compile::compile;
+use crate::wg::compile::{compile, taken_by};
 use crate::wg::{NodeConfig, runtime};
 
 /// Which node of which network.
@@ -140,6 +140,13 @@ fn claims(topology: &Topology, hosts: &BTreeSet<Name>) -> BTreeMap<Name, Vec<Cla
             routes: Vec::new(),
             lans: node.lans.iter().map(|lan| lan.cidr).collect(),
         };
+        // It is compiled as it is when its present keys have ended: until then both are there.
+        for interface in node.interfaces.iter().filter(|interface| interface.overlap.is_some()) {
+            for (name, port) in taken_by(node, interface) {
+                claim.interfaces.insert(name);
+                claim.ports.extend(port);
+            }
+        }
         match compiled.get(&node.id) {
             Some(config) => {
                 for interface in config.interfaces.iter().filter(|interface| interface.run != Run::Gone) {
@@ -216,7 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Become, Host};
+    use crate::model::{Become, Host, Overlap, PublicKey};
     use crate::wg::compile::fixture::Fixture;
 
     fn cidrs(texts: &[&str]) -> Vec<Cidr> {
@@ -269,6 +276,28 @@ mod tests {
 
     fn lines(conflicts: &[Conflict]) -> String {
         conflicts.iter().map(|conflict| format!("{conflict}\n")).collect()
+    }
+
+    #[test]
+    fn while_a_server_goes_by_two_keys_both_its_ports_are_taken() {
+        let (mut one, mut other) = (network("one"), network("other"));
+        other.network.port = Port::new(51900).unwrap();
+        for (topology, port) in [(&mut one, 51820), (&mut other, 51900)] {
+            let hub = topology.nodes.iter_mut().find(|node| node.name.as_str() == "hub").unwrap();
+            hub.interfaces[0].listen_port = Port::new(port);
+        }
+        let both_listen = |one: &Topology, port: u16| {
+            lines(&conflicts(one, std::slice::from_ref(&other))).contains(&format!("both listen on port {port}"))
+        };
+        assert!(!both_listen(&one, 51900));
+        let hub = one.nodes.iter_mut().find(|node| node.name.as_str() == "hub").unwrap();
+        hub.interfaces[0].staged_key = Some(PublicKey::from_bytes([9; 32]));
+        hub.interfaces[0].overlap = Some(Overlap { port: Port::new(51900).unwrap(), until: None, over: false });
+        assert!(both_listen(&one, 51900));
+        let hub = one.nodes.iter_mut().find(|node| node.name.as_str() == "hub").unwrap();
+        hub.interfaces[0].listen_port = Port::new(51900);
+        hub.interfaces[0].overlap = Some(Overlap { port: Port::new(51821).unwrap(), until: None, over: false });
+        assert!(both_listen(&one, 51900), "the present key's port, too");
     }
 
     #[test]

@@ -54,7 +54,9 @@ fn add(tx: &Tx<'_>, topology: &mut Topology, from: NodeId, exit: NodeId, now: Da
     let mut elsewhere = tx.interfaces_of_others()?;
     let host = topology.node(from).and_then(|node| node.host.clone());
     let beside = topology.nodes.iter().filter(|node| node.id != from && host.is_some() && node.host == host);
-    elsewhere.extend(beside.flat_map(|node| node.interfaces.iter().map(|i| (i.name.clone(), i.listen_port))));
+    let own = topology.node(from).into_iter();
+    let interfaces = own.chain(beside).flat_map(|node| node.interfaces.iter().map(move |own| (node, own)));
+    elsewhere.extend(interfaces.flat_map(|(node, own)| compile::taken_by(node, own)));
     let node = topology.nodes.iter_mut().find(|node| node.id == from).expect("it was just found");
     if node.uplink_to(exit).is_some() {
         return Ok(());
@@ -75,17 +77,15 @@ fn add(tx: &Tx<'_>, topology: &mut Topology, from: NodeId, exit: NodeId, now: Da
     Ok(())
 }
 
-/// Returns a name and a port that the node doesn't use: `wgx1` and the network's port + 1, and so on. Nor does another
-/// network use them, or another node of the host, so that they can live on it together.
+/// Returns a name and a port that nothing uses: `wgx1` and the network's port + 1, and so on. `used` is what the node, another
+/// node of the host or another network uses, so that they can live on it together.
 fn free_uplink(
     node: &Node,
     network_port: Port,
-    elsewhere: &[(InterfaceName, Option<Port>)],
+    used: &[(InterfaceName, Option<Port>)],
 ) -> Result<(InterfaceName, Port), Error> {
-    let used = |name: &str, port: Port| {
-        node.interfaces.iter().any(|i| i.name.as_str() == name || i.listen_port == Some(port))
-            || elsewhere.iter().any(|(other, theirs)| other.as_str() == name || *theirs == Some(port))
-    };
+    let used =
+        |name: &str, port: Port| used.iter().any(|(other, theirs)| other.as_str() == name || *theirs == Some(port));
     let candidate = |n: u16| {
         let port = Port::new(network_port.get().checked_add(n)?)?;
         Some((format!("wgx{n}"), port))

@@ -1,14 +1,14 @@
 //! Taking down what counters show, from whatever look at a host.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::counter::{Step, step};
 use crate::db::{self, Counter, CounterSeen, Database, Grown, Store};
 use crate::fleet::Observed;
-use crate::model::{InterfaceId, PublicKey};
+use crate::model::{InterfaceId, InterfaceName, PublicKey};
 
 /// The counters of a host at one moment, to be taken down later.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(in crate::ops) struct Counters {
 
 #[derive(Debug)]
 struct Interface {
+    name: InterfaceName,
     near_key: PublicKey,
     peers: Vec<(PublicKey, Counter)>,
 }
@@ -36,7 +37,7 @@ impl Counters {
             let peers = interface.live.peers.iter();
             let counter = |rx, tx| Counter { born, rx, tx, boot, uptime };
             let peers = peers.map(|(key, peer)| (*key, counter(peer.rx, peer.tx))).collect();
-            Some(Interface { near_key: interface.live.public_key?, peers })
+            Some(Interface { name: name.clone(), near_key: interface.live.public_key?, peers })
         });
         Self { time, interfaces: interfaces.collect() }
     }
@@ -82,23 +83,19 @@ impl Owners<'_> {
 }
 
 /// What a look at an interface has to show.
-type Shown = (Vec<Grown>, Vec<InterfaceId>);
+type Shown = (Vec<Grown>, Vec<(InterfaceId, InterfaceName)>);
 
 fn grown(database: &Database, seen: &[&Counters]) -> db::Result<Shown> {
     let mut owners = Owners { database, known: BTreeMap::new() };
     let (mut grown, mut whole) = (Vec::new(), Vec::new());
-    let mut known: BTreeMap<InterfaceId, BTreeMap<PublicKey, CounterSeen>> = BTreeMap::new();
+    // While an interface goes by two keys there are two of them in the kernel, and each counts for itself.
+    let mut known: BTreeMap<(InterfaceId, &InterfaceName), BTreeMap<PublicKey, CounterSeen>> = BTreeMap::new();
     for Counters { time, interfaces } in seen {
-        let mut counted = BTreeSet::new();
-        for Interface { near_key, peers } in interfaces {
+        for Interface { name, near_key, peers } in interfaces {
             let Some(near) = owners.of(*near_key)? else { continue };
-            // What goes by an interface with the next key, beside this one, has counters of its own, which go away with it.
-            if !counted.insert(near) {
-                continue;
-            }
-            let counters = match known.entry(near) {
+            let counters = match known.entry((near, name)) {
                 Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(database.traffic_counters(near)?),
+                Entry::Vacant(entry) => entry.insert(database.traffic_counters(near, name)?),
             };
             let mut stale = false;
             for (far_key, counter) in peers {
@@ -107,13 +104,13 @@ fn grown(database: &Database, seen: &[&Counters]) -> db::Result<Shown> {
                     Step::Stale => stale = true,
                     Step::Grown { rx, tx } => {
                         counters.insert(*far_key, CounterSeen { counter: *counter, seen: *time });
-                        let near_key = *near_key;
-                        grown.push(Grown { near, near_key, far, far_key: *far_key, now: *counter, rx, tx });
+                        let (name, near_key, far_key) = (name.clone(), *near_key, *far_key);
+                        grown.push(Grown { near, name, near_key, far, far_key, now: *counter, rx, tx });
                     }
                 }
             }
             if !stale {
-                whole.push(near);
+                whole.push((near, name.clone()));
             }
         }
     }

@@ -46,13 +46,16 @@ fn node(store: &Store, name: &str) -> Node {
 fn look(store: &mut Store, counter: Counter, time: DateTime<Utc>) {
     let (near, far) = (node(store, "hub"), node(store, "phone"));
     let (near, far) = (near.main(), far.main());
-    let (near_key, far_key) = (near.public_key, far.public_key);
+    let (near_key, far_key, name) = (near.public_key, far.public_key, near.name.clone());
     let (near, far) = (near.id, far.id);
     let work = |database: &Database| {
-        let known = database.traffic_counters(near)?;
+        let known = database.traffic_counters(near, &name)?;
         Ok(match step(known.get(&far_key), &counter, time) {
             Step::Stale => (Vec::new(), Vec::new()),
-            Step::Grown { rx, tx } => (vec![Grown { near, near_key, far, far_key, now: counter, rx, tx }], vec![near]),
+            Step::Grown { rx, tx } => {
+                let whole = vec![(near, name.clone())];
+                (vec![Grown { near, name, near_key, far, far_key, now: counter, rx, tx }], whole)
+            }
         })
     };
     store.note_traffic(time, work).unwrap();

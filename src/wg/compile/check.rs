@@ -11,7 +11,7 @@ use crate::wg::{NodeConfig, UplinkRoute};
 use super::Refusal;
 use super::access::is_exit_only;
 use super::egress;
-use super::layout::{aggregated, holding, listen_port};
+use super::layout::{aggregated, holding, taken_by};
 use super::links::Members;
 
 /// Returns every reason why a topology can't be compiled; none means that it can.
@@ -312,14 +312,16 @@ fn machines(members: &Members<'_>, found: &mut Vec<Refusal>) {
             InterfaceKind::Uplink(exit) => members.exit(exit).is_some(),
         });
         for interface in present {
-            if let Some(first) = names.insert((machine, &interface.name), node) {
-                let (first, second) = (first.name.clone(), node.name.clone());
-                found.push(Refusal::SameInterface { first, second, interface: interface.name.clone() });
-            }
-            let Some(port) = listen_port(node, interface) else { continue };
-            if let Some(first) = ports.insert((machine, port), node) {
-                let (first, second) = (first.name.clone(), node.name.clone());
-                found.push(Refusal::SamePort { first, second, port });
+            for (interface, port) in taken_by(node, interface) {
+                if let Some(first) = names.insert((machine, interface.clone()), node) {
+                    let (first, second) = (first.name.clone(), node.name.clone());
+                    found.push(Refusal::SameInterface { first, second, interface });
+                }
+                let Some(port) = port else { continue };
+                if let Some(first) = ports.insert((machine, port), node) {
+                    let (first, second) = (first.name.clone(), node.name.clone());
+                    found.push(Refusal::SamePort { first, second, port });
+                }
             }
         }
     }

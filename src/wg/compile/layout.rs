@@ -7,7 +7,7 @@ use crate::model::{
     ByHooks, Cidr, Endpoint, Interface, InterfaceAddr, InterfaceName, Mtu, Name, Node, NodeId, Port, Run, WhenDown,
 };
 use crate::wg::firewall::{Duty, Firewall};
-use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table};
+use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, Sysctl, Table, overlap};
 
 use super::access::common;
 use super::links::{End, Link, Members};
@@ -206,6 +206,13 @@ pub(super) fn listen_port(node: &Node, interface: &Interface) -> Option<Port> {
     let is_main = interface.id == node.main().id;
     let dialled = node.endpoint.as_ref().filter(|_| is_main).map(|endpoint| endpoint.port);
     interface.listen_port.or(dialled)
+}
+
+/// Returns the names and ports that an interface takes of its machine: its own, and while it goes by two keys those of the second
+/// interface, which has the next one.
+pub fn taken_by(node: &Node, interface: &Interface) -> impl Iterator<Item = (InterfaceName, Option<Port>)> {
+    let next = interface.overlap.map(|next| (overlap::name(&interface.name), Some(next.port)));
+    std::iter::once((interface.name.clone(), listen_port(node, interface))).chain(next)
 }
 
 pub(super) fn outer_interface(node: &Node) -> InterfaceName {

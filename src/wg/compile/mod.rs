@@ -39,6 +39,7 @@ pub use chains::{Broken, uplinks};
 pub use check::check;
 pub(in crate::wg) use check::is_dns_entry;
 pub use egress::{Way, ways};
+pub use layout::taken_by;
 pub use links::links;
 pub use neighbours::Neighbours;
 pub use refusal::Refusal;

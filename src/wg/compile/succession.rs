@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Cidr, Interface, InterfaceId, Mtu, Name, Node, NodeId, Overlap, PublicKey, Table, Topology};
+use crate::model::{Cidr, Interface, InterfaceId, Name, Node, NodeId, Overlap, PublicKey, Table, Topology};
 use crate::wg::{Beside, InterfaceConfig, NodeConfig, PeerConfig, key_file, overlap};
 
 use super::Neighbours;
@@ -129,7 +129,6 @@ fn with_next_key(node: &Node, interface: &InterfaceConfig, waiting: &BTreeSet<Pu
         name: overlap::name(&interface.name),
         replaces: None,
         addresses: single_addresses(node),
-        mtu: interface.mtu.or(Some(Mtu::DEFAULT)),
         dns: Vec::new(),
         table: Table::Off,
         sysctls: Vec::new(),

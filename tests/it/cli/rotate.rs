@@ -176,6 +176,9 @@ fn a_server_that_devices_dial_is_dialled_by_two_keys_at_two_ports_for_a_while() 
      hint: `wg-friend rotate hub --status` says who has moved; --finish ends the present key, --abort withdraws the next one, and --now replaces both at once
     [exit 1]
     ");
+    // Both ports are taken until then.
+    let refused = env.refused(&["set", "hub", "port=443"]);
+    assert!(refused.contains("would both listen on UDP port 443 of the same machine"), "{refused}");
     env.ok(&["rotate", "hub", "--abort", "--yes"]);
     assert_eq!(env.run(&["generate", "alice-phone"]), before);
 }

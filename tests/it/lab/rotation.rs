@@ -182,10 +182,16 @@ pub(super) fn nothing_is_left(admin: &Admin<'_>) {
     assert_eq!(hub.run(left).unwrap().stdout, "");
 }
 
+/// What hosts show of their interfaces, for who reads why a test failed.
+fn shown(lab: &Lab, hosts: &[&str]) -> Vec<String> {
+    let ask = "date +%s.%N; for what in public-key latest-handshakes allowed-ips transfer; do wg show all $what; done";
+    hosts.iter().map(|host| format!("{host}: {}", lab.host(host).sh(ask).unwrap())).collect()
+}
+
 /// The next key of a node is in use, the one before is in its history with the reason, and no host knows that any more.
 #[track_caller]
 pub(super) fn is_complete(admin: &Admin<'_>, node: &str, before: &str, next: &str, reason: &str) {
-    assert_eq!(key(admin, node, "active"), next);
+    assert_eq!(key(admin, node, "active"), next, "{node}: {:#?}", shown(admin.lab, &["hub", node]));
     let retired = keys(admin, node, "retired");
     assert!(retired.contains(&(before.to_owned(), reason.to_owned())), "{retired:?}");
     let interfaces = admin.lab.host("hub").sh("wg show interfaces").unwrap();
