@@ -122,6 +122,7 @@ pub fn steps(
         let mine = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name));
         let mine: Vec<&Change> = mine.filter(|change| !is_way(change)).collect();
         if stays_up(interface) {
+            let done = builder.preshared_first(interface, secrets, &mine);
             if let Some(goer) = take_overs.by(&interface.name) {
                 builder.make_way(goer);
             }
@@ -129,7 +130,7 @@ pub fn steps(
             if mine.iter().any(|change| change.kind == Kind::Dns) {
                 builder.dns(interface, deployed.and_then(|deployed| deployed.interface(&interface.name)));
             }
-            builder.peers(interface, secrets, &mine);
+            builder.peers(interface, secrets, &mine, &done);
             builder.routes(interface, &mine, &moves);
             if !loses_table(&interface.name) {
                 builder.hooks(interface, &hooks_of(interface));

@@ -21,6 +21,7 @@ use crate::ops::network::grant::{Wanted, grant};
 use crate::ops::network::rotate::{Rotation, rotate};
 use crate::ops::network::setting::parse_all;
 use crate::ops::network::{defaults, edit, find};
+use crate::ops::psk::policy::{self, Whose, Wish};
 
 fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -294,6 +295,16 @@ fn each_warning_comes_with_its_reason_and_goes_with_it() {
     let keys = report.keys.unwrap();
     let told: Vec<(&str, &str)> = keys.rotations.iter().map(|r| (r.node.as_str(), r.reason.as_str())).collect();
     assert_eq!(told, [("branch", "scheduled"), ("alice", "scheduled"), ("hub", "scheduled")]);
+
+    // Preshared keys have an age of their own: these are from January.
+    let every = |days: u16| {
+        move |s: &mut Setup| {
+            let wish = Wish { every_days: Some(days), ..Wish::default() };
+            policy::set(&mut s.store, &s.now, &actor(), &Whose::Network, &wish, Mode::Save).map(drop).unwrap();
+        }
+    };
+    assert_eq!(setup.brings(every(30)), ["preshared_key_overdue"]);
+    assert_eq!(setup.mends(every(365)), ["preshared_key_overdue"]);
 }
 
 #[test]

@@ -170,6 +170,8 @@ fn the_next_key_of_a_server_is_taken_back_while_somebody_goes_by_it_already() ->
 fn the_present_key_of_a_server_ends_when_somebody_says_so_and_who_has_not_moved_is_named() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = make(&lab)?;
+    // Its links get other preshared keys, too.
+    admin.ok(&["psk", "policy", "--on", "key_rotation"]);
     let (_, next) = begin(&lab, &admin)?;
     take_new_file(&admin, "bob")?;
     moves(&admin, &["bob", "router-a"]);

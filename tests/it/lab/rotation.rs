@@ -237,6 +237,23 @@ fn a_router_gets_another_key_and_at_most_one_packet_is_lost_on_its_link_and_none
 }
 
 #[test]
+fn a_key_that_comes_with_another_preshared_key_loses_no_more_packets_than_one_that_comes_alone() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = make(&lab)?;
+    let preshared = || lab.host("router-a").sh("wg show wg0 preshared-keys");
+    let (before, shared) = (runs_with(&lab, "router-a")?, preshared()?);
+    admin.ok(&["psk", "policy", "--on", "key_rotation"]);
+    let flows = Flows::start(&lab, &[Flow::Router, Flow::Exit, BOB, CAROL])?;
+    admin.ok(&["rotate", "router-a", "--reason", "yearly"]);
+    let next = key(&admin, "router-a", "staged");
+    admin.deploy();
+    flows.lost_at_most_one(Flow::Router);
+    assert_ne!(preshared()?, shared);
+    is_complete(&admin, "router-a", &before, &next, "yearly");
+    Ok(())
+}
+
+#[test]
 fn an_exit_gets_another_key_under_the_traffic_of_a_device_and_its_uplink_on_the_server_follows() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = make(&lab)?;
