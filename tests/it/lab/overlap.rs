@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Lab, Result};
+use wg_friend_lab::{Lab, Mishap, Result};
 
 use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
 use super::rotation::{BOB, CAROL, Flow, Flows, key, keys, make, runs_with, spec, take_new_file};
+use super::rotation_faults::{PATIENCE, deploy_at_last, start_deploy};
 
 const ALL: [Flow; 4] = [Flow::Router, Flow::Exit, BOB, CAROL];
 
@@ -33,6 +35,13 @@ fn moved(admin: &Admin<'_>) -> Vec<String> {
 fn moves(admin: &Admin<'_>, nodes: &[&str]) {
     let all = || moved(admin) == nodes;
     assert!(wait_until(Duration::from_secs(60), all), "{:#}\n{:?}", under_way(admin), admin.lab.host("hub").run("wg"));
+}
+
+/// Waits until nobody goes by the present key of the server.
+#[track_caller]
+fn all_have_moved(admin: &Admin<'_>) {
+    let is_over = || under_way(admin)["overlap"]["over"] == true;
+    assert!(wait_until(Duration::from_secs(60), is_over), "{:#}", under_way(admin));
 }
 
 /// Runs a command that works, and returns what it says to people.
@@ -127,8 +136,7 @@ fn a_server_is_dialled_by_both_keys_until_the_last_device_has_its_new_file() -> 
     flows.lost_nothing();
 
     take_new_file(&admin, "carol")?;
-    let is_over = || under_way(&admin)["overlap"]["over"] == true;
-    assert!(wait_until(Duration::from_secs(60), is_over), "{:#}", under_way(&admin));
+    all_have_moved(&admin);
     let flows = Flows::start(&lab, &ALL)?;
     admin.deploy();
     flows.go_on();
@@ -139,6 +147,44 @@ fn a_server_is_dialled_by_both_keys_until_the_last_device_has_its_new_file() -> 
     assert!(keys(&admin, "hub", "retired").contains(&(before, "yearly".to_owned())));
     nothing_is_left(&admin);
     assert_eq!(need_files(&admin), [""; 0], "nobody needs another file for that");
+    Ok(())
+}
+
+#[test]
+fn a_deploy_that_dies_while_the_next_key_takes_the_place_of_the_present_one_is_taken_back_and_made_again() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = make(&lab)?;
+    admin.ok(&["psk", "policy", "--on", "key_rotation"]);
+    let (before, next) = begin(&lab, &admin)?;
+    take_new_file(&admin, "bob")?;
+    take_new_file(&admin, "carol")?;
+    all_have_moved(&admin);
+    let hub = lab.host("hub");
+    // From the moment when the first interface gets the key nobody gets an answer from it.
+    let set = "set wg0 listen-port 51822 private-key /run/wg-friend/deploy/strip/wg0.key";
+    hub.at_arguments("wg", set, &Mishap::First("pkill -STOP '^sshd'".into()))?;
+    let flows = Flows::start(&lab, &ALL)?;
+    let mut deploy = start_deploy(&admin)?;
+    let came = wait_until(PATIENCE, || runs_with(&lab, "hub").is_ok_and(|key| key == next));
+    deploy.signal(Signal::KILL);
+    deploy.child().wait()?;
+    let second = || hub.sh("wg show wg0-next public-key").is_ok_and(|key| key == next);
+    let went = wait_until(PATIENCE, || runs_with(&lab, "hub").is_ok_and(|key| key == before) && second());
+    hub.put_back("wg")?;
+    hub.sh("pkill -CONT '^sshd'")?;
+    assert!(came && went, "it came: {came}, and went: {went}");
+    // It flows again before anybody does anything.
+    flows.go_on();
+    flows.lost_at_most(2 * 50, &ALL);
+    assert_eq!(key(&admin, "hub", "active"), before);
+
+    let flows = Flows::start(&lab, &ALL)?;
+    deploy_at_last(&admin);
+    flows.go_on();
+    flows.lost_at_most_one_each(&ALL);
+    assert_eq!(runs_with(&lab, "hub")?, next);
+    assert_eq!(key(&admin, "hub", "active"), next);
+    nothing_is_left(&admin);
     Ok(())
 }
 

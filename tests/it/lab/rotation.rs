@@ -133,7 +133,12 @@ impl Flows {
     /// Ends them after several, likewise.
     #[track_caller]
     pub(super) fn lost_at_most_one_each(self, rotated: &[Flow]) {
-        let most = if long() { 1 } else { BUSY };
+        self.lost_at_most(if long() { 1 } else { BUSY }, rotated);
+    }
+
+    /// Ends them after something that had them lose so many.
+    #[track_caller]
+    pub(super) fn lost_at_most(self, most: u64, rotated: &[Flow]) {
         for report in self.stop_each(rotated) {
             assert!(report.lost <= most, "{rotated:?}: {report:?}");
         }

@@ -14,9 +14,9 @@ use super::rotation::{CAROL, Flow, Flows, is_complete, key, make, peers, runs_wi
 /// How a host is given its next key.
 const SET_KEY: &str = "set wg0 private-key /run/wg-friend/deploy/strip/wg0.key";
 /// How long things may take that happen by themselves.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 
-fn start_deploy(admin: &Admin<'_>) -> Result<Spawned> {
+pub(super) fn start_deploy(admin: &Admin<'_>) -> Result<Spawned> {
     let mut command = admin.command(&["deploy", "--yes", "--confirm-timeout", "5", "--host-timeout", "10"]);
     Spawned::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
 }
@@ -34,7 +34,7 @@ fn hub_knows(lab: &Lab, key: &str) -> bool {
 
 /// Deploys until it is done: a host may still be taking back what nobody confirmed.
 #[track_caller]
-fn deploy_at_last(admin: &Admin<'_>) {
+pub(super) fn deploy_at_last(admin: &Admin<'_>) {
     let mut last = String::new();
     let done = wait_until(PATIENCE, || {
         let output = admin.run(&["deploy", "--yes"]);
@@ -50,6 +50,8 @@ fn a_host_that_takes_its_next_key_back_is_heard_by_the_one_before_and_the_next_d
     let admin = make(&lab)?;
     let router = lab.host("router-a");
     let before = runs_with(&lab, "router-a")?;
+    // The next key comes with a preshared key, and both go back together.
+    admin.ok(&["psk", "policy", "--on", "key_rotation"]);
     admin.ok(&["rotate", "router-a", "--reason", "yearly"]);
     let next = key(&admin, "router-a", "staged");
     // From the moment when it gets the key nobody gets an answer from it, nor can confirm anything.
