@@ -249,6 +249,7 @@ END
         shakes() { sed "s/^$1\t.*/$1\t$2/" $S/shakes | put shakes; }
         hears() { sed "s/^$1\t.*/$1\t$2\t7/" $S/counters | put counters; }
         # It has taken down what is old news: it looks twice in that, and woken once more.
+        woken() { : > $S/looked; kill -USR1 "$(pid)"; until_so at_least looked 2; } # and has looked
         starts() { loop start; : > $S/looked; kill -USR1 "$(pid)"; until_so at_least looked 3; }
     "#;
 
@@ -276,7 +277,7 @@ END
         hears 'next+\/=' 9148; kill -USR1 "$(pid)"; called 1; shakes 'next+\/=' 2300; told
         echo ':: what was long enough in use, and what never shook hands'
         hears was= 500; shakes late= 0
-        export WGF_STALE=0; starts; called 2; kill -USR1 "$(pid)"; looks; told
+        export WGF_STALE=0; starts; called 2; woken; told
         one=$(pid)
         loop stop
         [ ! -d /proc/$one ] && [ -z "$(ls /run/wg-friend)" ] && echo "it is gone"

@@ -53,12 +53,13 @@ w_down() {
 	[ "$W_INIT" != systemd ] || systemctl daemon-reload
 }
 
-# Has interface $1 shake hands with its peers at once, as far as it knows where they are: under another key it is a stranger
-# to them until then. A keepalive that is switched on is sent right away. A command line holds 200 peers.
-w_greet() {
-	{ wg show "$1" endpoints; echo .; wg show "$1" persistent-keepalive; } | awk '
-		function greet() {
-			printf "%s\n%s\n%s\n", off, on, back
+# A keepalive that is switched on is sent right away, and where there is no session it is a handshake. Prepares that for the peers
+# of interface $1 of which it knows where they are: switches theirs off. Then `w_first` has the words for wg(8) that switch on the
+# first 200 of them, as many as a command line holds, and `w_lines` the others, and all of them as they were.
+w_keepalives() {
+	w_lines=$({ wg show "$1" endpoints; echo .; wg show "$1" persistent-keepalive; } | awk '
+		function lines() {
+			printf("off%s\n%s%s\nback%s\n", off, (n > 200 ? "on" : "first"), on, back)
 			off = on = back = ""
 		}
 		$1 == "." { known = 1; next }
@@ -66,13 +67,27 @@ w_greet() {
 		$1 in there {
 			peer = " peer " $1 " persistent-keepalive "
 			off = off peer 0; on = on peer 1; back = back peer ($2 == "off" ? 0 : $2)
-			if (++n % 200 == 0) greet()
+			if (++n % 200 == 0) lines()
 		}
-		END { if (n % 200) greet() }' |
-		while read -r w_words; do
-			# shellcheck disable=SC2086 # words without blanks
-			wg set "$1" $w_words
-		done || :
+		END { if (n % 200) lines() }')
+	w_first=$(printf '%s\n' "$w_lines" | sed -n 's/^first //p')
+	w_set "$1" off
+}
+# Does what the lines of `w_lines` say that begin with $2.
+w_set() {
+	printf '%s\n' "$w_lines" | sed -n "s/^$2 //p" | while read -r w_words; do
+		# shellcheck disable=SC2086 # words without blanks
+		wg set "$1" $w_words
+	done || :
+}
+
+# Has interface $1 shake hands with its peers at once: under another key it is a stranger to them until then.
+w_greet() {
+	w_keepalives "$1"
+	# shellcheck disable=SC2086 # words without blanks
+	[ -z "$w_first" ] || wg set "$1" $w_first || :
+	w_set "$1" on
+	w_set "$1" back
 }
 
 # Notes the last handshakes of interface $1, which is about to get another key: only a later one proves that peers know it. They
@@ -87,10 +102,20 @@ w_note_shakes() {
 	done
 }
 
-# Gives interface $1 the key in file $2, with it port $3 if there is one, and has it shake hands.
+# Gives interface $1 the key in file $2, with it port $3 if there is one, and has it shake hands in the same moment. If that is
+# the port of interface $4, that one leaves it, and what the loop $5 has led there is led here just before: what is sent until
+# the handshake waits for it.
 w_take_key() {
 	[ -e "$D/shook-$1" ] || w_note_shakes "$1"
-	wg set "$1" ${3:+listen-port "$3"} private-key "$2" && w_greet "$1"
+	w_keepalives "$1"
+	w_taken=yes
+	[ ! -r "${5-}" ] || sh "$5" back
+	# shellcheck disable=SC2086 # words without blanks
+	{ [ -z "${4-}" ] || wg set "$4" listen-port 0; } &&
+		wg set "$1" ${3:+listen-port "$3"} private-key "$2" $w_first || w_taken=no
+	w_set "$1" on
+	w_set "$1" back
+	[ $w_taken = yes ]
 }
 
 # Removes address $1 from interface $2. With the first IPv4 address of a subnet the kernel removes the others of that

@@ -108,7 +108,15 @@ lead_many() {
 		printf '%s\n' "$commands" | sed -n "s/^$family //p" | at_once $family 2>/dev/null || :
 	done
 	say "$(printf '%s\n' "$1" | wc -l) peers of $OTHER use another of its two keys"
-	learn
+	led=$(printf '%s\n' "$1" | awk -v led="$led" '
+		$1 == "there" { there[$2] = 1 }
+		$1 == "back" { gone[$2] = 1 }
+		END {
+			n = split(led, words, " ")
+			for (i = 1; i <= n; i++) if (!(words[i] in gone)) there[words[i]] = 1
+			for (keys in there) all = all " " keys
+			print all " "
+		}')
 }
 # Carries out what ip(8) reads, with the option $1.
 at_once() {
@@ -176,7 +184,7 @@ $todo
 END
 }
 
-# The other interface learns where the peers are that are led here: it may be about to take this one's place.
+# The other interface learns where the peers are that are led here.
 tell() {
 	{
 		wg show all latest-handshakes 2>/dev/null | sed 's/^/shook /'
@@ -192,8 +200,16 @@ tell() {
 forget() {
 	no_longer_listen
 	tell
+	back
+}
+back() {
 	led=' '
 	lead_all "$(led_here)"
+}
+
+# The other interface is about to take this one's place: it learns where the peers are. What leads here does so until `back`.
+pass() {
+	end && no_longer_listen && tell
 }
 
 # While the other interface comes up nothing leads here: wg-quick(8) fails where a route that it makes is there already.
@@ -207,6 +223,6 @@ release() {
 }
 
 case ${1-} in
-start | stop | run | hold | release) "$1" ;;
-*) echo "usage: sh $0 start|stop|run|hold|release" >&2; exit 2 ;;
+start | stop | run | hold | release | pass | back) "$1" ;;
+*) echo "usage: sh $0 start|stop|run|hold|release|pass|back" >&2; exit 2 ;;
 esac

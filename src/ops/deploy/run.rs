@@ -63,8 +63,7 @@ pub fn deploy(
             Ok(None) => break,
             Err(error) => {
                 // What was done so far is done.
-                progress
-                    .warns(&format!("keys that are being rotated stay as they are: {error}; the next deploy goes on"));
+                progress.warns(&format!("rotations were not gone on with: {error}; the next deploy goes on"));
                 break;
             }
         };

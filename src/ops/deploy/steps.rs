@@ -15,6 +15,7 @@ use super::change::{Change, Kind};
 use super::desired::{Deployed, Desired};
 use super::hooks::{self, Command};
 use super::route_moves;
+use interface::Key;
 use take_over::TakeOvers;
 
 /// What a deploy does on one host.
@@ -80,7 +81,10 @@ pub fn steps(
         observed.interfaces.contains_key(&interface.name) && !restarts && desired.is_about(&interface.name)
     };
     let extra: Vec<&InterfaceName> = of(Kind::InterfaceExtra).filter_map(|change| change.interface.as_ref()).collect();
-    let take_overs = TakeOvers::among(&extra, desired, deployed, stays_up);
+    let takes = |heir: &InterfaceConfig| {
+        stays_up(heir) && of(Kind::PrivateKey).any(|change| change.interface.as_ref() == Some(&heir.name))
+    };
+    let take_overs = TakeOvers::among(&extra, desired, deployed, takes);
     extra.iter().filter(|name| !take_overs.of(name)).for_each(|name| builder.down(name));
     for change in of(Kind::Sysctl) {
         if let (Some(value), Some(before)) = (&change.after, &change.before) {
@@ -122,15 +126,13 @@ pub fn steps(
         let mine = changes.iter().filter(|c| c.interface.as_ref() == Some(&interface.name));
         let mine: Vec<&Change> = mine.filter(|change| !is_way(change)).collect();
         if stays_up(interface) {
-            let done = builder.preshared_first(interface, secrets, &mine);
-            if let Some(goer) = take_overs.by(&interface.name) {
-                builder.make_way(goer);
-            }
-            builder.link(interface, &mine);
+            let preshared_back = builder.preshared_first(interface, secrets, &mine);
+            let about = Key { goer: take_overs.by(&interface.name), preshared_back };
+            builder.link(interface, &mine, &about);
             if mine.iter().any(|change| change.kind == Kind::Dns) {
                 builder.dns(interface, deployed.and_then(|deployed| deployed.interface(&interface.name)));
             }
-            builder.peers(interface, secrets, &mine, &done);
+            builder.peers(interface, secrets, &mine);
             builder.routes(interface, &mine, &moves);
             if !loses_table(&interface.name) {
                 builder.hooks(interface, &hooks_of(interface));

@@ -185,7 +185,7 @@ fn free_port(others: &[Topology]) -> Result<Port, Error> {
     let taken: BTreeSet<Port> = others
         .iter()
         .map(|topology| topology.network.port)
-        .chain(interfaces.filter_map(|interface| interface.listen_port))
+        .chain(interfaces.flat_map(|own| own.listen_port.into_iter().chain(own.overlap.map(|next| next.port))))
         .collect();
     let mut candidates = (Port::WIREGUARD.get()..=u16::MAX).filter_map(Port::new);
     candidates.find(|port| !taken.contains(port)).ok_or_else(|| nothing_free("a port", "--port PORT"))

@@ -228,7 +228,7 @@ fn hindrance(topology: &Topology, node: &Node, own: &Interface) -> Option<&'stat
 
 /// Returns the port at which an interface is dialled by its next key: the one that is asked for, or that of the network, or the
 /// next one that nothing else on the host listens on, nor anything of another network (`elsewhere`). So a node goes back and
-/// forth between two ports.
+/// forth between two ports. That of the network may be another network's on this host; then it is refused with both sides.
 fn other_port(
     topology: &Topology,
     elsewhere: &[(InterfaceName, Option<Port>)],
@@ -257,9 +257,12 @@ fn other_port(
             false => Ok(port),
         };
     }
-    // Which of them are on this host is for those to find out who ask for a port.
-    taken.extend(elsewhere.iter().filter_map(|(_, port)| *port));
     let first = topology.network.port;
+    if !taken.contains(&first) {
+        return Ok(first);
+    }
+    // What another network has on another host may come to this one some day.
+    taken.extend(elsewhere.iter().filter_map(|(_, port)| *port));
     let free = std::iter::successors(Some(first), |port| {
         port.get().checked_add(1).and_then(Port::new).or(Some(Port::WIREGUARD))
     });

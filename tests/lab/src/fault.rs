@@ -125,14 +125,14 @@ impl Host<'_> {
         self.with_command(command, &format!("echo 0 >/var/lib/lab-calls-{command} && {}", put(command)))
     }
 
-    /// Lets something happen whenever a command is called with exactly these arguments. [`Host::put_back`] undoes it.
+    /// Lets something happen whenever a command is called with arguments that begin with these. [`Host::put_back`] undoes it.
     ///
     /// # Errors
     /// When the command isn't there.
     pub fn at_arguments(&self, command: &str, arguments: &str, mishap: &Mishap) -> Result<()> {
         let act = mishap.act();
         let wrapper = format!(
-            "#!/bin/sh\nreal=$(readlink -f \"$0\").taken-away\nif [ \"$*\" = '{arguments}' ]; then\n{act}\nfi\n\
+            "#!/bin/sh\nreal=$(readlink -f \"$0\").taken-away\ncase \"$*\" in '{arguments}'*)\n{act}\n;; esac\n\
              exec \"$real\" \"$@\"\n"
         );
         self.write(&format!("/var/lib/lab-wrapper-{command}"), wrapper)?;

@@ -10,9 +10,17 @@ use crate::wg::{InterfaceConfig, config, firewall, runtime};
 use super::super::change::{Change, Kind};
 use super::{Builder, quote, set_sysctl};
 
+/// What goes along with another key of an interface.
+pub(super) struct Key<'a> {
+    /// The interface whose place it takes.
+    pub(super) goer: Option<&'a InterfaceConfig>,
+    /// What brings the preshared keys back that went with the key before.
+    pub(super) preshared_back: Option<String>,
+}
+
 impl Builder<'_> {
     /// The interface itself: link, key, port, MTU, addresses.
-    pub(super) fn link(&mut self, interface: &InterfaceConfig, changes: &[&Change]) {
+    pub(super) fn link(&mut self, interface: &InterfaceConfig, changes: &[&Change], about: &Key<'_>) {
         let name = quote(&interface.name);
         let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
         let has = |kind| changes.iter().any(|change| change.kind == kind);
@@ -49,21 +57,22 @@ impl Builder<'_> {
                 Kind::PrivateKey => {
                     self.checks.push(format!("w_save_key {name}"));
                     let port = interface.listen_port.filter(|_| has(Kind::ListenPort));
-                    let port = port.map_or_else(String::new, |port| format!(" {port}"));
+                    let port = port.map_or_else(|| "''".to_owned(), |port| port.to_string());
                     let new = match &interface.key_file {
                         Some(file) => quote(format!("{}/{file}", config::DIRECTORY)),
                         None => format!("\"$D\"/strip/{name}.key"),
                     };
-                    self.step(
-                        change.kind,
-                        format!("set the key of {name}"),
-                        format!("w_take_key {name} {new}{port}"),
-                        // By the port that it had with that key: its peers go where they are called from.
-                        format!(
-                            "wg set {name}{} private-key \"$D\"/old/{name}.key && w_greet {name}",
-                            port_before(changes, seen)
-                        ),
-                    );
+                    let key = format!("{name} {new} {port}");
+                    // By the port that it had with that key: its peers go where they are called from.
+                    let before = port_before(changes, seen);
+                    let preshared = about.preshared_back.as_ref().map_or_else(String::new, |back| format!("{back}; "));
+                    let undo =
+                        format!("{preshared}wg set {name}{before} private-key \"$D\"/old/{name}.key && w_greet {name}");
+                    let (run, undo) = match about.goer {
+                        Some(goer) => self.in_place_of(goer, &key, &undo),
+                        None => (format!("w_take_key {key}"), undo),
+                    };
+                    self.step(change.kind, format!("set the key of {name}"), run, undo);
                 }
                 Kind::AddressMissing | Kind::AddressExtra => {
                     let address = change.after.as_ref().or(change.before.as_ref()).map_or("", String::as_str);

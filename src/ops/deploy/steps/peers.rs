@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::fleet::StagedFile;
 use crate::model::{InterfaceName, PresharedKey, PublicKey, Secrets};
+use crate::wg::InterfaceConfig;
 use crate::wg::dump::LivePeer;
-use crate::wg::{InterfaceConfig, PeerConfig};
 
 use super::super::change::{Change, Kind};
 use super::super::desired::preshared;
@@ -30,47 +30,47 @@ struct Texts {
 
 impl Builder<'_> {
     /// Preshared keys of peers that are there, when the interface is about to get another key, too: it shakes hands as soon as it
-    /// has that, and with the wrong preshared key the next try comes five seconds later. Returns whose they are.
+    /// has that, and with the wrong preshared key the next try comes five seconds later. Nothing else of the peers changes yet.
+    /// Returns the command that takes it back, which has to come before the key does.
     pub(super) fn preshared_first(
         &mut self,
         interface: &InterfaceConfig,
         secrets: &Secrets,
         changes: &[&Change],
-    ) -> BTreeSet<PublicKey> {
-        let mut done = BTreeSet::new();
-        let Some(seen) = self.observed.interfaces.get(&interface.name) else { return done };
-        if changes.iter().all(|change| change.kind != Kind::PrivateKey) {
-            return done;
-        }
+    ) -> Option<String> {
+        let seen = self.observed.interfaces.get(&interface.name)?;
+        changes.iter().find(|change| change.kind == Kind::PrivateKey)?;
         let interface = &*as_it_should_run(interface, self.observed);
-        let mut texts = Texts::default();
+        let (mut texts, mut count) = (Texts::default(), 0);
         for peer in &interface.peers {
             let title = peer.title();
             let differs = changes.iter().any(|change| change.kind == Kind::PresharedKey && change.subject == title);
             if let Some(live) = seen.live.peers.get(&peer.public_key).filter(|_| differs) {
-                write_new(&mut texts.new, secrets, peer, moves(changes, peer));
-                write_live(&mut texts.old, peer.public_key, live);
-                done.insert(peer.public_key);
+                let with = |text: &mut String, preshared| {
+                    write_peer(text, peer.public_key, preshared, &words(&live.allowed_ips), None, live.keepalive);
+                };
+                with(&mut texts.new, preshared(secrets, peer));
+                with(&mut texts.old, live.preshared.as_ref());
+                count += 1;
             }
         }
-        if done.is_empty() {
-            return done;
+        if count == 0 {
+            return None;
         }
-        let what = format!("change {} preshared keys of {}", done.len(), interface.name);
-        let (run, undo) = (load(&interface.name, FIRST_NEW), load(&interface.name, FIRST_OLD));
-        self.peer_files(&interface.name, texts, [FIRST_NEW, FIRST_OLD]);
-        self.step(Kind::PresharedKey, what, run, undo);
-        done
+        let [new, old] = ["first-new", "first-old"];
+        self.peer_files(&interface.name, texts, [new, old]);
+        let (run, undo) = (load(&interface.name, new), load(&interface.name, old));
+        self.step(
+            Kind::PresharedKey,
+            format!("change {count} preshared keys of {}", interface.name),
+            run,
+            undo.clone(),
+        );
+        Some(undo)
     }
 
-    /// Peers that differ, all of one interface at once; then those nobody planned. Those of `done` have changed already.
-    pub(super) fn peers(
-        &mut self,
-        interface: &InterfaceConfig,
-        secrets: &Secrets,
-        changes: &[&Change],
-        done: &BTreeSet<PublicKey>,
-    ) {
+    /// Peers that differ, all of one interface at once; then those nobody planned.
+    pub(super) fn peers(&mut self, interface: &InterfaceConfig, secrets: &Secrets, changes: &[&Change]) {
         let Some(seen) = self.observed.interfaces.get(&interface.name) else { return };
         let interface = &*as_it_should_run(interface, self.observed);
         let name = quote(&interface.name);
@@ -89,12 +89,14 @@ impl Builder<'_> {
         let wanted: BTreeSet<PublicKey> = interface.peers.iter().map(|p| p.public_key).collect();
         let extra: Vec<PublicKey> = seen.live.peers.keys().filter(|key| !wanted.contains(key)).copied().collect();
         let mut texts = Texts::default();
-        let (mut changed, mut added) = (0, Vec::new());
-        for peer in interface.peers.iter().filter(|p| differing.contains(&*p.title()) && !done.contains(&p.public_key))
-        {
-            changed += 1;
+        let mut added = Vec::new();
+        for peer in interface.peers.iter().filter(|p| differing.contains(&*p.title())) {
             let live = seen.live.peers.get(&peer.public_key);
-            write_new(&mut texts.new, secrets, peer, live.is_none() || moves(changes, peer));
+            // An endpoint is only written when it has to change: a peer that roamed stays where it is.
+            let moves = live.is_none() || changes.iter().any(|c| c.kind == Kind::Endpoint && c.subject == peer.title());
+            let endpoint = peer.endpoint.as_ref().filter(|_| moves).map(ToString::to_string);
+            let preshared = preshared(secrets, peer);
+            write_peer(&mut texts.new, peer.public_key, preshared, &words(&peer.allowed_ips), endpoint, peer.keepalive);
             match live {
                 Some(live) => write_live(&mut texts.old, peer.public_key, live),
                 None => {
@@ -117,23 +119,13 @@ impl Builder<'_> {
                 commands.push(load(&interface.name, which));
             }
         }
-        if !done.is_empty() {
-            // The key before, which comes back next, goes by these.
-            undo.push(load(&interface.name, FIRST_OLD));
-        }
-        if run.is_empty() && undo.is_empty() {
+        if run.is_empty() {
             return;
         }
         self.peer_files(&interface.name, texts, ["new", "old"]);
-        let what = match run.is_empty() {
-            true => format!("go on with the peers of {name}"),
-            false => format!("change {changed} and remove {} peers of {name}", extra.len()),
-        };
-        let all = |commands: Vec<String>, with: &str| match commands.is_empty() {
-            true => ":".to_owned(),
-            false => commands.join(with),
-        };
-        self.step(Kind::PeerMissing, what, all(run, " && "), all(undo, "; "));
+        let what = format!("change {} and remove {} peers of {name}", differing.len(), extra.len());
+        let undo = if undo.is_empty() { ":".to_owned() } else { undo.join("; ") };
+        self.step(Kind::PeerMissing, what, run.join(" && "), undo);
     }
 
     /// Stages what there is to read.
@@ -145,10 +137,6 @@ impl Builder<'_> {
         }
     }
 }
-
-/// The files of what comes before a key.
-const FIRST_NEW: &str = "first.new";
-const FIRST_OLD: &str = "first.old";
 
 fn load(interface: &InterfaceName, which: &str) -> String {
     let name = quote(interface);
@@ -163,16 +151,8 @@ fn remove(name: &str, keys: &[PublicKey]) -> Vec<String> {
     keys.chunks(KEYS_AT_ONCE).map(one).collect()
 }
 
-/// Whether a peer's endpoint has to change. Otherwise it isn't written: a peer that roamed stays where it is.
-fn moves(changes: &[&Change], peer: &PeerConfig) -> bool {
-    changes.iter().any(|change| change.kind == Kind::Endpoint && change.subject == peer.title())
-}
-
-/// Writes a peer as it is to be, its endpoint only if it `moves`.
-fn write_new(text: &mut String, secrets: &Secrets, peer: &PeerConfig, moves: bool) {
-    let endpoint = peer.endpoint.as_ref().filter(|_| moves).map(ToString::to_string);
-    let allowed: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
-    write_peer(text, peer.public_key, preshared(secrets, peer), &allowed, endpoint, peer.keepalive);
+fn words<T: ToString>(list: impl IntoIterator<Item = T>) -> Vec<String> {
+    list.into_iter().map(|one| one.to_string()).collect()
 }
 
 /// Writes a peer as `wg addconf` reads it, every field given, so that nothing of what was there before is left over.
@@ -198,7 +178,6 @@ fn write_peer(
 }
 
 fn write_live(text: &mut String, key: PublicKey, live: &LivePeer) {
-    let allowed: Vec<String> = live.allowed_ips.iter().map(ToString::to_string).collect();
     let endpoint = live.endpoint.map(|e| e.to_string());
-    write_peer(text, key, live.preshared.as_ref(), &allowed, endpoint, live.keepalive);
+    write_peer(text, key, live.preshared.as_ref(), &words(&live.allowed_ips), endpoint, live.keepalive);
 }

@@ -18,17 +18,17 @@ pub(super) struct TakeOvers<'a> {
 }
 
 impl<'a> TakeOvers<'a> {
-    /// Returns those among the interfaces that are to go. `stays_up` tells whether an interface goes on running meanwhile.
+    /// Returns those among the interfaces that are to go. `takes` tells whether an interface gets another key while it runs.
     pub(super) fn among(
         goers: &[&InterfaceName],
         desired: &'a Desired,
         deployed: Option<&'a Deployed>,
-        stays_up: impl Fn(&InterfaceConfig) -> bool,
+        takes: impl Fn(&InterfaceConfig) -> bool,
     ) -> Self {
         let with_heir = |name: &&InterfaceName| {
             let goer = deployed?.interface(name)?;
             let heir = desired.interface(&goer.beside.as_ref()?.name)?;
-            (heir.public_key == goer.public_key && stays_up(heir)).then_some((&heir.name, goer))
+            (heir.public_key == goer.public_key && takes(heir)).then_some((&heir.name, goer))
         };
         Self { goers: goers.iter().filter_map(with_heir).collect() }
     }
@@ -45,25 +45,26 @@ impl<'a> TakeOvers<'a> {
 }
 
 impl Builder<'_> {
-    /// An interface whose key and port another one takes in the next steps: that one knows where the peers are from now on, and
-    /// all of them are led there. Undoing it is the last that is undone, when the port is free again.
-    pub(super) fn make_way(&mut self, interface: &InterfaceConfig) {
-        let name = quote(&interface.name);
-        let undo = self.up_as_it_ran(&interface.name);
-        let port = interface.listen_port.map_or("0".to_owned(), |port| port.to_string());
-        let script = quote(format!("{}/{}", config::DIRECTORY, Loop::Moving.file_name(&interface.name)));
+    /// The step by which an interface gets its next key and port from the one that ran beside it, and with them what was led there.
+    /// `key` and `undo` are the arguments of that key and what takes it back.
+    pub(super) fn in_place_of(&mut self, goer: &InterfaceConfig, key: &str, undo: &str) -> (String, String) {
+        let name = quote(&goer.name);
+        let up = self.up_as_it_ran(&goer.name);
+        let port = goer.listen_port.map_or("0".to_owned(), |port| port.to_string());
+        let script = quote(format!("{}/{}", config::DIRECTORY, Loop::Moving.file_name(&goer.name)));
+        let moving = |word: &str| format!("{{ test ! -r {script} || sh {script} {word}; }}");
         // Nobody waits once the peers have nowhere to go.
-        let heir = interface.beside.as_ref().map_or_else(String::new, |beside| quote(&beside.name));
-        let run = format!(
-            "w_note_shakes {heir}; {{ test ! -r {script} || sh {script} stop; }} && wg set {name} listen-port 0"
-        );
+        let heir = goer.beside.as_ref().map_or_else(String::new, |beside| quote(&beside.name));
+        let run = format!("w_note_shakes {heir}; {} && w_take_key {key} {name} {script}", moving("pass"));
+        let (start, greet) = (moving("start"), format!("w_greet {name}"));
+        // With the sessions that it had it would say nothing that its peers answer: they have later ones by now.
         let undo = format!(
-            "{{ {undo}; }} && wg set {name} listen-port {port} && {{ test ! -r {script} || sh {script} start; }} && w_greet {name}"
+            "{{ {undo}; }}; w_down {name}; {{ {up}; }} && wg set {name} listen-port {port} && {start} && {greet}"
         );
-        self.step(Kind::InterfaceExtra, format!("have {name} make way"), run, undo);
+        (run, undo)
     }
 
-    /// What has made way goes; it comes back by the step with which it did.
+    /// What has made way goes; it comes back by the step in which it did.
     pub(super) fn down_after_all(&mut self, interface: &InterfaceName) {
         self.step(Kind::InterfaceExtra, format!("take {interface} down"), take_down(interface), ":".to_owned());
     }
