@@ -46,8 +46,8 @@ w_down() {
 		[ ! -r "$D/up/$1.conf" ] || w_conf=$D/up/$1.conf
 		wg-quick down "$w_conf" || ip link del dev "$1"
 	fi
-	w_n=0 # a userspace WireGuard ends a moment after its socket is gone
-	while w_is_up "$1" && [ $w_n -lt 20 ]; do w_n=$((w_n + 1)); sleep 0.1 2>/dev/null || sleep 1; done
+	w_n=0 # a userspace WireGuard ends a moment after its socket is gone, on a busy machine some seconds
+	while w_is_up "$1" && [ $w_n -lt 100 ]; do w_n=$((w_n + 1)); sleep 0.1 2>/dev/null || sleep 1; done
 	if w_is_up "$1"; then return 1; fi
 	rm -rf "$D/up/$1.conf" "/run/systemd/system/wg-quick@$1.service.d"
 	[ "$W_INIT" != systemd ] || systemctl daemon-reload
@@ -55,9 +55,11 @@ w_down() {
 
 # A keepalive that is switched on is sent right away, and where there is no session it is a handshake. Prepares that for the peers
 # of interface $1 of which it knows where they are: switches theirs off. Then `w_first` has the words for wg(8) that switch on the
-# first 200 of them, as many as a command line holds, and `w_lines` the others, and all of them as they were.
+# first 200 of them, as many as a command line holds, and `w_lines` the others, and all of them as they were when this deploy did so
+# first: what was ended in between leaves them as it had them.
 w_keepalives() {
-	w_lines=$({ wg show "$1" endpoints; echo .; wg show "$1" persistent-keepalive; } | awk '
+	[ -e "$D/alive-$1" ] || wg show "$1" persistent-keepalive > "$D/alive-$1"
+	w_lines=$({ wg show "$1" endpoints; echo .; cat "$D/alive-$1"; } | awk '
 		function lines() {
 			printf("off%s\n%s%s\nback%s\n", off, (n > 200 ? "on" : "first"), on, back)
 			off = on = back = ""
@@ -109,6 +111,8 @@ w_take_key() {
 	[ -e "$D/shook-$1" ] || w_note_shakes "$1"
 	w_keepalives "$1"
 	w_taken=yes
+	# Whoever was stopped until the watchdog had taken all of it back does no more.
+	if [ ! -d "$D" ] || [ -d "$D/decided" ]; then w_set "$1" back; return 1; fi
 	[ ! -r "${5-}" ] || sh "$5" back
 	# shellcheck disable=SC2086 # words without blanks
 	{ [ -z "${4-}" ] || wg set "$4" listen-port 0; } &&
@@ -116,6 +120,17 @@ w_take_key() {
 	w_set "$1" on
 	w_set "$1" back
 	[ $w_taken = yes ]
+}
+
+# Brings interface $1 back, which listened at port $2. If it has left that, its peers have had a word with another one by now and
+# don't answer its sessions, so it begins new ones. What ran may differ from its file: it comes back as it ran.
+w_come_back() {
+	if ! w_is_up "$1"; then
+		w_up_from "$1" /etc/wireguard && wg syncconf "$1" "$D/old/$1.live"
+	elif [ "$(wg show "$1" listen-port)" != "$2" ]; then
+		wg set "$1" private-key /dev/null
+		wg syncconf "$1" "$D/old/$1.live"
+	fi && wg set "$1" listen-port "$2"
 }
 
 # Removes address $1 from interface $2. With the first IPv4 address of a subnet the kernel removes the others of that

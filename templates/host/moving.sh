@@ -108,15 +108,11 @@ lead_many() {
 		printf '%s\n' "$commands" | sed -n "s/^$family //p" | at_once $family 2>/dev/null || :
 	done
 	say "$(printf '%s\n' "$1" | wc -l) peers of $OTHER use another of its two keys"
-	led=$(printf '%s\n' "$1" | awk -v led="$led" '
+	led=$(printf 'led %s\n%s\n' "$led" "$1" | awk '
+		$1 == "led" { for (i = 2; i <= NF; i++) there[$i] = 1 }
 		$1 == "there" { there[$2] = 1 }
-		$1 == "back" { gone[$2] = 1 }
-		END {
-			n = split(led, words, " ")
-			for (i = 1; i <= n; i++) if (!(words[i] in gone)) there[words[i]] = 1
-			for (keys in there) all = all " " keys
-			print all " "
-		}')
+		$1 == "back" { delete there[$2] }
+		END { for (keys in there) printf " %s", keys; print " " }')
 }
 # Carries out what ip(8) reads, with the option $1.
 at_once() {

@@ -11,7 +11,7 @@ use wg_friend_lab::{Lab, Mishap, Result};
 use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
 use super::rotation::{BOB, CAROL, Flow, Flows, key, keys, long, make, runs_with, spec, take_new_file};
-use super::rotation_faults::{PATIENCE, deploy_at_last, start_deploy};
+use super::rotation_faults::{PATIENCE, deploy_at_last, is_being_changed, start_deploy};
 
 const ALL: [Flow; 4] = [Flow::Router, Flow::Exit, BOB, CAROL];
 
@@ -173,6 +173,7 @@ fn a_deploy_that_dies_while_the_next_key_takes_the_place_of_the_present_one_is_t
     hub.put_back("wg")?;
     hub.sh("pkill -CONT '^sshd'")?;
     assert!(came && went, "it came: {came}, and went: {went}");
+    assert!(wait_until(PATIENCE, || !is_being_changed(&hub)));
     // It flows again before anybody does anything.
     flows.go_on();
     flows.lost_at_most(if long() { 5 * 50 } else { 10 * 50 }, &ALL);

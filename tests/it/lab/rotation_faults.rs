@@ -22,7 +22,7 @@ pub(super) fn start_deploy(admin: &Admin<'_>) -> Result<Spawned> {
 }
 
 /// Whether a host is in the middle of a deploy.
-fn is_being_changed(host: &Host<'_>) -> bool {
+pub(super) fn is_being_changed(host: &Host<'_>) -> bool {
     host.run("test -e /run/wg-friend/deploy").is_ok_and(|there| there.success())
 }
 

@@ -135,7 +135,7 @@ impl Builder<'_> {
     }
 
     /// Brings an interface back up that was taken down. What ran may differ from its file: it comes back as it ran.
-    pub(super) fn up_as_it_ran(&mut self, interface: &InterfaceName) -> String {
+    fn up_as_it_ran(&mut self, interface: &InterfaceName) -> String {
         let name = quote(interface);
         self.checks.push(format!("w_save_live {name}"));
         format!("w_is_up {name} || {{ w_up_from {name} /etc/wireguard && wg syncconf {name} \"$D\"/old/{name}.live; }}")

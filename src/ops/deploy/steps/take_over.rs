@@ -49,18 +49,17 @@ impl Builder<'_> {
     /// `key` and `undo` are the arguments of that key and what takes it back.
     pub(super) fn in_place_of(&mut self, goer: &InterfaceConfig, key: &str, undo: &str) -> (String, String) {
         let name = quote(&goer.name);
-        let up = self.up_as_it_ran(&goer.name);
+        self.checks.push(format!("w_save_live {name}"));
         let port = goer.listen_port.map_or("0".to_owned(), |port| port.to_string());
         let script = quote(format!("{}/{}", config::DIRECTORY, Loop::Moving.file_name(&goer.name)));
         let moving = |word: &str| format!("{{ test ! -r {script} || sh {script} {word}; }}");
         // Nobody waits once the peers have nowhere to go.
         let heir = goer.beside.as_ref().map_or_else(String::new, |beside| quote(&beside.name));
-        let run = format!("w_note_shakes {heir}; {} && w_take_key {key} {name} {script}", moving("pass"));
+        // The script may be one of an older version of this program, which has no `pass`.
+        let pass = format!("{{ {} || {}; }}", moving("pass"), moving("stop"));
+        let run = format!("w_note_shakes {heir}; {pass} && w_take_key {key} {name} {script}");
         let (start, greet) = (moving("start"), format!("w_greet {name}"));
-        // With the sessions that it had it would say nothing that its peers answer: they have later ones by now.
-        let undo = format!(
-            "{{ {undo}; }}; w_down {name}; {{ {up}; }} && wg set {name} listen-port {port} && {start} && {greet}"
-        );
+        let undo = format!("{{ {undo}; }}; w_come_back {name} {port} && {start} && {greet}");
         (run, undo)
     }
 
