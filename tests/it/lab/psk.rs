@@ -169,14 +169,13 @@ fn hold(lab: &Lab, host: &str) -> Result {
 /// Lets what hangs on a host fail, and whatever comes go well. Nothing of it was changed.
 fn let_go(lab: &Lab, host: &str) -> Result {
     lab.host(host).put_back("wg-quick")?;
-    lab.host(host).sh("pkill -fx 'sleep 1000000'").map(drop)
+    lab.host(host).let_go()
 }
 
 /// Waits until one host has its new key for good, as the program has noted, and the other hangs with the one of before.
 #[track_caller]
 fn between_the_two_ends(lab: &Lab, admin: &Admin<'_>) {
-    let hangs = || lab.host("h2").run("pgrep -fx 'sleep 1000000'").is_ok_and(|found| found.success());
-    let torn = wait_until(PATIENCE, || hangs() && !link(admin, "h2")["holds_until"].is_null());
+    let torn = wait_until(PATIENCE, || lab.host("h2").hangs() && !link(admin, "h2")["holds_until"].is_null());
     assert!(torn, "{:#}", link(admin, "h2"));
 }
 

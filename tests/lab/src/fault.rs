@@ -12,11 +12,14 @@ pub enum Mishap {
     Fails,
     /// It does its work and then says that it failed.
     FailsAfterwards,
-    /// It never returns.
+    /// It never returns; see [`Host::hangs`].
     Hangs,
     /// This line of shell runs first, then the command.
     First(String),
 }
+
+/// What stands for a command that hangs. Nothing else on a host is called so, its process 1 sleeps otherwise.
+const HANGING: &str = "sleep 7654321";
 
 impl Mishap {
     /// The lines of shell that do it. `$real` is the command, `$@` what it is called with.
@@ -24,7 +27,7 @@ impl Mishap {
         match self {
             Self::Fails => "echo \"$0: out of order\" >&2; exit 1".to_owned(),
             Self::FailsAfterwards => "\"$real\" \"$@\" || :; echo \"$0: out of order\" >&2; exit 1".to_owned(),
-            Self::Hangs => "exec sleep 1000000".to_owned(),
+            Self::Hangs => format!("exec {HANGING}"),
             Self::First(line) => format!("( {line} ) </dev/null >/dev/null 2>&1"),
         }
     }
@@ -158,6 +161,19 @@ impl Host<'_> {
              mv \"$path.taken-away\" \"$path\" && rm -f /var/lib/lab-calls-{command}"
         );
         self.sh(&find).map(drop)
+    }
+
+    /// Whether a command hangs that was made to by [`Mishap::Hangs`].
+    pub fn hangs(&self) -> bool {
+        self.run(&format!("pgrep -fx '{HANGING}'")).is_ok_and(|found| found.success())
+    }
+
+    /// Lets what hangs fail.
+    ///
+    /// # Errors
+    /// When nothing does.
+    pub fn let_go(&self) -> Result<()> {
+        self.sh(&format!("pkill -fx '{HANGING}'")).map(drop)
     }
 
     fn with_command(&self, command: &str, line: &str) -> Result<()> {

@@ -203,6 +203,14 @@ fn a_host_loses_commands_disk_and_sshd_and_gets_them_back() -> Result {
     a.sh("wg show && test -e /tmp/first")?;
     a.put_back("wg")?;
 
+    assert!(!a.hangs() && a.let_go().is_err(), "its own process 1 sleeps, too");
+    a.at_call("wg", 1, &Mishap::Hangs)?;
+    let hanging = a.spawn("wg show")?;
+    assert!(wait_until(Duration::from_secs(5), || a.hangs()));
+    a.let_go()?;
+    assert!(!hanging.finish()?.success() && !a.hangs());
+    a.put_back("wg")?;
+
     a.fill_disk()?;
     assert!(!a.run("echo text >/etc/wireguard/x")?.success());
     a.free_disk()?;
