@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -53,6 +54,20 @@ impl TestEnv {
     /// Returns where the database is.
     pub(crate) fn database(&self) -> PathBuf {
         self.path().join("data/wg-friend/default.db")
+    }
+
+    /// Copies the files of its database away, for [`Self::put_back`].
+    pub(crate) fn saved(&self) -> PathBuf {
+        let to = self.path().join("saved");
+        copy(self.database().parent().unwrap(), &to);
+        to
+    }
+
+    /// Puts saved files in the place of its database's.
+    pub(crate) fn put_back(&self, saved: &Path) {
+        let directory = self.database().parent().unwrap().to_owned();
+        std::fs::remove_dir_all(&directory).unwrap();
+        copy(saved, &directory);
     }
 
     /// Returns the program with its surroundings, the passphrase at hand.
@@ -133,6 +148,14 @@ impl TestEnv {
         entries.retain(|entry| !matches!(entry["action"].as_str(), Some("unlocked" | "unlock_failed")));
         entries.iter_mut().for_each(|entry| entry["id"] = serde_json::Value::Null); // unlocking counts too
         (topology, std::mem::take(entries))
+    }
+}
+
+/// Copies the files of a directory into a new one that nobody else may read.
+fn copy(from: &Path, to: &Path) {
+    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
 }
 

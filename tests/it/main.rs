@@ -8,4 +8,5 @@ mod export;
 mod fuzz;
 mod hooks;
 mod lab;
+mod moments;
 mod secrets;

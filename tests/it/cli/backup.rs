@@ -1,13 +1,12 @@
 //! Backups as a person makes and needs them: while others write, on a new machine, after damage, and cut short anywhere.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::env::{PASSPHRASE, TestEnv, filters};
+use crate::moments::Moments;
 
 /// Makes a backup and returns its file.
 fn create(env: &TestEnv, arguments: &[&str]) -> PathBuf {
@@ -301,14 +300,6 @@ fn any_three_of_five_shares_unlock_and_two_do_not() {
     assert_eq!((with("a new passphrase".into()), with(PASSPHRASE.into())), (Some(0), Some(5)));
 }
 
-fn copy(from: &Path, to: &Path) {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
-    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
-        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
-    }
-}
-
 /// A database with nodes, a backup of it from before they were changed, and the database copied away.
 fn to_be_restored() -> (TestEnv, PathBuf, PathBuf, [Value; 2]) {
     let env = TestEnv::with_nodes();
@@ -318,8 +309,7 @@ fn to_be_restored() -> (TestEnv, PathBuf, PathBuf, [Value; 2]) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     env.ok(&[&["add", "remote"][..], &names].concat());
     let new = env.json(&["topology"]);
-    let saved = env.path().join("saved");
-    copy(env.database().parent().unwrap(), &saved);
+    let saved = env.saved();
     (env, file, saved, [new, old])
 }
 
@@ -327,26 +317,14 @@ fn to_be_restored() -> (TestEnv, PathBuf, PathBuf, [Value; 2]) {
 fn killed_at_any_moment_of_restoring_it_is_as_before_or_as_the_backup() {
     let (env, file, saved, states) = to_be_restored();
     let directory = env.database().parent().unwrap().to_owned();
-    // Moments spread over the time that it takes; when some runs outlast theirs, all of it has been covered.
-    let (mut after, mut ends) = (Duration::ZERO, [0, 0, 0]);
+    let (mut moments, mut ends) = (Moments::later_by_one_in(8), [0, 0, 0]);
     while ends[2] < 2 {
-        std::fs::remove_dir_all(&directory).unwrap();
-        copy(&saved, &directory);
-        let mut command = env.command(&["backup", "restore", text(&file), "--yes"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        let mut ended = false;
-        while begun.elapsed() < after && !ended {
-            ended = child.try_wait().unwrap().is_some();
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        after += Duration::from_millis(1) + after / 8;
+        env.put_back(&saved);
+        let ended = moments.kill(&mut env.command(&["backup", "restore", text(&file), "--yes"]));
 
         let seen = env.json(&["topology"]);
         let at = states.iter().position(|state| *state == seen);
-        let at = at.unwrap_or_else(|| panic!("neither as before nor as the backup, after {after:?}"));
+        let at = at.unwrap_or_else(|| panic!("neither as before nor as the backup"));
         assert_eq!(env.json(&["audit", "verify"])["intact"], true);
         ends[at + usize::from(at == 1 && ended)] += 1;
     }
@@ -360,21 +338,11 @@ fn killed_at_any_moment_of_restoring_it_is_as_before_or_as_the_backup() {
 fn killed_at_any_moment_of_making_one_there_is_a_whole_one_or_none() {
     let env = TestEnv::with_nodes();
     let to = env.path().join("kept");
-    let (mut after, mut ends) = (Duration::ZERO, [0, 0]);
+    let (mut moments, mut ends) = (Moments::later_by_one_in(6), [0, 0]);
     while ends[1] < 2 {
         let _ = std::fs::remove_dir_all(&to);
         std::fs::create_dir(&to).unwrap();
-        let mut command = env.command(&["backup", "create", "--to", text(&to)]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        let mut ended = false;
-        while begun.elapsed() < after && !ended {
-            ended = child.try_wait().unwrap().is_some();
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        after += Duration::from_millis(1) + after / 6;
+        let ended = moments.kill(&mut env.command(&["backup", "create", "--to", text(&to)]));
         let made: Vec<String> = names(&to).into_iter().filter(|name| !name.starts_with('.')).collect();
         for name in &made {
             assert_eq!(env.json(&["backup", "verify", text(&to.join(name))])["whole"], true);

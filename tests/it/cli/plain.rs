@@ -1,14 +1,9 @@
 //! Databases without encryption: made on purpose, said, and encrypted in the end, whatever happens meanwhile.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
 use insta::assert_snapshot;
 
 use crate::env::{TestEnv, filters};
+use crate::moments::Moments;
 
 /// Runs the program without a passphrase anywhere.
 fn without(env: &TestEnv, arguments: &[&str]) -> String {
@@ -171,14 +166,6 @@ fn is_in_a_file(env: &TestEnv, bytes: &[u8]) -> bool {
     files.iter().any(|file| std::fs::read(file).unwrap().windows(bytes.len()).any(|window| window == bytes))
 }
 
-/// Copies the files of a database.
-fn copy(from: &Path, to: &Path) {
-    DirBuilder::new().mode(0o700).create(to).unwrap();
-    for file in crate::secrets::files_below(from) {
-        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
-    }
-}
-
 #[test]
 fn killed_at_any_moment_it_is_as_before_or_encrypted_without_a_trace() {
     let env = plain();
@@ -190,31 +177,18 @@ fn killed_at_any_moment_it_is_as_before_or_encrypted_without_a_trace() {
         let connection = rusqlite::Connection::open(env.database()).unwrap();
         connection.query_row("SELECT data_key FROM plain_key", [], |row| row.get::<_, Vec<u8>>(0)).unwrap()
     };
-    let directory = env.database().parent().unwrap().to_owned();
-    let saved = env.path().join("saved");
-    copy(&directory, &saved);
+    let saved = env.saved();
 
-    // Moments spread over the time that it takes; when some runs outlast theirs, all of it has been covered.
-    let (mut after, mut ends) = (Duration::ZERO, [0, 0, 0]);
+    let (mut moments, mut ends) = (Moments::later_by_one_in(12), [0, 0, 0]);
     while ends[2] < 3 {
-        std::fs::remove_dir_all(&directory).unwrap();
-        copy(&saved, &directory);
-        let mut child = env.command(&["vault", "encrypt"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        let mut ended = false;
-        while begun.elapsed() < after && !ended {
-            ended = child.try_wait().unwrap().is_some();
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        after += Duration::from_millis(1) + after / 12;
+        env.put_back(&saved);
+        let ended = moments.kill(&mut env.command(&["vault", "encrypt"]));
 
         let open = without(&env, &["generate", "phone-7"]);
         let encrypted = open.ends_with("[exit 5]\n");
-        assert_eq!(if encrypted { env.run(&["generate", "phone-7"]) } else { open }, file, "after {after:?}");
+        assert_eq!(if encrypted { env.run(&["generate", "phone-7"]) } else { open }, file);
         assert_eq!(env.json(&["audit", "verify"])["intact"], true);
-        assert_eq!(is_in_a_file(&env, &key), !encrypted, "after {after:?}");
+        assert_eq!(is_in_a_file(&env, &key), !encrypted);
         ends[usize::from(encrypted) + usize::from(encrypted && ended)] += 1;
     }
     assert!(ends[0] >= 3, "{ends:?}: some were killed before it was done");

@@ -20,6 +20,15 @@ fn spec() -> Spec {
         .unwrap()
 }
 
+/// A network with `a` as its server and `b` as a router.
+fn admin_of(lab: &Lab) -> Admin<'_> {
+    let admin = Admin::new(lab);
+    admin.init("small");
+    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "a"]);
+    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--address", "10.66.0.2", "--ssh", "b"]);
+    admin
+}
+
 /// Has `b` take what comes.
 fn listen(lab: &Lab) -> Result {
     let line = "setsid socat -u TCP6-LISTEN:9000,ipv6only=0,fork,reuseaddr OPEN:/dev/null </dev/null >/dev/null 2>&1 &";
@@ -68,10 +77,7 @@ fn under_key(admin: &Admin<'_>) -> u64 {
 #[test]
 fn what_goes_through_counts_across_restarts_until_the_key_is_due_and_another_key_keeps_the_total() -> Result {
     let lab = lab_or_skip!(spec());
-    let admin = Admin::new(&lab);
-    admin.init("small");
-    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "a"]);
-    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--address", "10.66.0.2", "--ssh", "b"]);
+    let admin = admin_of(&lab);
     admin.ok(&["rotation", "policy", "add", "heavy", "--usage", "26MB", "--scope", "b", "--auto-deploy"]);
     admin.deploy();
     listen(&lab)?;
@@ -127,10 +133,7 @@ fn what_goes_through_counts_across_restarts_until_the_key_is_due_and_another_key
 #[test]
 fn a_host_that_can_not_be_deployed_keeps_its_key_and_so_does_the_other_end() -> Result {
     let lab = lab_or_skip!(spec());
-    let admin = Admin::new(&lab);
-    admin.init("small");
-    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "a"]);
-    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--address", "10.66.0.2", "--ssh", "b"]);
+    let admin = admin_of(&lab);
     admin.deploy();
     let key = || lab.host("b").sh("wg show wg0 public-key");
     let before = key()?;
@@ -163,10 +166,7 @@ fn a_host_that_can_not_be_deployed_keeps_its_key_and_so_does_the_other_end() -> 
 #[test]
 fn a_run_that_ended_between_replacing_and_deploying_is_made_good_by_the_next_one() -> Result {
     let lab = lab_or_skip!(spec());
-    let admin = Admin::new(&lab);
-    admin.init("small");
-    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--address", "10.66.0.1", "--ssh", "a"]);
-    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--address", "10.66.0.2", "--ssh", "b"]);
+    let admin = admin_of(&lab);
     admin.deploy();
     let key = || lab.host("b").sh("wg show wg0 public-key");
     let before = key()?;
