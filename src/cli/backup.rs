@@ -18,6 +18,7 @@ use crate::ops::safety::unlock::{self, Sources};
 use crate::render::timer::{Job, Passphrase as Needs, Word};
 use crate::settings::KdfProfile;
 
+mod merge;
 mod text;
 
 /// Make backups, prove them, restore them, keep copies elsewhere
@@ -90,20 +91,28 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         own_passphrase_file: Option<PathBuf>,
     },
-    /// Become what a backup holds; what is there now is copied first
+    /// Become what a backup holds, or merge it; what is there now is copied first
     ///
     /// On a new machine the file is all that is needed, and the passphrase or recovery key that the database had. Hosts are
     /// not touched: `wg-friend plan` says afterwards where they differ.
+    ///
+    /// With --mode merge, the backup of a copy that went on by itself is merged into the present database: what only the
+    /// backup has comes back unless it was removed here since, of what differs the newer one counts, and what can't be
+    /// together is listed and stays as it is here, with exit code 1.
     #[command(
-        after_help = "Examples:\n  wg-friend backup restore default-20260131T120000Z-4f0c2a9b.wgfb --dry-run\n  wg-friend backup restore 4f0c2a9b --yes\n  wg-friend backup restore 4f0c2a9b --mode config-only --to ./configs"
+        after_help = "Examples:\n  wg-friend backup restore default-20260131T120000Z-4f0c2a9b.wgfb --dry-run\n  wg-friend backup restore 4f0c2a9b --yes\n  wg-friend backup restore 4f0c2a9b --mode merge --dry-run\n  wg-friend backup restore 4f0c2a9b --mode config-only --to ./configs"
     )]
     Restore {
         /// Its file, or the beginning of the id of one that was made here
         #[arg(value_name = "FILE")]
         backup: String,
-        /// What to restore: the whole database, only the configurations as files, or only the keys into the present one
+        /// What to restore: the whole database, what it has and the present one lacks or has older, only the
+        /// configurations as files, or only the keys into the present one
         #[arg(long, value_name = "MODE", default_value = "replace")]
         mode: ModeWord,
+        /// Which side counts in a merge where both differ [default: newer]
+        #[arg(long, value_name = "SIDE")]
+        prefer: Option<PreferWord>,
         /// The directory for the configurations
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
@@ -201,8 +210,16 @@ enum KindWord {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModeWord {
     Replace,
+    Merge,
     ConfigOnly,
     KeysOnly,
+}
+
+/// The words for the side that counts in a merge.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PreferWord {
+    Newer,
+    Backup,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
@@ -216,7 +233,12 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
             Ok(Exit::Done)
         }
         Command::Verify { backup, own_passphrase_file } => verify(&backup, own_passphrase_file, context),
-        Command::Restore { backup, mode, to, own_passphrase_file } => {
+        Command::Restore { backup, mode: ModeWord::Merge, prefer, to: None, own_passphrase_file } => {
+            let file = backup::find(present(context).as_ref(), &backup)?;
+            merge::run(&file, prefer, own_passphrase_file, context)
+        }
+        Command::Restore { prefer: Some(_), .. } => Err(Error::value("--prefer", "goes with --mode merge alone")),
+        Command::Restore { backup, mode, to, own_passphrase_file, .. } => {
             restore(&backup, mode, to.as_deref(), own_passphrase_file, context)
         }
         Command::Push { id, directory, host } => push(&id, directory, host, context),
@@ -394,6 +416,7 @@ fn restore(
 ) -> Result<Exit, Error> {
     let file = backup::find(present(context).as_ref(), name)?;
     let mode = match mode {
+        ModeWord::Merge => return Err(Error::value("--to", "is for --mode config-only")),
         ModeWord::Replace => Mode::Replace,
         ModeWord::ConfigOnly => Mode::ConfigOnly,
         ModeWord::KeysOnly => Mode::KeysOnly,

@@ -7,6 +7,7 @@ use super::output::{paint, paint_code, style};
 use super::plan::Looked;
 use super::progress::Line;
 use super::{Context, Exit};
+use crate::model::Name;
 use crate::ops::clock::Clock as _;
 use crate::ops::deploy::rollback::{Target, choose, plan_back, record, refuse_retired};
 use crate::ops::deploy::{HostOutcome, Outcome};
@@ -109,7 +110,7 @@ fn model_back(state: i64, context: &Context) -> Result<Exit, Error> {
         Some(number) => context.out.note(format!("{}{}", text(&rolled), done(&rolled, number))),
         None => {
             context.out.text(&differences(&rolled.changes))?;
-            context.out.note(follows(&rolled).trim_end());
+            context.out.note(follows(&rolled.remarks, &rolled.deploy, &rolled.new_files).trim_end());
             context.out.note(paint(style::WARN, "dry run: nothing was changed"));
         }
     }
@@ -117,7 +118,7 @@ fn model_back(state: i64, context: &Context) -> Result<Exit, Error> {
 }
 
 fn text(rolled: &Rolled) -> String {
-    differences(&rolled.changes) + &follows(rolled)
+    differences(&rolled.changes) + &follows(&rolled.remarks, &rolled.deploy, &rolled.new_files)
 }
 
 fn done(rolled: &Rolled, number: i64) -> String {
@@ -126,12 +127,12 @@ fn done(rolled: &Rolled, number: i64) -> String {
 }
 
 /// Says what isn't as it was, and who has to be told.
-fn follows(rolled: &Rolled) -> String {
+pub(super) fn follows(remarks: &[String], deploy: &[Name], new_files: &[Name]) -> String {
     let mut text = String::new();
-    for remark in &rolled.remarks {
+    for remark in remarks {
         text.push_str(&format!("  {} {}\n", paint(style::WARN, "note:"), paint_code(remark)));
     }
-    for (label, names) in [("to deploy:", &rolled.deploy), ("needs a new file:", &rolled.new_files)] {
+    for (label, names) in [("to deploy:", deploy), ("needs a new file:", new_files)] {
         if !names.is_empty() {
             text.push_str(&format!("  {} {}\n", paint(style::DIM, label), super::change::names(names)));
         }

@@ -44,11 +44,9 @@ mod vault;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use crate::model::Name;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
-use wg_friend_crypt::DataKey;
-
-use crate::model::Name;
 
 pub use audit::{
     Alteration, AnchorProblem, Anchored, Checkpoint, Consistency, Entry, Exported, Filter, Finding, Inclusion,
@@ -71,10 +69,10 @@ pub use rotation::{
 pub use scratch::{PartFile, Scratch};
 pub use shares::{InvalidShares, MOST_SHARES, Share, check_counts, repeated};
 pub use slots::{MOST_PASSPHRASES, Slot};
-pub use states::{About, Model, Returned, State, StateFilter};
+pub use states::{About, Brought, Last, LastNumbers, Model, Returned, State, StateFilter, Thing};
 pub use tx::Tx;
 pub use vault::{Passphrase, RecoveryKey};
-pub use wg_friend_crypt::KdfParams;
+pub use wg_friend_crypt::{DataKey, KdfParams};
 
 /// An open database, locked: answers everything that isn't secret.
 #[derive(Debug)]

@@ -105,6 +105,10 @@ fn one(event: &Event) -> String {
             format!("new preshared key for {whose} – {}{reason}", detail(event, "peer").unwrap_or_default())
         }
         Action::ModelRolledBack => format!("back to state {}", detail(event, "state").unwrap_or_default()),
+        Action::BackupRestored if detail(event, "mode").as_deref() == Some("merge") => {
+            let id = detail(event, "backup").unwrap_or_default();
+            format!("merged the backup {}", id.get(..8).unwrap_or(&id))
+        }
         action => {
             let changes = changes(event);
             if changes.is_empty() {

@@ -14,10 +14,12 @@
 
 mod document;
 mod line;
+mod merge;
 mod record;
 mod removed;
 mod restore;
 mod save;
+mod since;
 pub(super) mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +29,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use merge::Brought;
 pub use restore::Returned;
 pub(super) use save::{append, begin, begin_if_none};
+pub use since::{Last, LastNumbers, Thing};
 pub(super) use touched::Which;
 
 use super::error::{Error, Result};

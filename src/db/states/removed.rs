@@ -8,8 +8,8 @@ use crate::db::tx::Tx;
 use crate::db::vault::{PRESHARED_KEY, PRIVATE_KEY, REMOVED_KEY, REMOVED_PRESHARED_KEY, Sealed};
 use crate::model::{InterfaceId, LinkId, NodeId};
 
-/// A row of `keys` or `removed_keys`.
-type Key = (String, String, i64, Option<i64>, Option<String>, Option<String>);
+/// A row of `keys` or `removed_keys`: public half, state, since when known, since when retired and why, private half.
+pub(super) type Key = (String, String, i64, Option<i64>, Option<String>, Option<String>);
 
 fn keys_of(conn: &Connection, table: &'static str, interface: InterfaceId) -> Result<Vec<Key>> {
     let sql = format!(
@@ -37,18 +37,10 @@ impl Tx<'_> {
         let sql = "INSERT OR REPLACE INTO removed_interfaces (interface_id, network_id)
                    SELECT i.id, n.network_id FROM interfaces i JOIN nodes n ON n.id = i.node_id WHERE i.id = ?1";
         self.transaction.prepare_cached(sql)?.execute([interface.0])?;
-        // A key that was retired elsewhere stays retired, whoever has it since.
-        let sql = "INSERT INTO removed_keys (public_key, interface_id, state, created, retired, reason, sealed_private)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                   ON CONFLICT DO UPDATE SET interface_id = excluded.interface_id, state = excluded.state,
-                     created = excluded.created, retired = excluded.retired, reason = excluded.reason,
-                     sealed_private = excluded.sealed_private
-                   WHERE removed_keys.state != 'retired'";
         for (public, state, created, retired, reason, sealed) in keys_of(&self.transaction, "keys", interface)? {
             let sealed =
                 sealed.map(|sealed| self.move_sealed(&PRIVATE_KEY, &REMOVED_KEY, &public, &sealed)).transpose()?;
-            let values = params![public, interface.0, state, created, retired, reason, sealed];
-            self.transaction.prepare_cached(sql)?.execute(values)?;
+            self.keep_key(interface, (public, state, created, retired, reason, sealed))?;
         }
         let sql = "SELECT low_id, high_id, created, sealed_key FROM preshared_keys WHERE low_id = ?1 OR high_id = ?1";
         let mut statement = self.transaction.prepare_cached(sql)?;
@@ -62,6 +54,21 @@ impl Tx<'_> {
                        VALUES (?1, ?2, ?3, ?4)";
             self.transaction.prepare_cached(sql)?.execute(params![low, high, created, sealed])?;
         }
+        Ok(())
+    }
+
+    /// Keeps a key of an interface that isn't there, sealed for this place. One that was retired elsewhere stays retired,
+    /// whoever has it since.
+    pub(super) fn keep_key(&self, interface: InterfaceId, key: Key) -> Result<()> {
+        let (public, state, created, retired, reason, sealed) = key;
+        let sql = "INSERT INTO removed_keys (public_key, interface_id, state, created, retired, reason, sealed_private)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                   ON CONFLICT DO UPDATE SET interface_id = excluded.interface_id, state = excluded.state,
+                     created = excluded.created, retired = excluded.retired, reason = excluded.reason,
+                     sealed_private = excluded.sealed_private
+                   WHERE removed_keys.state != 'retired'";
+        let values = params![public, interface.0, state, created, retired, reason, sealed];
+        self.transaction.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }
 

@@ -49,20 +49,38 @@ impl Tx<'_> {
         let mut returned = Returned::default();
         let goal = self.goal(&then, &current, &mut returned)?;
 
-        self.return_hosts(&then)?;
+        self.become_model(&then, &goal, now, &mut returned)?;
+        self.return_documents(&then)?;
+        let hosts = crate::db::hosts::load_with_rows(&self.transaction)?.into_iter().collect();
+        let preshared = self.preshared_since()?;
+        let (adopted, psk_rules) = (then.adopted, then.psk_rules);
+        Ok((returned, Model { topology: self.topology()?, hosts, preshared, adopted, psk_rules }))
+    }
+
+    /// Changes the network until it is as `then` says, with the nodes of `goal`: all but what adopted interfaces' configurations
+    /// say.
+    pub(super) fn become_model(
+        &self,
+        then: &Model,
+        goal: &BTreeMap<NodeId, Node>,
+        now: DateTime<Utc>,
+        returned: &mut Returned,
+    ) -> Result<()> {
+        let current = self.topology()?;
+        self.return_hosts(then)?;
         self.clear_exits()?;
         self.clear_groups()?;
-        self.make_room(&goal, &current, now)?;
-        self.put_back(&goal, &current, now, &mut returned)?;
+        self.make_room(goal, &current, now)?;
+        self.put_back(goal, &current, now, returned)?;
         self.return_exit_groups(&then.topology.exit_groups)?;
         for node in goal.values().filter(|node| current.node(node.id) != Some(*node)) {
-            let node = self.with_present_keys(node, &returned)?;
+            let node = self.with_present_keys(node, returned)?;
             self.save_fields(&node)?;
             self.save_lists(&node)?;
             node.interfaces.iter().try_for_each(|interface| self.save_interface(node.id, interface))?;
         }
         self.return_groups(&then.topology.groups)?;
-        self.remove_hosts(&then)?;
+        self.remove_hosts(then)?;
         self.release_unused(&current, now)?;
         let mut network = then.topology.network.clone();
         let present = self.network()?;
@@ -72,13 +90,8 @@ impl Tx<'_> {
         if network != present {
             self.update_network(&network)?;
         }
-        self.return_links(&then, &mut returned)?;
-        self.return_documents(&then)?;
-        self.return_psk_rules(&then.psk_rules)?;
-        let hosts = crate::db::hosts::load_with_rows(&self.transaction)?.into_iter().collect();
-        let preshared = self.preshared_since()?;
-        let (adopted, psk_rules) = (then.adopted, then.psk_rules);
-        Ok((returned, Model { topology: self.topology()?, hosts, preshared, adopted, psk_rules }))
+        self.return_links(then, returned)?;
+        self.return_psk_rules(&then.psk_rules)
     }
 
     /// Returns the nodes as they shall be: as they were, with the keys and the custody that they have, or had last.

@@ -93,6 +93,7 @@ pub(in crate::db) fn watch(conn: &Connection) -> Result<()> {
     if conn.query_row(sql, [], |row| row.get::<_, i64>(0))? > 0 {
         return Ok(());
     }
+    // What is noted already is asked for: within an upsert, SQLite aborts at a conflict whatever the table or the trigger says.
     let mut batch = String::from(
         "BEGIN;
          CREATE TEMP TABLE touched (kind TEXT NOT NULL, entity INTEGER, other INTEGER NOT NULL,
@@ -108,7 +109,8 @@ pub(in crate::db) fn watch(conn: &Connection) -> Result<()> {
             batch.push_str(&format!(
                 "CREATE TEMP TRIGGER touch_{table}_{action} AFTER {action}{columns} ON main.{table}
                  BEGIN
-                   INSERT INTO touched VALUES ('{kind}', {entity}, {other});
+                   INSERT INTO touched SELECT '{kind}', {entity}, {other} WHERE NOT EXISTS
+                     (SELECT 1 FROM touched WHERE kind = '{kind}' AND entity IS {entity} AND other = {other});
                  END;\n"
             ));
         }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::db::{About, Model, Returned, State, StateFilter};
+use crate::db::{About, Last, Model, Returned, State, StateFilter, Thing};
 use crate::model::{
     ActiveExit, Destination, Egress, ExitGroup, ExitMember, Grant, Group, GroupId, KeyState, Lan, Link, LinkId, Node,
     PresharedKey, Protocol, Provenance, SwitchReason, Topology, Weight, WhenDown,
@@ -342,6 +342,44 @@ fn a_node_whose_key_somebody_else_has_taken_comes_back_with_a_new_one() {
     assert!(node.main().public_key != key && node.custody == Custody::Held && node.guid == phone.guid);
     assert_eq!(lab.store.secrets().unwrap().private[&node.main().id].public(), node.main().public_key);
     assert_eq!(topology.node(other.id).unwrap().main().public_key, key);
+}
+
+#[test]
+fn a_preshared_key_may_be_replaced_twice_in_one_change() {
+    let mut lab = lab();
+    let (one, other) = (lab.add("one", 9), lab.add("other", 10));
+    let link = LinkId::between(one.main().id, other.main().id);
+    let key = || PresharedKey::from_random(*wg_friend_crypt::random().unwrap());
+    lab.write(|tx| [1, 2, 3].into_iter().try_for_each(|second| tx.set_psk(link, &key(), at(second)))).unwrap();
+    assert_eq!(lab.store.model_at(newest(&lab)).unwrap().preshared[&link], at(3));
+}
+
+#[test]
+fn two_copies_share_the_states_up_to_the_one_at_which_they_parted() {
+    let mut lab = lab();
+    let phone = lab.add("phone", 9);
+    let copy = lab.path.with_file_name("copy.db");
+    lab.store.copy_to(&copy).unwrap();
+    let shared = newest(&lab);
+    let mut twin = Database::open(&copy).unwrap().unlock_with(lab.store.data_key().duplicate()).unwrap();
+    assert_eq!(lab.store.shared_states(&twin).unwrap(), shared);
+    // From here on both go on by themselves, at the same time.
+    let (there, private) = node("tablet", 10);
+    let event = || Event::database(Action::PeerUpdated).with("name", "tablet");
+    twin.write(at(1), &actor(), |tx| tx.insert_node(there, Some(&private)).map(|node| (node.id, event()))).unwrap();
+    lab.write(|tx| tx.delete_node(phone.id, at(1))).unwrap();
+    assert_eq!(lab.store.shared_states(&twin).unwrap(), shared);
+    assert_eq!(lab.store.shared_states(&lab.store).unwrap(), shared + 1);
+
+    let (ours, theirs) = (lab.store.last_changes().unwrap(), twin.last_changes().unwrap());
+    let last = |state, there| Last { state, time: Some(at(1)), there };
+    assert_eq!(ours[&Thing::Node(phone.id)], last(shared + 1, false));
+    assert_eq!(theirs[&Thing::Node(phone.id)], last(shared, true));
+    assert!(lab.store.things_until(shared).unwrap().contains(&Thing::Node(phone.id)));
+    let ever: Vec<_> = lab.store.nodes_ever().unwrap().into_iter().map(|node| node.guid).collect();
+    assert_eq!(ever, [phone.guid], "the node that is gone is known");
+    let model = twin.model_at(shared + 1).unwrap();
+    assert_eq!(twin.model_now().unwrap(), model, "what is read of the tables is what the history says");
 }
 
 #[test]

@@ -138,10 +138,7 @@ pub(in crate::ops) fn carry_out(
         // What goes with a node, such as its preshared keys, stands in the files as they are.
         let known = if mode == Mode::Preview { Some(tx.secrets()?) } else { None };
         let done = work(&Scope { tx, before: &before, now })?;
-        let mut after = tx.topology()?;
-        uplinks::of_chains(tx, &mut after, now)?;
-        refuse_new_contradictions(&before, &after)?;
-        shared_host::refuse_new(tx, &before, &after)?;
+        let after = settled(tx, &before, now)?;
         if !done.preshared_done {
             psk::links::after_change(tx, (&before, &rules), &after, now)?;
         }
@@ -162,17 +159,34 @@ pub(in crate::ops) fn carry_out(
     }
 }
 
+/// Returns the network after a change, with the uplinks that its chains of exits need.
+///
+/// # Errors
+/// [`Error::Model`] and [`Error::SharedHost`] for contradictions that weren't there before.
+pub(in crate::ops) fn settled(tx: &Tx<'_>, before: &Topology, now: DateTime<Utc>) -> Result<Topology, Error> {
+    let mut after = tx.topology()?;
+    uplinks::of_chains(tx, &mut after, now)?;
+    refuse_new_contradictions(before, &after)?;
+    shared_host::refuse_new(tx, before, &after)?;
+    Ok(after)
+}
+
 /// Refuses what can't be compiled, unless it couldn't before: an old problem doesn't stand in the way of other work. A
 /// network without a server is under construction, not wrong.
 fn refuse_new_contradictions(before: &Topology, after: &Topology) -> Result<(), Error> {
+    let new = new_contradictions(before, after);
+    if new.is_empty() { Ok(()) } else { Err(Error::Model(new)) }
+}
+
+/// Returns why a network can't be compiled, as far as that isn't so already.
+pub(in crate::ops) fn new_contradictions(before: &Topology, after: &Topology) -> Vec<Refusal> {
     let found = check(after);
     if found.is_empty() {
-        return Ok(());
+        return found;
     }
     let known = check(before);
     let is_new = |refusal: &Refusal| !known.contains(refusal) && !matches!(refusal, Refusal::NoServer);
-    let new: Vec<Refusal> = found.into_iter().filter(is_new).collect();
-    if new.is_empty() { Ok(()) } else { Err(Error::Model(new)) }
+    found.into_iter().filter(is_new).collect()
 }
 
 /// Makes a preshared key.
@@ -223,14 +237,16 @@ fn account(action: &'static str, before: &Topology, after: &Topology, done: &Don
     outcome.remarks.extend(super::defaults::beyond_stable(before, after));
     outcome.remarks.extend(exit::stranded::remarks(before, after));
     outcome.remarks.extend(after.nodes.iter().filter_map(|node| left_behind(before, after, node)));
-    for node in affected(before, after) {
-        if node.host.is_some() {
-            outcome.deploy.push(node.name.clone());
-        } else if !node.provisional {
-            outcome.new_files.push(node.name.clone());
-        }
-    }
+    (outcome.deploy, outcome.new_files) = concerned(before, after);
     outcome
+}
+
+/// Returns the nodes whose host has to be deployed, and those without a host whose file changes.
+pub(in crate::ops) fn concerned(before: &Topology, after: &Topology) -> (Vec<Name>, Vec<Name>) {
+    let (on_hosts, others): (Vec<&Node>, Vec<&Node>) =
+        affected(before, after).into_iter().partition(|node| node.host.is_some());
+    let names = |nodes: Vec<&Node>| nodes.into_iter().map(|node| node.name.clone()).collect();
+    (names(on_hosts), names(others.into_iter().filter(|node| !node.provisional).collect()))
 }
 
 /// Says that a node's configuration stays on the machine that it left.

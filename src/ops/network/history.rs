@@ -261,7 +261,7 @@ pub(super) fn find(database: &Database, number: i64) -> Result<State, Error> {
 }
 
 /// Lists what differs between two states; without the first, all there is.
-pub(super) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> {
+pub(in crate::ops) fn difference(before: Option<&Model>, after: &Model) -> Vec<Changed> {
     let mut changes = Vec::new();
     let network = before.map(|before| &before.topology.network);
     let was = before.map(|before| defaults::values(&before.topology).into_iter());

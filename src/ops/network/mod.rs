@@ -30,7 +30,7 @@ pub mod rollback;
 pub mod rotate;
 pub mod setting;
 pub mod shared_host;
-mod uplinks;
+pub(in crate::ops) mod uplinks;
 pub mod view;
 
 #[cfg(test)]

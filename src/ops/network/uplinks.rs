@@ -9,7 +9,12 @@ use crate::ops::Error;
 use crate::wg::compile;
 
 /// Gives each server an uplink to each exit, as far as the new node is one of them.
-pub(super) fn to_exits(tx: &Tx<'_>, topology: &mut Topology, new: NodeId, now: DateTime<Utc>) -> Result<(), Error> {
+pub(in crate::ops) fn to_exits(
+    tx: &Tx<'_>,
+    topology: &mut Topology,
+    new: NodeId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
     let of = |topology: &Topology, role| -> Vec<NodeId> {
         topology.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect()
     };

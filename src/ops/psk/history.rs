@@ -26,7 +26,7 @@ pub(super) fn values(rules: &PskRules) -> Vec<(&'static str, String)> {
 }
 
 /// Returns what a scope is called: `network office`, `group staff`, `node fritzbox`.
-pub(super) fn name(topology: &Topology, scope: PskScope) -> String {
+pub(in crate::ops) fn name(topology: &Topology, scope: PskScope) -> String {
     match scope {
         PskScope::Network => format!("network {}", topology.network.name),
         PskScope::Group(id) => {

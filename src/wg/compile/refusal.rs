@@ -551,3 +551,10 @@ pub enum Refusal {
         entry: String,
     },
 }
+
+impl Refusal {
+    /// Whether it is about something of this name: every reason has the names of what it is about in backquotes.
+    pub fn names(&self, name: &Name) -> bool {
+        self.to_string().contains(&format!("`{name}`"))
+    }
+}

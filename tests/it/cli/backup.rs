@@ -9,18 +9,18 @@ use crate::env::{PASSPHRASE, TestEnv, filters};
 use crate::moments::Moments;
 
 /// Makes a backup and returns its file.
-fn create(env: &TestEnv, arguments: &[&str]) -> PathBuf {
+pub(super) fn create(env: &TestEnv, arguments: &[&str]) -> PathBuf {
     let made = env.json(&[&["backup", "create"], arguments].concat());
     assert_eq!(made["saved"], true);
     made["file"].as_str().unwrap().into()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// Everything that the files of all nodes say.
-fn files(env: &TestEnv) -> Vec<u8> {
+pub(super) fn files(env: &TestEnv) -> Vec<u8> {
     let dir = env.path().join("files");
     let _ = std::fs::remove_dir_all(&dir);
     env.ok(&["generate", "--dir", text(&dir)]);
@@ -29,14 +29,14 @@ fn files(env: &TestEnv) -> Vec<u8> {
     files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(super) fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = entries.filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm")).collect();
     names.sort();
     names
 }
 
-fn actions(env: &TestEnv) -> Vec<String> {
+pub(super) fn actions(env: &TestEnv) -> Vec<String> {
     let log = env.json(&["audit", "log", "--limit", "1000"]);
     log["entries"].as_array().unwrap().iter().rev().map(|e| e["action"].as_str().unwrap().to_owned()).collect()
 }

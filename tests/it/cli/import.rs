@@ -63,7 +63,7 @@ Endpoint = vpn.example.net:51820
 ";
 
 /// Writes the files of the network into a directory and returns their names: server, router, phone.
-fn write_files(directory: &Path) -> [String; 3] {
+pub(super) fn write_files(directory: &Path) -> [String; 3] {
     let key = |byte: u8| wg_friend::model::PrivateKey::from_random([byte; 32]);
     let server: wg_friend::model::PrivateKey = "6Jm4Ew4UjVCY9VqSY7ktQ0RkK1nHt4qCR+Hsvhp3yXw=".parse().unwrap();
     let [router, phone, tablet] = [key(1), key(2), key(3)];

@@ -5,6 +5,7 @@ mod audit;
 mod audit_proofs;
 mod backup;
 mod backup_faults;
+mod backup_merge;
 mod can;
 mod chains;
 mod custody;

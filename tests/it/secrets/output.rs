@@ -170,6 +170,8 @@ const SILENT: &[&[&str]] = &[
     &["backup", "schedule", "--copy-to", "copies"],
     &["backup", "verify", "x.wgfb"],
     &["backup", "restore", "x.wgfb", "--dry-run"],
+    &["backup", "restore", "x.wgfb", "--mode", "merge", "--dry-run"],
+    &["backup", "restore", "x.wgfb", "--mode", "merge", "--prefer", "backup", "--yes"],
     &["backup", "push", "0000", "--directory", "copies"],
     &["backup", "prune", "--keep-days", "30"],
     &["vault", "recover", "--shares-file", "new", "--new-passphrase-file", "new"],

@@ -3,6 +3,7 @@
 mod copies;
 mod create;
 mod look;
+pub mod merge;
 mod prove;
 mod restore;
 mod restore_keys;

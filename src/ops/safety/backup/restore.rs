@@ -148,7 +148,7 @@ fn replace(
             examine(&store, &manifest)?;
             store
         }
-        Err(_) => unlock_inside(&scratch, request, &manifest, actor, clock)?,
+        Err(_) => unlock_inside(&scratch, &request.keys, &manifest, actor, clock)?,
     };
     let now = clock.now();
     let (present, replaced) = present(request.database, &header.database, now)?;
@@ -195,9 +195,9 @@ fn replace(
 }
 
 /// Unlocks the database of a backup that has a passphrase of its own: its vault has another one.
-fn unlock_inside(
+pub(super) fn unlock_inside(
     scratch: &Scratch,
-    request: &Request<'_>,
+    keys: &Keys<'_>,
     manifest: &Manifest,
     actor: &Actor,
     clock: &dyn Clock,
@@ -205,7 +205,7 @@ fn unlock_inside(
     let path = scratch.file(DATABASE);
     // Unlocking leaves an entry in the log, so what is checked against the manifest is checked before.
     super::prove::examine_locked(&Database::open(&path)?, None, manifest)?;
-    let store = unlock::unlock(&path, request.keys.sources, actor, clock)?;
+    let store = unlock::unlock(&path, keys.sources, actor, clock)?;
     store.verify_audit(Some(store.data_key()))?.into_result()?;
     Ok(store)
 }
@@ -223,15 +223,20 @@ fn event(restored: &Restored) -> Event {
     event
 }
 
+/// Returns where a database is copied to before something is done to it.
+pub(super) fn copy_before(what: &str, path: &Path, now: chrono::DateTime<chrono::Utc>) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".before-{what}-{}.bak", now.format("%Y%m%dT%H%M%S%3fZ")));
+    path.with_file_name(name)
+}
+
 /// Looks at what is there now, and says where it would be copied to.
 fn present(
     path: &Path,
     restored: &str,
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<(Option<Database>, Option<Replaced>), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".before-restore-{}.bak", now.format("%Y%m%dT%H%M%S%3fZ")));
-    let copy = path.with_file_name(name);
+    let copy = copy_before("restore", path, now);
     match Database::open(path) {
         Ok(database) => {
             let audit_entries = database.verify_audit(None).ok().map(|verified| verified.good);
@@ -288,7 +293,7 @@ fn lay_out(
         // They come out of the database in it, which its vault opens.
         let store = match open_database(&scratch, &header, &base, None)? {
             Ok(store) => store,
-            Err(_) => unlock_inside(&scratch, request, &manifest, actor, clock)?,
+            Err(_) => unlock_inside(&scratch, &request.keys, &manifest, actor, clock)?,
         };
         for (what, content) in super::snapshot::pictures(&store)?.iter().flat_map(|picture| &picture.configs) {
             files.push((name_of(what)?, zeroize::Zeroizing::new(content.as_bytes().to_vec())));

@@ -1,0 +1,565 @@
+//! Which of two copies counts, for each thing in them. Pure: both have the numbers of the present one by now.
+//!
+//! Nothing that is here is taken away. What only the other copy has comes back, unless it was removed here since; of what
+//! both have and differs, the one that was changed last counts. "Since" and "last" are what the histories say: up to the state
+//! at which both parted they are one, so what was changed on one side alone is newer there, whatever the clocks say.
+//! What can't be together stays as it is here. That is found by trying: a thing of the other copy that clashes is barred, and
+//! all is decided anew without it, until nothing clashes. So the outcome depends on no order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::clash::clashes;
+use super::join::{Exists, Keys, fit_exit_group, fit_group, fit_node, join};
+use crate::db::{Last, Model, Thing};
+use crate::model::{
+    Destination, ExitGroup, Grant, Group, Host, InterfaceId, LinkId, Name, NetworkId, Node, NodeId, PskScope, PublicKey,
+};
+use crate::ops::network::change::new_contradictions;
+use crate::ops::network::history::What;
+use crate::ops::psk;
+use crate::wg::compile::Refusal;
+
+/// Which side counts where both have something and it differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefer {
+    /// The one that was changed last; what was removed here since stays removed.
+    #[default]
+    Newer,
+    /// The backup; what was removed here comes back.
+    Backup,
+}
+
+/// What became of something that the backup has otherwise, and that wasn't taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It was changed here alone since both parted.
+    ChangedHere,
+    /// It was changed on both sides, and here later.
+    NewerHere,
+    /// Which is newer can't be told, so it stays as it is here.
+    Untold,
+    /// It was removed here later than it was changed there.
+    RemovedHere,
+    /// It was removed there, and nothing is removed by merging.
+    RemovedThere,
+    /// It can't be together with what is here.
+    Conflict,
+}
+
+/// Something that stays as it is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// The network that it belongs to; `None` for a host.
+    pub network: Option<Name>,
+    /// What kind of thing.
+    pub what: What,
+    /// What it is called in the backup, or here if it isn't there.
+    pub name: String,
+    /// Of a node, its permanent name.
+    pub guid: Option<PublicKey>,
+    /// Why it stays.
+    pub fate: Fate,
+    /// When it was last changed or removed here, if that is known.
+    pub here: Option<DateTime<Utc>>,
+    /// When it was last changed or removed there, if that is known.
+    pub there: Option<DateTime<Utc>>,
+    /// Of a conflict: what clashes with what, and what to do.
+    pub why: Option<String>,
+}
+
+/// What is known beside both models.
+#[derive(Debug)]
+pub(super) struct Terms<'a> {
+    /// The network.
+    pub(super) network: NetworkId,
+    /// The last state that both copies have in common.
+    pub(super) fork: i64,
+    /// Which side counts.
+    pub(super) prefer: Prefer,
+    /// Whether the whole network comes back, so that nothing in it counts as removed here.
+    pub(super) whole: bool,
+    /// The last changes here.
+    pub(super) ours: &'a BTreeMap<Thing, Last>,
+    /// The last changes there.
+    pub(super) theirs: &'a BTreeMap<Thing, Last>,
+    /// Keys that were retired here, and there.
+    pub(super) retired: [&'a BTreeSet<PublicKey>; 2],
+    /// Adopted interfaces whose configuration says something else in both.
+    pub(super) documents: &'a BTreeSet<InterfaceId>,
+}
+
+/// Where something was changed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Newer {
+    HereAlone,
+    Here,
+    There,
+    Unknown,
+}
+
+impl Terms<'_> {
+    fn newer(&self, thing: Thing) -> Newer {
+        let (ours, theirs) = (self.ours.get(&thing), self.theirs.get(&thing));
+        let since = |last: Option<&Last>| last.is_some_and(|last| last.state > self.fork);
+        match (since(ours), since(theirs)) {
+            (true, false) => Newer::HereAlone,
+            (false, true) => Newer::There,
+            (false, false) => Newer::Unknown,
+            (true, true) => match (ours.and_then(|last| last.time), theirs.and_then(|last| last.time)) {
+                (Some(ours), Some(theirs)) if theirs > ours => Newer::There,
+                (Some(ours), Some(theirs)) if theirs < ours => Newer::Here,
+                _ => Newer::Unknown,
+            },
+        }
+    }
+
+    /// Says why something stays as it is here; `None` if what the other copy has is taken over.
+    pub(super) fn judge(&self, thing: Thing, is_here: bool) -> Option<Fate> {
+        let was_here = self.ours.contains_key(&thing) && !self.whole;
+        if self.prefer == Prefer::Backup || !(is_here || was_here) {
+            return None;
+        }
+        match (self.newer(thing), is_here) {
+            (Newer::There, _) => None,
+            (Newer::HereAlone, true) => Some(Fate::ChangedHere),
+            (Newer::Here, true) => Some(Fate::NewerHere),
+            (Newer::Unknown, true) if self.whole => None,
+            (Newer::Unknown, true) => Some(Fate::Untold),
+            (_, false) => Some(Fate::RemovedHere),
+        }
+    }
+
+    pub(super) fn left(&self, thing: Thing, (what, name, guid): Label, fate: Fate, why: Option<String>) -> Left {
+        let time = |last: &BTreeMap<Thing, Last>| last.get(&thing).and_then(|last| last.time);
+        let (here, there) = (time(self.ours), time(self.theirs));
+        Left { network: None, what, name, guid, fate, here, there, why }
+    }
+
+    /// Whether something that is here was there when both parted, and was removed there.
+    fn was_removed_there(&self, thing: Thing) -> bool {
+        self.theirs.get(&thing).is_some_and(|last| !last.there)
+    }
+}
+
+/// What kind of thing something is, what it is called, and of a node the guid.
+pub(super) type Label = (What, String, Option<PublicKey>);
+
+/// Why things of the other copy can't be taken over.
+pub(super) type Barred = BTreeMap<Thing, String>;
+
+/// The hosts of both copies.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    /// By their numbers.
+    pub(super) all: BTreeMap<i64, Host>,
+    /// What each host of the other copy is called here; `None` if it isn't here.
+    pub(super) names: BTreeMap<Name, Option<Name>>,
+    /// Those that were taken over.
+    pub(super) taken: BTreeSet<i64>,
+    /// What stays as it is.
+    pub(super) left: Vec<Left>,
+}
+
+/// Merges the hosts, which are those of all networks.
+pub(super) fn merge_hosts(ours: &BTreeMap<i64, Host>, theirs: &BTreeMap<i64, Host>, terms: &Terms<'_>) -> Hosts {
+    let mut barred = Barred::new();
+    loop {
+        let hosts = try_hosts(ours, theirs, terms, &barred);
+        let clashing = hosts.taken.iter().filter_map(|row| {
+            let host = &hosts.all[row];
+            let mut others = hosts.all.iter().filter(|(other, _)| *other != row);
+            let (_, other) = others.find(|(_, other)| super::numbers::same(&other.name, &host.name))?;
+            let why = format!(
+                "the host `{0}` ({1}) here has the same name as the one of the backup ({2}): \
+                 `wg-friend host set {0} name=OTHER`, and merge again",
+                other.name, other.address, host.address
+            );
+            Some((Thing::Host(*row), why))
+        });
+        let clashing: Barred = clashing.collect();
+        if clashing.is_empty() {
+            return hosts;
+        }
+        barred.extend(clashing);
+    }
+}
+
+fn try_hosts(ours: &BTreeMap<i64, Host>, theirs: &BTreeMap<i64, Host>, terms: &Terms<'_>, barred: &Barred) -> Hosts {
+    let mut hosts = Hosts { all: ours.clone(), names: BTreeMap::new(), taken: BTreeSet::new(), left: Vec::new() };
+    for (row, host) in theirs {
+        let (thing, own) = (Thing::Host(*row), ours.get(row));
+        let label = || (What::Host, host.name.to_string(), None);
+        let fate = match barred.get(&thing) {
+            _ if own == Some(host) => None,
+            Some(_) => Some(Fate::Conflict),
+            None => terms.judge(thing, own.is_some()),
+        };
+        match fate {
+            Some(fate) => hosts.left.push(terms.left(thing, label(), fate, barred.get(&thing).cloned())),
+            None if own == Some(host) => {}
+            None => {
+                hosts.all.insert(*row, host.clone());
+                hosts.taken.insert(*row);
+            }
+        }
+        hosts.names.insert(host.name.clone(), hosts.all.get(row).map(|host| host.name.clone()));
+    }
+    for (row, host) in ours.iter().filter(|(row, _)| !theirs.contains_key(row)) {
+        let thing = Thing::Host(*row);
+        if terms.was_removed_there(thing) {
+            let label = (What::Host, host.name.to_string(), None);
+            hosts.left.push(terms.left(thing, label, Fate::RemovedThere, None));
+        }
+    }
+    hosts
+}
+
+/// A merged network.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Merged {
+    /// The network.
+    pub(super) model: Model,
+    /// What was taken over from the other copy.
+    pub(super) taken: BTreeSet<Thing>,
+    /// Nodes that weren't here.
+    pub(super) back: BTreeSet<NodeId>,
+    /// Interfaces that are here and go by the other copy's key, with the nodes that they belong to.
+    pub(super) keys: BTreeMap<InterfaceId, NodeId>,
+    /// What stays as it is here.
+    pub(super) left: Vec<Left>,
+}
+
+/// Merges a network. `theirs` has the numbers of `ours`.
+///
+/// # Errors
+/// Why it couldn't be compiled, if that has to do with nothing that could be left out.
+pub(super) fn merge(ours: &Model, theirs: &Model, hosts: &Hosts, terms: &Terms<'_>) -> Result<Merged, Vec<Refusal>> {
+    let (theirs, unplaced) = placed(theirs, hosts);
+    let merge_without = |barred: &Barred| Attempt::new(ours, &theirs, terms, barred).merge(hosts);
+    let mut barred = Barred::new();
+    loop {
+        let merged = merge_without(&barred);
+        let found = match clashes(ours, &merged, &unplaced) {
+            Ok(found) => found,
+            Err(refusals) => hidden(ours, &merged, refusals, |thing| {
+                let with_it = barred.iter().map(|(thing, why)| (*thing, why.clone())).chain([(thing, String::new())]);
+                merge_without(&with_it.collect())
+            })?,
+        };
+        if found.is_empty() {
+            return Ok(merged);
+        }
+        barred.extend(found);
+    }
+}
+
+/// Finds what stands behind reasons that don't name it: something is said of a node that stays as it is here because of how
+/// another one was changed there. It is what takes the reason away when it is left out.
+fn hidden(
+    ours: &Model,
+    merged: &Merged,
+    refusals: Vec<Refusal>,
+    merge_without: impl Fn(Thing) -> Merged,
+) -> Result<Barred, Vec<Refusal>> {
+    let mut found = Barred::new();
+    let nodes = merged.keys.values().map(|id| Thing::Node(*id));
+    let candidates: BTreeSet<Thing> = merged.taken.iter().copied().chain(nodes).collect();
+    for thing in candidates {
+        let left = new_contradictions(&ours.topology, &merge_without(thing).model.topology);
+        if let Some(refusal) = refusals.iter().find(|refusal| !left.contains(refusal)) {
+            found.insert(thing, format!("with it as the backup has it, {refusal}; then merge again"));
+        }
+    }
+    if found.is_empty() { Err(refusals) } else { Ok(found) }
+}
+
+/// Has the nodes name the hosts on which they live as they are called here. Returns also those whose host isn't here, and
+/// which it is.
+fn placed(theirs: &Model, hosts: &Hosts) -> (Model, BTreeMap<NodeId, Name>) {
+    let (mut theirs, mut unplaced) = (theirs.clone(), BTreeMap::new());
+    for node in &mut theirs.topology.nodes {
+        let Some(name) = node.host.take() else { continue };
+        node.host = hosts.names.get(&name).cloned().flatten();
+        if node.host.is_none() {
+            unplaced.insert(node.id, name);
+        }
+    }
+    (theirs, unplaced)
+}
+
+struct Attempt<'a> {
+    ours: &'a Model,
+    theirs: &'a Model,
+    terms: &'a Terms<'a>,
+    barred: &'a Barred,
+    taken: BTreeSet<Thing>,
+    back: BTreeSet<NodeId>,
+    keys: BTreeMap<InterfaceId, NodeId>,
+    left: Vec<Left>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(ours: &'a Model, theirs: &'a Model, terms: &'a Terms<'a>, barred: &'a Barred) -> Self {
+        let (taken, back, keys, left) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new(), Vec::new());
+        Self { ours, theirs, terms, barred, taken, back, keys, left }
+    }
+
+    /// Whether something that differs is taken over; says why if it isn't.
+    fn takes(&mut self, thing: Thing, is_here: bool, label: impl FnOnce() -> Label) -> bool {
+        let why = self.barred.get(&thing).cloned();
+        let fate = if why.is_some() { Some(Fate::Conflict) } else { self.terms.judge(thing, is_here) };
+        match fate {
+            Some(fate) => self.left.push(self.terms.left(thing, label(), fate, why)),
+            None => _ = self.taken.insert(thing),
+        }
+        fate.is_none()
+    }
+
+    fn merge(mut self, hosts: &Hosts) -> Merged {
+        let exists = self.existing();
+        let mut model = self.ours.clone();
+        model.hosts.clone_from(&hosts.all);
+        model.topology.hosts = hosts.all.values().cloned().collect();
+        model.topology.hosts.sort_by(|a, b| a.name.cmp(&b.name));
+        model.topology.nodes = self.nodes(&exists);
+        model.topology.groups = self.groups(&exists);
+        model.topology.exit_groups = self.exit_groups(&exists);
+        let network = Thing::Network(self.terms.network);
+        let theirs = &self.theirs.topology.network;
+        if model.topology.network != *theirs
+            && self.takes(network, true, || (What::Network, theirs.name.to_string(), None))
+        {
+            model.topology.network = theirs.clone();
+        }
+        self.links(&mut model);
+        self.psk_rules(&mut model, &exists);
+        self.removed_there();
+        Merged { model, taken: self.taken, back: self.back, keys: self.keys, left: self.left }
+    }
+
+    /// Decides which nodes and groups come back, and returns all that there are then.
+    fn existing(&mut self) -> Exists {
+        let (ours, theirs) = (&self.ours.topology, &self.theirs.topology);
+        let mut exists = Exists::of(ours);
+        for node in theirs.nodes.iter().filter(|node| ours.node(node.id).is_none()) {
+            if self.takes(Thing::Node(node.id), false, || of_node(node)) {
+                self.back.insert(node.id);
+                exists.nodes.insert(node.id);
+            }
+        }
+        for group in theirs.groups.iter().filter(|group| ours.group(group.id).is_none()) {
+            if self.takes(Thing::Group(group.id), false, || (What::Group, group.name.to_string(), None)) {
+                exists.groups.insert(group.id);
+            }
+        }
+        for group in theirs.exit_groups.iter().filter(|group| ours.exit_group(group.id).is_none()) {
+            if self.takes(Thing::ExitGroup(group.id), false, || (What::ExitGroup, group.name.to_string(), None)) {
+                exists.exit_groups.insert(group.id);
+            }
+        }
+        exists
+    }
+
+    fn nodes(&mut self, exists: &Exists) -> Vec<Node> {
+        let (ours, theirs) = (&self.ours.topology, &self.theirs.topology);
+        let mut nodes = Vec::new();
+        for mine in &ours.nodes {
+            nodes.push(match theirs.node(mine.id) {
+                None => mine.clone(),
+                Some(other) => self.node(mine, &fit_node(other, exists)),
+            });
+        }
+        nodes
+            .extend(theirs.nodes.iter().filter(|node| self.back.contains(&node.id)).map(|node| fit_node(node, exists)));
+        nodes.sort_by_key(|node| node.id);
+        nodes
+    }
+
+    /// Merges a node that both have.
+    fn node(&mut self, mine: &Node, other: &Node) -> Node {
+        let (mut mine, mut other) = (mine.clone(), other.clone());
+        self.complete_grants(&mut mine.grants, &mut other.grants);
+        let other = &other;
+        let (thing, is_barred) = (Thing::Node(mine.id), self.barred.contains_key(&Thing::Node(mine.id)));
+        let theirs_newer = !is_barred && self.terms.judge(thing, true).is_none();
+        let keys = Keys { retired: self.terms.retired, theirs_newer, kept: is_barred };
+        let other_document = other.interfaces.iter().any(|own| self.terms.documents.contains(&own.id));
+        let differs = other_document || join(&mine, other, true, &keys, &self.back).node != mine;
+        let wins = differs && self.takes(thing, true, || of_node(other));
+        let joined = join(&mine, other, wins, &keys, &self.back);
+        self.keys.extend(joined.keys.iter().map(|interface| (*interface, mine.id)));
+        if joined.under_way {
+            let name = &mine.name;
+            let why = format!(
+                "a new key of `{name}` is under way here or there, so it keeps those that it has here: finish it or take it \
+                 back, as `wg-friend rotate {name} --status` says, and merge again"
+            );
+            self.left.push(self.terms.left(thing, of_node(other), Fate::Conflict, Some(why)));
+        }
+        joined.node
+    }
+
+    /// Gives each side what the other one can't say: this copy the grants towards nodes that come back, which went with them,
+    /// and the other one those towards what it doesn't know.
+    fn complete_grants(&self, mine: &mut Vec<Grant>, others: &mut Vec<Grant>) {
+        let leads_back = |grant: &&Grant| match grant.destination {
+            Destination::Node(id) => self.back.contains(&id),
+            Destination::Prefix(_) | Destination::Group(_) => false,
+        };
+        let is_strange = |grant: &&Grant| match grant.destination {
+            Destination::Prefix(_) => false,
+            Destination::Node(id) => self.theirs.topology.node(id).is_none(),
+            Destination::Group(id) => self.theirs.topology.group(id).is_none(),
+        };
+        let strange: Vec<Grant> = mine.iter().filter(is_strange).cloned().collect();
+        let back: Vec<Grant> =
+            others.iter().filter(leads_back).filter(|grant| !mine.contains(grant)).cloned().collect();
+        mine.extend(back);
+        others.extend(strange);
+    }
+
+    fn groups(&mut self, exists: &Exists) -> Vec<Group> {
+        let (ours, theirs) = (&self.ours.topology, &self.theirs.topology);
+        let mut groups = Vec::new();
+        for mine in &ours.groups {
+            let mut group = mine.clone();
+            if let Some(mut other) = theirs.group(mine.id).map(|group| fit_group(group, exists)) {
+                group.members.extend(other.members.intersection(&self.back));
+                other.members.extend(mine.members.iter().filter(|id| theirs.node(**id).is_none()));
+                self.complete_grants(&mut group.grants, &mut other.grants);
+                let label = || (What::Group, other.name.to_string(), None);
+                if other != group && self.takes(Thing::Group(mine.id), true, label) {
+                    group = other;
+                }
+            }
+            groups.push(group);
+        }
+        let back = |group: &&Group| ours.group(group.id).is_none() && exists.groups.contains(&group.id);
+        groups.extend(theirs.groups.iter().filter(back).map(|group| fit_group(group, exists)));
+        groups.sort_by_key(|group| group.id);
+        groups
+    }
+
+    fn exit_groups(&mut self, exists: &Exists) -> Vec<ExitGroup> {
+        let (ours, theirs) = (&self.ours.topology, &self.theirs.topology);
+        let mut groups = Vec::new();
+        for mine in &ours.exit_groups {
+            let mut group = mine.clone();
+            if let Some(mut other) = theirs.exit_group(mine.id).map(|group| fit_exit_group(group, exists)) {
+                other
+                    .members
+                    .iter()
+                    .filter(|member| self.back.contains(&member.exit))
+                    .for_each(|back| group.put(*back));
+                let strange = mine.members.iter().filter(|member| theirs.node(member.exit).is_none());
+                strange.for_each(|member| other.put(*member));
+                let label = || (What::ExitGroup, other.name.to_string(), None);
+                if other != group && self.takes(Thing::ExitGroup(mine.id), true, label) {
+                    group = other;
+                }
+            }
+            groups.push(group);
+        }
+        let back = |group: &&ExitGroup| ours.exit_group(group.id).is_none() && exists.exit_groups.contains(&group.id);
+        groups.extend(theirs.exit_groups.iter().filter(back).map(|group| fit_exit_group(group, exists)));
+        groups.sort_by_key(|group| group.id);
+        groups
+    }
+
+    /// Merges links, and what is known of their preshared keys.
+    fn links(&mut self, model: &mut Model) {
+        let names = Ends::of(&model.topology.nodes);
+        let before = Ends::of(&self.ours.topology.nodes);
+        let is_new = |link: LinkId| !before.has(link);
+        for link in &self.theirs.topology.links {
+            let mine = self.ours.topology.links.iter().find(|own| own.id == link.id);
+            if !names.has(link.id) || mine == Some(link) {
+                continue;
+            }
+            let label = || (What::Link, names.name(link.id), None);
+            if is_new(link.id) || self.takes(Thing::Link(link.id), mine.is_some(), label) {
+                self.taken.insert(Thing::Link(link.id));
+                model.topology.links.retain(|own| own.id != link.id);
+                model.topology.links.push(*link);
+            }
+        }
+        model.topology.links.sort_by_key(|link| link.id);
+        for (link, since) in &self.theirs.preshared {
+            let mine = self.ours.preshared.get(link);
+            if !names.has(*link) || mine == Some(since) {
+                continue;
+            }
+            let label = || (What::PresharedKey, names.name(*link), None);
+            if is_new(*link) || self.takes(Thing::PresharedKey(*link), mine.is_some(), label) {
+                self.taken.insert(Thing::PresharedKey(*link));
+                model.preshared.insert(*link, *since);
+            }
+        }
+    }
+
+    fn psk_rules(&mut self, model: &mut Model, exists: &Exists) {
+        for (scope, rules) in &self.theirs.psk_rules {
+            let (is_there, comes_back) = match scope {
+                PskScope::Network => (true, false),
+                PskScope::Node(id) => (exists.nodes.contains(id), self.back.contains(id)),
+                PskScope::Group(id) => (exists.groups.contains(id), self.ours.topology.group(*id).is_none()),
+            };
+            let mine = self.ours.psk_rules.get(scope);
+            if !is_there || mine == Some(rules) {
+                continue;
+            }
+            let thing = Thing::psk_rules(self.terms.network, *scope);
+            let label = || (What::PskRules, psk::history::name(&model.topology, *scope), None);
+            if comes_back || self.takes(thing, mine.is_some(), label) {
+                model.psk_rules.insert(*scope, rules.clone());
+            }
+        }
+    }
+
+    /// Lists what is here and was removed there.
+    fn removed_there(&mut self) {
+        let topology = &self.ours.topology;
+        let nodes = topology.nodes.iter().map(|node| (Thing::Node(node.id), of_node(node)));
+        let group = |group: &Group| (Thing::Group(group.id), (What::Group, group.name.to_string(), None));
+        let exits = |group: &ExitGroup| (Thing::ExitGroup(group.id), (What::ExitGroup, group.name.to_string(), None));
+        let (names, there) = (Ends::of(&topology.nodes), Ends::of(&self.theirs.topology.nodes));
+        let links = topology.links.iter().filter(|link| there.has(link.id));
+        let links = links.map(|link| (Thing::Link(link.id), (What::Link, names.name(link.id), None)));
+        let all = nodes.chain(topology.groups.iter().map(group)).chain(topology.exit_groups.iter().map(exits));
+        for (thing, label) in all.chain(links).filter(|(thing, _)| self.terms.was_removed_there(*thing)) {
+            self.left.push(self.terms.left(thing, label, Fate::RemovedThere, None));
+        }
+    }
+}
+
+fn of_node(node: &Node) -> Label {
+    (What::Node, node.name.to_string(), Some(node.guid))
+}
+
+/// Whose interfaces are whose.
+struct Ends(BTreeMap<InterfaceId, String>);
+
+impl Ends {
+    fn of(nodes: &[Node]) -> Self {
+        let own = |node: &Node| -> Vec<_> {
+            node.interfaces.iter().map(|interface| (interface.id, node.name.to_string())).collect()
+        };
+        Self(nodes.iter().flat_map(own).collect())
+    }
+
+    fn has(&self, link: LinkId) -> bool {
+        let (low, high) = link.ends();
+        self.0.contains_key(&low) && self.0.contains_key(&high)
+    }
+
+    fn name(&self, link: LinkId) -> String {
+        let (low, high) = link.ends();
+        let name = |id| self.0.get(&id).map_or("?", String::as_str);
+        format!("{} – {}", name(low), name(high))
+    }
+}

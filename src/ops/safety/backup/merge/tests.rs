@@ -1,0 +1,540 @@
+//! What holds of any two copies, and what becomes of each kind of thing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+
+use super::decide::{Fate, Hosts, Merged, Prefer, Terms, merge, merge_hosts};
+use super::numbers::{Here, Numbers};
+use crate::db::{Last, LastNumbers, Model, Thing};
+use crate::model::{
+    Destination, Grant, Group, GroupId, InterfaceId, Lan, NetworkId, Node, NodeId, Protocol, PublicKey, Role,
+};
+use crate::ops::network::change::new_contradictions;
+use crate::wg::compile::fixture::Fixture;
+
+const NETWORK: NetworkId = NetworkId(1);
+
+/// The state at which both parted.
+const FORK: i64 = 1;
+
+/// A copy that goes on by itself.
+#[derive(Clone, Debug)]
+struct Copy {
+    model: Model,
+    last: BTreeMap<Thing, Last>,
+    state: i64,
+    retired: BTreeSet<PublicKey>,
+}
+
+fn minute(minute: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+}
+
+impl Copy {
+    /// What both were when they parted.
+    fn shared() -> Self {
+        let mut topology = Fixture::everything().topology;
+        topology.groups.push(Group {
+            id: GroupId(1),
+            name: "staff".parse().unwrap(),
+            note: String::new(),
+            members: topology.nodes.iter().filter(|node| node.role == Role::Remote).map(|node| node.id).collect(),
+            grants: Vec::new(),
+            exit_rules: Vec::new(),
+        });
+        let model = Model {
+            topology,
+            hosts: BTreeMap::new(),
+            preshared: BTreeMap::new(),
+            adopted: BTreeMap::new(),
+            psk_rules: BTreeMap::new(),
+        };
+        let last = things(&model).into_keys();
+        let last = last.map(|thing| (thing, Last { state: FORK, time: Some(minute(0)), there: true })).collect();
+        Self { model, last, state: FORK, retired: BTreeSet::new() }
+    }
+
+    /// Does something, and notes what it changed.
+    fn at(&mut self, time: i64, work: impl FnOnce(&mut Model)) -> &mut Self {
+        let before = things(&self.model);
+        work(&mut self.model);
+        self.model.topology.nodes.sort_by_key(|node| node.id);
+        let after = things(&self.model);
+        self.state += 1;
+        for thing in before.keys().chain(after.keys()) {
+            if before.get(thing) != after.get(thing) {
+                let last = Last { state: self.state, time: Some(minute(time)), there: after.contains_key(thing) };
+                self.last.insert(*thing, last);
+            }
+        }
+        self
+    }
+
+    fn node(&self, name: &str) -> Option<&Node> {
+        self.model.topology.nodes.iter().find(|node| node.name.as_str() == name)
+    }
+}
+
+/// Writes out each thing that there is.
+fn things(model: &Model) -> BTreeMap<Thing, String> {
+    let topology = &model.topology;
+    let nodes = topology.nodes.iter().map(|node| (Thing::Node(node.id), format!("{node:?}")));
+    let groups = topology.groups.iter().map(|group| (Thing::Group(group.id), format!("{group:?}")));
+    let links = topology.links.iter().map(|link| (Thing::Link(link.id), format!("{link:?}")));
+    let keys = model.preshared.iter().map(|(link, since)| (Thing::PresharedKey(*link), format!("{since:?}")));
+    let network = (Thing::Network(NETWORK), format!("{:?}", topology.network));
+    nodes.chain(groups).chain(links).chain(keys).chain([network]).collect()
+}
+
+fn named<'m>(model: &'m mut Model, name: &str) -> &'m mut Node {
+    model.topology.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap()
+}
+
+fn remove(model: &mut Model, name: &str) {
+    let id = named(model, name).id;
+    model.topology.nodes.retain(|node| node.id != id);
+    model.topology.groups.iter_mut().for_each(|group| _ = group.members.remove(&id));
+    let leads = |grant: &Grant| grant.destination == Destination::Node(id);
+    model.topology.nodes.iter_mut().for_each(|node| node.grants.retain(|grant| !leads(grant)));
+}
+
+/// Adds a remote.
+fn add(model: &mut Model, name: &str, number: u8) {
+    let mut node = model.topology.with_role(Role::Server).next().unwrap().clone();
+    node.id = NodeId(number.into());
+    node.guid = PublicKey::from_bytes([number; 32]);
+    (node.role, node.name, node.endpoint) = (Role::Remote, name.parse().unwrap(), None);
+    (node.address4, node.address6) = (Some([10, 66, 0, number].into()), None);
+    node.lans = Vec::new();
+    node.interfaces.truncate(1);
+    let main = &mut node.interfaces[0];
+    (main.id, main.listen_port) = (InterfaceId(1000 + i64::from(number)), None);
+    main.public_key = node.guid;
+    model.topology.nodes.push(node);
+}
+
+fn merged_with(ours: &Copy, theirs: &Copy, prefer: Prefer) -> Merged {
+    let (hosts, documents) = (no_hosts(), BTreeSet::new());
+    let terms = Terms {
+        network: NETWORK,
+        fork: FORK,
+        prefer,
+        whole: false,
+        ours: &ours.last,
+        theirs: &theirs.last,
+        retired: [&ours.retired, &theirs.retired],
+        documents: &documents,
+    };
+    merge(&ours.model, &theirs.model, &hosts, &terms).unwrap()
+}
+
+fn no_hosts() -> Hosts {
+    Hosts { all: BTreeMap::new(), names: BTreeMap::new(), taken: BTreeSet::new(), left: Vec::new() }
+}
+
+fn merged(ours: &Copy, theirs: &Copy) -> Merged {
+    merged_with(ours, theirs, Prefer::Newer)
+}
+
+/// Says what came of a merge: a line for each thing that was taken or left.
+fn said(ours: &Copy, merged: &Merged) -> String {
+    let name = |id: NodeId| merged.model.topology.node(id).map_or("?".into(), |node| node.name.to_string());
+    let mut lines: Vec<String> = Vec::new();
+    for thing in &merged.taken {
+        lines.push(match thing {
+            Thing::Node(id) if ours.model.topology.node(*id).is_none() => format!("+ {}", name(*id)),
+            Thing::Node(id) => format!("~ {}", name(*id)),
+            other => format!("~ {other:?}"),
+        });
+    }
+    for left in &merged.left {
+        let why = left.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        lines.push(format!("= {} {:?}{why}", left.name, left.fate));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn of_what_both_have_the_one_counts_that_was_changed_last() {
+    let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
+    ours.at(10, |model| named(model, "alice").notes = "here".into());
+    ours.at(11, |model| named(model, "bob").notes = "here".into());
+    ours.at(30, |model| named(model, "carol").notes = "same time".into());
+    theirs.at(20, |model| named(model, "alice").notes = "there".into());
+    theirs.at(5, |model| named(model, "bob").notes = "there".into());
+    theirs.at(30, |model| named(model, "carol").notes = "at that time".into());
+    // On one side alone it is newer there, whatever its clock says.
+    theirs.at(-100, |model| named(model, "dave").notes = "there".into());
+    ours.at(-100, |model| named(model, "erin").notes = "here".into());
+    let merged = merged(&ours, &theirs);
+    insta::assert_snapshot!(said(&ours, &merged), @"
+    ~ alice
+    ~ dave
+    = bob NewerHere
+    = carol Untold
+    = erin ChangedHere
+    ");
+    insta::assert_snapshot!(said(&ours, &merged_with(&ours, &theirs, Prefer::Backup)), @"
+    ~ alice
+    ~ bob
+    ~ carol
+    ~ dave
+    ~ erin
+    ");
+}
+
+#[test]
+fn what_was_removed_comes_back_only_if_it_was_changed_there_later() {
+    let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
+    ours.at(1, |model| {
+        named(model, "bob").grants.push(Grant::lasting(Destination::Node(NodeId(6)), Protocol::Any, Vec::new()));
+    });
+    theirs.model.clone_from(&ours.model);
+    theirs.last.clone_from(&ours.last);
+    let alice = ours.node("alice").unwrap().id;
+    assert_eq!(alice, NodeId(6));
+    ours.at(10, |model| remove(model, "alice")).at(11, |model| remove(model, "carol"));
+    let untouched = merged(&ours, &theirs);
+    insta::assert_snapshot!(said(&ours, &untouched), @"
+    = alice RemovedHere
+    = carol RemovedHere
+    ");
+    assert_eq!(untouched.model, ours.model);
+
+    theirs.at(20, |model| named(model, "alice").notes = "needed".into());
+    theirs.at(5, |model| named(model, "carol").notes = "not any more".into());
+    ours.at(12, |model| {
+        add(model, "phone", 100);
+        model.topology.groups[0].members.insert(NodeId(100));
+    });
+    theirs.at(21, |model| remove(model, "frank"));
+    theirs.at(22, |model| model.topology.groups[0].note = "newer".into());
+    let back = merged(&ours, &theirs);
+    insta::assert_snapshot!(said(&ours, &back), @"
+    + alice
+    ~ Group(GroupId(1))
+    = carol RemovedHere
+    = frank RemovedThere
+    ");
+    let topology = &back.model.topology;
+    let group = &topology.groups[0];
+    assert!(group.members.contains(&alice) && group.note == "newer");
+    let frank = ours.node("frank").unwrap().id;
+    assert!(
+        [frank, NodeId(100)].iter().all(|id| group.members.contains(id)),
+        "it says nothing of those it doesn't know"
+    );
+    let bob = topology.nodes.iter().find(|node| node.name.as_str() == "bob").unwrap();
+    assert_eq!(bob.grants.len(), 1, "what was granted towards it is back, too");
+}
+
+#[test]
+fn what_cannot_be_together_stays_as_it_is_here_with_both_sides_named() {
+    let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
+    ours.at(10, |model| add(model, "phone", 100)).at(11, |model| add(model, "tablet", 101));
+    ours.at(12, |model| named(model, "office").lans[0].cidr = "192.168.77.0/24".parse().unwrap());
+    theirs.at(20, |model| add(model, "Phone", 200)).at(21, |model| add(model, "watch", 201));
+    theirs.at(22, |model| {
+        let lan = Lan { cidr: "192.168.77.0/25".parse().unwrap(), description: String::new() };
+        named(model, "depot").lans = vec![lan];
+        named(model, "watch").address4 = Some([10, 66, 0, 101].into());
+        named(model, "dave").grants.clear();
+        named(model, "carol").lan_selection.clear();
+    });
+    theirs.at(23, |model| add(model, "kettle", 202));
+    ours.at(24, |model| {
+        named(model, "dave").grants.clear();
+        named(model, "carol").lan_selection.clear();
+    });
+    let merged = merged(&ours, &theirs);
+    insta::assert_snapshot!(said(&ours, &merged), @"
+    + kettle
+    = Phone Conflict: the remote `Phone` (guid yMjIyMjI…) of the backup is called the same as the remote `phone` (guid ZGRkZGRk…) here: `wg-friend rename phone OTHER`, and merge again
+    = watch Conflict: `tablet` and `watch` both have the address 10.66.0.101: change one of them; then merge again
+    = office ChangedHere
+    = depot Conflict: the LAN 192.168.77.0/24 of `office` overlaps the LAN 192.168.77.0/25 of `depot`: packets could go to one of them only, so renumber one or advertise a smaller part of it; then merge again
+    ");
+    assert_eq!(merged.model.topology.nodes.len(), ours.model.topology.nodes.len() + 1);
+    let mut found: Vec<Fate> = merged.left.iter().map(|left| left.fate).collect();
+    found.sort();
+    assert_eq!(found, [Fate::ChangedHere, Fate::Conflict, Fate::Conflict, Fate::Conflict]);
+}
+
+#[test]
+fn a_key_that_was_retired_on_either_side_stays_retired() {
+    let key = |number: u8| PublicKey::from_bytes([number; 32]);
+    let rotate = |copy: &mut Copy, time: i64, name: &str, number: u8| {
+        let old = copy.node(name).unwrap().main().public_key;
+        copy.retired.insert(old);
+        copy.at(time, |model| named(model, name).interfaces[0].public_key = key(number));
+    };
+    let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
+    rotate(&mut ours, 10, "alice", 71);
+    theirs.at(20, |model| named(model, "alice").notes = "there".into());
+    rotate(&mut theirs, 10, "bob", 72);
+    ours.at(20, |model| named(model, "bob").notes = "here".into());
+    rotate(&mut ours, 10, "carol", 73);
+    rotate(&mut theirs, 20, "carol", 74);
+    rotate(&mut theirs, 20, "erin", 75);
+    ours.at(30, |model| named(model, "erin").interfaces[0].staged_key = Some(key(76)));
+    let merged = merged(&ours, &theirs);
+    let is = |name: &str| {
+        let node = merged.model.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap();
+        (node.main().public_key, node.notes.as_str())
+    };
+    assert_eq!(is("alice"), (key(71), "there"), "the key of here, the rest of there");
+    assert_eq!(is("bob"), (key(72), "here"), "the key of there, the rest of here");
+    assert_eq!(is("carol"), (key(74), ""), "of two new ones the later");
+    assert_eq!(is("erin").0, ours.node("erin").unwrap().main().public_key);
+    assert_eq!(merged.keys.len(), 2);
+    let conflicts: Vec<&str> =
+        merged.left.iter().filter(|left| left.fate == Fate::Conflict).map(|left| left.name.as_str()).collect();
+    assert_eq!(conflicts, ["erin"], "a key that is under way is finished first");
+}
+
+#[test]
+fn what_needs_something_that_is_not_here_is_told() {
+    let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
+    ours.at(10, |model| {
+        named(model, "frank").exit = None;
+        remove(model, "tokyo");
+        for node in &mut model.topology.nodes {
+            node.interfaces.retain(|interface| interface.kind == crate::model::InterfaceKind::Main);
+            node.exit = None;
+        }
+        named(model, "erin").access = crate::model::Access::Full;
+        remove(model, "berlin");
+    });
+    theirs.at(20, |model| named(model, "frank").notes = "needs tokyo".into());
+    let merged = merged(&ours, &theirs);
+    let frank = merged.left.iter().find(|left| left.name == "frank").unwrap();
+    assert_eq!(frank.fate, Fate::Conflict);
+    insta::assert_snapshot!(frank.why.as_deref().unwrap(), @"`frank` of the backup needs an exit that it leaves by, which isn't here: add it, or take what was removed with `--prefer backup`, and merge again");
+}
+
+#[test]
+fn hosts_of_one_name_that_came_on_both_sides_are_one_and_those_of_before_go_by_their_number() {
+    use crate::model::{Become, Host};
+    let host = |name: &str, at: &str| Host::new(name.parse().unwrap(), at.parse().unwrap(), Become::Auto);
+    let last = |state: i64, time: i64| Last { state, time: Some(minute(time)), there: true };
+    let shared: BTreeSet<Thing> = [Thing::Host(1)].into();
+    let mut base = Copy::shared().model;
+    base.hosts = BTreeMap::from([(1, host("hub", "192.0.2.1"))]);
+    let mut ours = base.clone();
+    ours.hosts.insert(2, host("web", "192.0.2.2"));
+    ours.hosts.insert(3, host("db", "192.0.2.3"));
+    let mut theirs = base.clone();
+    theirs.hosts.insert(1, host("db", "192.0.2.1")); // renamed there, to what is another one here
+    theirs.hosts.insert(2, host("mail", "192.0.2.4"));
+    theirs.hosts.insert(3, host("web", "192.0.2.5"));
+    let (models, there) = ([(NETWORK, ours.clone())], [(NETWORK, theirs.clone())]);
+    let here = Here { models: &models, ever: &BTreeMap::new(), shared: &shared };
+    let numbers = Numbers::of(&there, &here, LastNumbers { host: 3, ..LastNumbers::default() });
+    assert_eq!([1, 2, 3].map(|row| numbers.host(row)), [Some(1), Some(4), Some(2)]);
+    let (ours_last, theirs_last) = (
+        BTreeMap::from([(Thing::Host(2), last(2, 5)), (Thing::Host(3), last(3, 6))]),
+        BTreeMap::from([(Thing::Host(1), last(2, 9)), (Thing::Host(2), last(3, 9)), (Thing::Host(3), last(4, 9))]),
+    );
+    let theirs_last = numbers.last_changes(&theirs_last, &shared);
+    let (retired, documents) = (BTreeSet::new(), BTreeSet::new());
+    let terms = Terms {
+        network: NETWORK,
+        fork: FORK,
+        prefer: Prefer::Newer,
+        whole: false,
+        ours: &ours_last,
+        theirs: &theirs_last,
+        retired: [&retired, &retired],
+        documents: &documents,
+    };
+    let rows = theirs.hosts.into_iter().map(|(row, host)| (numbers.host(row).unwrap(), host)).collect();
+    let hosts = merge_hosts(&ours.hosts, &rows, &terms);
+    let all: Vec<String> =
+        hosts.all.iter().map(|(row, host)| format!("{row} {} {}", host.name, host.address)).collect();
+    assert_eq!(all, ["1 hub 192.0.2.1", "2 web 192.0.2.5", "3 db 192.0.2.3", "4 mail 192.0.2.4"]);
+    assert_eq!(hosts.left.len(), 1);
+    assert_eq!(hosts.names[&"db".parse().unwrap()], Some("hub".parse().unwrap()), "nodes there live on this one");
+}
+
+/// What somebody does to a copy.
+#[derive(Clone, Debug)]
+enum Deed {
+    Note(usize),
+    Remove(usize),
+    Add(usize),
+    Rename(usize, usize),
+    Move(usize, u8),
+    Lan(usize, u8),
+    Keepalive(u16),
+    Rotate(usize),
+}
+
+const NAMES: [&str; 4] = ["phone", "tablet", "watch", "kettle"];
+
+fn deed() -> impl Strategy<Value = (Deed, i64)> {
+    let deed = prop_oneof![
+        (0..16usize).prop_map(Deed::Note),
+        (0..16usize).prop_map(Deed::Remove),
+        (0..NAMES.len()).prop_map(Deed::Add),
+        (0..16usize, 0..NAMES.len()).prop_map(|(at, name)| Deed::Rename(at, name)),
+        (0..16usize, 50..54u8).prop_map(|(at, address)| Deed::Move(at, address)),
+        (0..16usize, 60..63u8).prop_map(|(at, lan)| Deed::Lan(at, lan)),
+        (10..14u16).prop_map(Deed::Keepalive),
+        (0..16usize).prop_map(Deed::Rotate),
+    ];
+    (deed, 0..6i64)
+}
+
+/// Does it, unless it would contradict what is there. `side` keeps numbers and keys of two copies apart.
+fn done(copy: &mut Copy, (deed, time): &(Deed, i64), side: u8) {
+    let mut after = copy.model.clone();
+    let number = side + u8::try_from(copy.state).unwrap();
+    let mut retired = None;
+    let at = |model: &Model, at: usize| model.topology.nodes[at % model.topology.nodes.len()].name.to_string();
+    match *deed {
+        Deed::Note(place) => named(&mut after, &at(&copy.model, place)).notes = format!("{number}"),
+        Deed::Remove(place) => {
+            let name = at(&copy.model, place);
+            if copy.node(&name).unwrap().role == Role::Remote {
+                remove(&mut after, &name);
+            }
+        }
+        Deed::Add(name) => add(&mut after, NAMES[name], number),
+        Deed::Rename(place, name) => {
+            named(&mut after, &at(&copy.model, place)).name = NAMES[name].parse().unwrap();
+        }
+        Deed::Move(place, address) => {
+            named(&mut after, &at(&copy.model, place)).address4 = Some([10, 66, 0, address].into());
+        }
+        Deed::Lan(place, lan) => {
+            let node = named(&mut after, &at(&copy.model, place));
+            if let Some(own) = node.lans.last_mut().filter(|_| node.role == Role::Router) {
+                own.cidr = format!("192.168.{lan}.0/24").parse().unwrap();
+            }
+        }
+        Deed::Keepalive(seconds) => after.topology.network.keepalive = seconds,
+        Deed::Rotate(place) => {
+            let name = at(&copy.model, place);
+            retired = copy.node(&name).map(|node| node.main().public_key);
+            named(&mut after, &name).interfaces[0].public_key = PublicKey::from_bytes([number; 32]);
+        }
+    }
+    let unique = after.topology.nodes.iter().map(|node| node.name.as_str().to_lowercase()).collect::<BTreeSet<_>>();
+    let is_sound = unique.len() == after.topology.nodes.len()
+        && new_contradictions(&copy.model.topology, &after.topology).is_empty();
+    if is_sound {
+        copy.retired.extend(retired);
+        copy.at(*time, |model| *model = after);
+    }
+}
+
+/// Two copies that went on by themselves.
+fn copies() -> impl Strategy<Value = (Copy, Copy)> {
+    let deeds = || proptest::collection::vec(deed(), 0..8);
+    (deeds(), deeds()).prop_map(|(ours, theirs)| {
+        let mut copies = (Copy::shared(), Copy::shared());
+        ours.iter().for_each(|deed| done(&mut copies.0, deed, 100));
+        theirs.iter().for_each(|deed| done(&mut copies.1, deed, 150));
+        copies
+    })
+}
+
+/// Nodes by their guid, without numbers.
+fn by_guid(model: &Model) -> BTreeMap<PublicKey, Node> {
+    let blank = |node: &Node| {
+        let mut node = Node { id: NodeId(0), ..node.clone() };
+        node.interfaces.iter_mut().for_each(|interface| interface.id = InterfaceId(0));
+        (node.guid, node)
+    };
+    model.topology.nodes.iter().map(blank).collect()
+}
+
+/// Gives what came since other numbers, in the opposite order.
+fn renumbered(copy: &Copy) -> Copy {
+    let other = |id: NodeId| if id.0 >= 100 { NodeId(10_000 - id.0) } else { id };
+    let mut copy = copy.clone();
+    for node in &mut copy.model.topology.nodes {
+        node.id = other(node.id);
+        if node.id.0 >= 100 {
+            node.interfaces[0].id = InterfaceId(20_000 + node.id.0);
+        }
+    }
+    copy.model.topology.nodes.sort_by_key(|node| node.id);
+    let renumber = |thing: Thing| if let Thing::Node(id) = thing { Thing::Node(other(id)) } else { thing };
+    copy.last = copy.last.into_iter().map(|(thing, last)| (renumber(thing), last)).collect();
+    copy
+}
+
+/// Merges as it is done with a database: the other copy's numbers are found first.
+fn found_and_merged(ours: &Copy, theirs: &Copy) -> Merged {
+    let shared: BTreeSet<Thing> = things(&Copy::shared().model).into_keys().collect();
+    let (here, there) = ([(NETWORK, ours.model.clone())], [(NETWORK, theirs.model.clone())]);
+    let base = Copy::shared();
+    let nodes = base.model.topology.nodes.iter().chain(&ours.model.topology.nodes);
+    let ever = nodes.map(|node| (node.guid, node.clone())).collect();
+    let last = LastNumbers { node: 100_000, interface: 100_000, ..LastNumbers::default() };
+    let numbers = Numbers::of(&there, &Here { models: &here, ever: &ever, shared: &shared }, last);
+    let theirs = Copy {
+        model: numbers.model(&theirs.model),
+        last: numbers.last_changes(&theirs.last, &shared),
+        ..theirs.clone()
+    };
+    merged(ours, &theirs)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn merging_with_oneself_changes_nothing((ours, _) in copies()) {
+        let merged = merged(&ours, &ours);
+        prop_assert_eq!(&merged.model, &ours.model);
+        prop_assert!(merged.taken.is_empty() && merged.left.is_empty() && merged.keys.is_empty());
+    }
+
+    #[test]
+    fn nothing_that_is_here_goes_and_what_comes_out_can_be_compiled((ours, theirs) in copies()) {
+        let merged = merged(&ours, &theirs);
+        let is = |id: NodeId| merged.model.topology.node(id);
+        prop_assert!(ours.model.topology.nodes.iter().all(|node| is(node.id).is_some_and(|is| is.guid == node.guid)));
+        prop_assert_eq!(new_contradictions(&ours.model.topology, &merged.model.topology), []);
+        // Of two sides that are unlike each other nothing is passed over in silence.
+        let keyless = |node: &Node| {
+            let mut node = node.clone();
+            node.interfaces.iter_mut().for_each(|interface| interface.public_key = PublicKey::from_bytes([0; 32]));
+            node
+        };
+        let differs = |node: &&Node| is(node.id).map(keyless) != Some(keyless(node));
+        for node in theirs.model.topology.nodes.iter().filter(differs) {
+            let told = merged.left.iter().any(|left| left.guid == Some(node.guid))
+                || merged.taken.contains(&Thing::Node(node.id));
+            prop_assert!(told, "{}", node.name);
+        }
+    }
+
+    #[test]
+    fn merging_twice_is_merging_once((ours, theirs) in copies()) {
+        let mut once = ours.clone();
+        let first = merged(&ours, &theirs);
+        let retired = first.keys.keys().filter_map(|id| {
+            ours.model.topology.nodes.iter().map(Node::main).find(|main| main.id == *id).map(|main| main.public_key)
+        });
+        once.retired.extend(retired);
+        once.at(1000, |model| *model = first.model.clone());
+        let second = merged(&once, &theirs);
+        prop_assert_eq!(&second.model, &once.model);
+        prop_assert!(second.taken.is_empty() && second.keys.is_empty(), "{:?}", second.taken);
+    }
+
+    #[test]
+    fn the_numbers_and_the_order_of_what_came_since_do_not_matter((ours, theirs) in copies()) {
+        let (one, other) = (found_and_merged(&ours, &theirs), found_and_merged(&ours, &renumbered(&theirs)));
+        prop_assert_eq!(by_guid(&one.model), by_guid(&other.model));
+        let told = |merged: &Merged| -> BTreeSet<(String, Fate)> {
+            merged.left.iter().map(|left| (left.name.clone(), left.fate)).collect()
+        };
+        prop_assert_eq!(told(&one), told(&other));
+    }
+}
