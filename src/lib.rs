@@ -1,7 +1,7 @@
 //! wg-friend runs WireGuard networks: an encrypted model of the topology, compiled into configuration, shown as a plan,
 //! deployed over SSH without locking anyone out.
 //!
-//! The folders are the architecture, and imports run one way: the faces ([`cli`]) call [`ops`]; `ops` uses the store
+//! The folders are the architecture, and imports run one way: the faces ([`cli`], [`tui`]) call [`ops`]; `ops` uses the store
 //! ([`db`]), the hosts ([`fleet`]), the WireGuard language ([`wg`]) and the templates ([`render`]); all of them speak in
 //! the nouns of [`model`]. `tests/it/architecture.rs` fails on an arrow in another direction.
 
@@ -15,4 +15,5 @@ pub mod model;
 pub mod ops;
 pub mod render;
 pub mod settings;
+pub mod tui;
 pub mod wg;

@@ -6,14 +6,17 @@
 use std::ffi::{CStr, c_char};
 use std::process::ExitCode;
 
-use wg_friend::cli::Environment;
+use wg_friend::cli::{Environment, Hosted};
 use zeroize::Zeroize as _;
 
 fn main() -> ExitCode {
     // First of all: from here on nothing that is unlocked can end in a core dump. A kernel that refuses is no reason not
     // to work; nothing is less safe than without it.
     let _ = wg_friend::db::keyring::harden_process();
-    let environment = Environment { passphrase: take(c"WG_FRIEND_PASSPHRASE").map(Into::into) };
+    let passphrase = take(c"WG_FRIEND_PASSPHRASE").map(Into::into);
+    // A command that the screens run gets its secrets over standard input; one that can't be read leaves it locked.
+    let screen = take(c"WG_FRIEND_TUI").and_then(|columns| Hosted::read(&columns, std::io::stdin()).ok());
+    let environment = Environment { passphrase, screen };
     wg_friend::cli::run(std::env::args_os(), environment)
 }
 

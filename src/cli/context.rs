@@ -8,12 +8,13 @@ use zeroize::Zeroizing;
 use super::Global;
 use super::output::Output;
 use super::prompt;
-use crate::db::{Database, Passphrase, Store};
+use crate::db::{DataKey, Database, Passphrase, Store};
 use crate::fleet::RealFleet;
 use crate::model::{Actor, Name, Source};
 use crate::ops::Error;
 use crate::ops::clock::System;
 use crate::ops::network::change::Mode;
+use crate::ops::safety::handover::Handover;
 use crate::ops::safety::unlock::{self, Sources};
 use crate::settings::{Settings, default_database};
 
@@ -43,6 +44,27 @@ pub struct Context {
 pub struct Environment {
     /// The value of `WG_FRIEND_PASSPHRASE`.
     pub passphrase: Option<Zeroizing<String>>,
+    /// What the screens gave along, when they run this command.
+    pub screen: Option<Hosted>,
+}
+
+/// What a command is given by the screens that run it.
+pub struct Hosted {
+    /// The columns that its results are shown in.
+    pub columns: usize,
+    /// The secrets that it may need.
+    pub secrets: Handover,
+}
+
+impl Hosted {
+    /// Reads what the screens give: the value of `WG_FRIEND_TUI` says how many columns there are, standard input has the
+    /// secrets.
+    ///
+    /// # Errors
+    /// When standard input can't be read.
+    pub fn read(columns: &str, input: impl std::io::Read) -> std::io::Result<Self> {
+        Ok(Self { columns: columns.parse().unwrap_or(80), secrets: Handover::read(input)? })
+    }
 }
 
 impl std::fmt::Debug for Environment {
@@ -96,7 +118,8 @@ impl Context {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let operator = variable("SUDO_USER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
         let address = variable("SSH_CONNECTION").and_then(|c| c.split_whitespace().next().map(str::to_owned));
-        Actor { operator: operator.unwrap_or_else(login_name), address, source: Source::Cli }
+        let source = if self.environment.screen.is_some() { Source::Tui } else { Source::Cli };
+        Actor { operator: operator.unwrap_or_else(login_name), address, source }
     }
 
     /// Returns whether a change is saved or only tried out.
@@ -135,6 +158,7 @@ impl Context {
     pub fn store_unasked(&self) -> Result<Store, Error> {
         let store = self.with_sources(|sources| {
             let sources = Sources {
+                held: sources.held.as_ref().map(DataKey::duplicate),
                 file: sources.file.clone(),
                 environment: sources.environment.clone(),
                 credentials: sources.credentials.clone(),
@@ -159,9 +183,13 @@ impl Context {
             }
             prompt::passphrase(&format!("Passphrase of {}: ", self.database.display()))
         };
+        let handed = self.environment.screen.as_ref().map(|screen| &screen.secrets);
         work(&Sources {
+            held: handed.and_then(|secrets| secrets.key.as_ref()).map(DataKey::duplicate),
             file: self.passphrase_file.clone(),
-            environment: self.environment.passphrase.clone(),
+            environment: handed
+                .and_then(|secrets| secrets.passphrase.clone())
+                .or_else(|| self.environment.passphrase.clone()),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             ask: prompt::is_possible().then_some(&ask),
         })
@@ -171,6 +199,10 @@ impl Context {
     pub fn new_passphrase(&self, from_file: Option<&PathBuf>) -> Result<Passphrase, Error> {
         if let Some(path) = from_file {
             return unlock::first_line(path).map(Passphrase::new);
+        }
+        let handed = self.environment.screen.as_ref().and_then(|screen| screen.secrets.new_passphrase.clone());
+        if let Some(passphrase) = handed {
+            return Ok(Passphrase::new(passphrase));
         }
         if prompt::is_possible() {
             return new_passphrase("New passphrase, at least 8 characters: ");

@@ -44,6 +44,7 @@ mod rollback;
 mod rotate;
 mod rotation;
 mod screen;
+mod screens;
 mod set;
 mod show;
 mod status;
@@ -61,7 +62,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use context::{Context, Environment};
+pub use context::{Context, Environment, Hosted};
 use output::{Output, paint, paint_code, say, style};
 
 use crate::model::Name;
@@ -101,14 +102,14 @@ impl Exit {
     version,
     max_term_width = 110,
     disable_help_subcommand = true,
-    arg_required_else_help = true,
+    subcommand_required = false,
     after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage · 3 differences found · 4 some hosts failed · 5 locked or wrong passphrase · 6 tampering or corruption found"
 )]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// Options that every command takes.
@@ -302,6 +303,9 @@ impl Command {
     }
 }
 
+/// What is said to a program that gives no command; on a terminal, people get the screens.
+const NO_COMMAND: &str = "a command is missing";
+
 /// Returns the definition of the command line, from which help, completions and man pages are made.
 pub fn definition() -> clap::Command {
     let command = Cli::command().styles(style::HELP);
@@ -323,7 +327,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         clap::ColorChoice::Auto => {}
     }
     let out = Output::new(cli.global.json, cli.global.quiet, cli.global.verbose);
-    let outcome = Context::new(cli.global, out, environment).and_then(|context| cli.command.run_and_sync(&context));
+    if let Some(screen) = &environment.screen {
+        width::shown_in(screen.columns);
+    }
+    let outcome = match cli.command {
+        Some(command) => Context::new(cli.global, out, environment).and_then(|context| command.run_and_sync(&context)),
+        None if out.is_json() || !screens::are_possible() => {
+            let missing = definition().error(clap::error::ErrorKind::MissingSubcommand, NO_COMMAND);
+            return ExitCode::from(show_usage(&missing, &arguments));
+        }
+        None => screens::open(cli.global, out, environment),
+    };
     ExitCode::from(match outcome {
         Ok(exit) => exit.code(),
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,

@@ -7,11 +7,21 @@ use unicode_width::UnicodeWidthChar as _;
 /// Returns the columns of the terminal that results go to; `None` when they go elsewhere: what a program reads isn't
 /// broken.
 pub(super) fn of_terminal() -> Option<usize> {
+    if let Some(columns) = SHOWN_IN.get() {
+        return Some((*columns).max(NARROWEST));
+    }
     if !std::io::stdout().is_terminal() {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width >= NARROWEST)
 }
+
+/// Says that results are shown by a screen, in so many columns. The first to say it decides.
+pub(super) fn shown_in(columns: usize) {
+    let _already_said = SHOWN_IN.set(columns);
+}
+
+static SHOWN_IN: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
 
 /// In less than this nothing can be laid out; then the terminal breaks lines where it likes.
 const NARROWEST: usize = 20;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Which rooms a room may look into. `lib.rs` and `main.rs` put everything together and may see all.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("cli", &["ops", "db", "fleet", "wg", "render", "model", "settings"]),
+    ("cli", &["tui", "ops", "db", "fleet", "wg", "render", "model", "settings"]), // without a command it opens the screens
+    ("tui", &["ops", "db", "fleet", "model", "settings"]),
     ("ops", &["db", "fleet", "wg", "render", "model", "settings"]),
     ("db", &["model"]),
     ("fleet", &["wg", "model"]),

@@ -10,3 +10,5 @@ mod hooks;
 mod lab;
 mod moments;
 mod secrets;
+mod terminal;
+mod tui;

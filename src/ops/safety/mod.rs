@@ -2,5 +2,6 @@
 
 pub mod audit;
 pub mod backup;
+pub mod handover;
 pub mod unlock;
 pub mod vault;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::db::{self, Database, Passphrase, Store, keyring};
+use crate::db::{self, DataKey, Database, Passphrase, Store, keyring};
 use crate::model::Actor;
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -21,6 +21,8 @@ pub type Ask<'a> = &'a dyn Fn(usize) -> Result<Zeroizing<String>, Error>;
 /// Where a passphrase may come from, in this order. The kernel's keyring comes before all of them.
 #[derive(Default)]
 pub struct Sources<'a> {
+    /// The key of the unlocked database, from the screens. It comes before everything else.
+    pub held: Option<DataKey>,
     /// A file that was named on the command line; its first line counts.
     pub file: Option<PathBuf>,
     /// The value of `WG_FRIEND_PASSPHRASE`.
@@ -79,7 +81,8 @@ pub fn unlock(path: &Path, sources: &Sources<'_>, actor: &Actor, clock: &dyn Clo
     if let Some(key) = database.plain_key()? {
         return Ok(database.unlock_with(key)?);
     }
-    if let Some(key) = keyring::recall(database.id()) {
+    let held = sources.held.as_ref().map(DataKey::duplicate);
+    if let Some(key) = held.or_else(|| keyring::recall(database.id())) {
         match database.unlock_with(key) {
             Err(db::Error::Locked) => {} // the database has been rekeyed since
             outcome => return Ok(outcome?),

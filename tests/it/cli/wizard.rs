@@ -1,91 +1,7 @@
 //! The questions of `init`, asked on a real pseudo-terminal.
 
-use std::io::{Read as _, Write as _};
-use std::num::NonZeroU16;
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
-
 use crate::env::{TestEnv, filters};
-
-/// How long the program may take to come up with what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const ROWS: NonZeroU16 = NonZeroU16::new(40).unwrap();
-const COLUMNS: NonZeroU16 = NonZeroU16::new(100).unwrap();
-
-/// The program on a terminal.
-struct Terminal {
-    child: std::process::Child,
-    keyboard: Arc<pty_process::blocking::Pty>,
-    output: mpsc::Receiver<Vec<u8>>,
-    screen: vt100::Parser,
-}
-
-impl Terminal {
-    fn start(env: &TestEnv, arguments: &[&str]) -> Self {
-        let (pty, pts) = pty_process::blocking::open().expect("a pseudo-terminal");
-        pty.resize(pty_process::Size::new(ROWS.get(), COLUMNS.get())).expect("a size that fits");
-        let mut command =
-            pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_wg-friend")).args(arguments).env_clear();
-        for (name, value) in env.variables() {
-            if name != "WG_FRIEND_PASSPHRASE" {
-                command = command.env(name, value);
-            }
-        }
-        let child = command.env("TERM", "xterm-256color").spawn(pts).expect("the program was built");
-        let keyboard = Arc::new(pty);
-        let screen = Arc::clone(&keyboard);
-        let (sender, output) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = (&*screen).read(&mut bytes) {
-                if sender.send(bytes[..count].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, keyboard, output, screen: vt100::Parser::new(ROWS, COLUMNS, 0) }
-    }
-
-    /// Waits until the screen shows a text.
-    fn expect(&mut self, text: &str) -> &mut Self {
-        self.wait(text, |screen| screen.contents().contains(text))
-    }
-
-    /// Waits until the cursor stands behind a question. Only then is the echo off where it asks for a passphrase.
-    fn asked(&mut self, question: &str) -> &mut Self {
-        self.wait(question, |screen| {
-            let row = usize::from(screen.cursor_position().0);
-            screen.rows(0, COLUMNS.get()).nth(row).is_some_and(|line| line.starts_with(question))
-        })
-    }
-
-    fn wait(&mut self, text: &str, until: impl Fn(&vt100::Screen) -> bool) -> &mut Self {
-        let end = Instant::now() + PATIENCE;
-        while !until(self.screen.screen()) {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.output.recv_timeout(left) {
-                Ok(bytes) => self.screen.process(&bytes),
-                Err(_) => panic!("no `{text}` on the screen:\n{}", self.screen.screen().contents()),
-            }
-        }
-        self
-    }
-
-    fn type_in(&mut self, text: &str) -> &mut Self {
-        (&*self.keyboard).write_all(text.as_bytes()).expect("the program reads");
-        self
-    }
-
-    /// Waits for the end and returns the exit code and what is left on the screen.
-    fn end(mut self) -> (Option<i32>, String) {
-        while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
-            self.screen.process(&bytes);
-        }
-        let status = self.child.wait().expect("it can be waited for");
-        (status.code(), self.screen.screen().contents())
-    }
-}
+use crate::terminal::Terminal;
 
 #[test]
 fn the_wizard_asks_checks_and_makes_a_network() {
@@ -168,7 +84,7 @@ fn ctrl_c_at_a_passphrase_gives_the_terminal_back_and_changes_nothing() {
         let modes = rustix::termios::tcgetattr(pty).expect("a terminal has modes").local_modes;
         modes.contains(rustix::termios::LocalModes::ECHO)
     };
-    let keyboard = Arc::clone(&terminal.keyboard);
+    let keyboard = std::sync::Arc::clone(&terminal.keyboard);
     let (code, screen) = terminal.end();
     assert_eq!(code, Some(1), "{screen}");
     assert!(screen.contains("cancelled; nothing was changed") && !screen.contains("half"), "{screen}");

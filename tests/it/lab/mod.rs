@@ -34,6 +34,7 @@ mod rollback;
 mod rotation;
 mod rotation_faults;
 mod rules;
+mod screens;
 mod secrets;
 mod sequence;
 mod tampered;

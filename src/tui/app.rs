@@ -1,0 +1,650 @@
+//! What the screens are and become: a message in, effects out. Nothing here waits, reads or asks.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use clap::Command;
+use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEventKind};
+use ratatui::layout::Rect;
+
+use super::browse::{Browse, Focus};
+use super::dashboard::Dashboard;
+use super::draw::places;
+use super::form::Form;
+use super::keys::{self, Global};
+use super::line::Line;
+use super::msg::{Effect, Head, Msg, Purpose};
+use super::overlay::{Overlay, Unlock};
+use super::palette::{Entry, Palette};
+use super::plan::PlanView;
+use super::screens::{self, Act, Goal, Screen};
+use super::source::Source;
+use super::theme::{Look, Theme, Tone};
+use super::widgets::pane::Pane;
+use crate::ops::{Error, Kind};
+
+/// How long a remark stays.
+const TOAST: Duration = Duration::from_secs(6);
+/// Without a key pressed for so long, the database is locked.
+pub const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// What is seen.
+#[derive(Debug)]
+pub enum Place {
+    /// The whole network at a glance.
+    Dashboard,
+    /// A list, and a text about the chosen row: which of those that are kept.
+    Browse(usize),
+    /// A plan or a deploy.
+    Plan(Box<PlanView>),
+}
+
+/// A remark that goes again.
+#[derive(Debug)]
+pub struct Toast {
+    /// What it says.
+    pub text: String,
+    /// What that means.
+    pub tone: Tone,
+    until: Instant,
+}
+
+/// The screens.
+#[derive(Debug)]
+pub struct App {
+    /// How they look.
+    pub theme: Theme,
+    /// Where they get what they show.
+    pub source: Source,
+    /// What the header says.
+    pub head: Head,
+    /// What is seen last is last.
+    pub stack: Vec<Place>,
+    /// The screens with lists that were seen.
+    pub kept: Vec<Browse>,
+    /// The network as it is now.
+    pub dashboard: Dashboard,
+    /// What lies over the screen.
+    pub overlay: Option<Overlay>,
+    /// Remarks.
+    pub toasts: VecDeque<Toast>,
+    /// The time.
+    pub now: Instant,
+    /// The window.
+    pub area: Rect,
+    /// Whether the mouse is taken.
+    pub mouse: bool,
+    pub(super) definition: Command,
+    pub(super) number: u64,
+    last_key: Instant,
+    watching: bool,
+}
+
+impl App {
+    /// The screens as they begin.
+    pub fn new(source: Source, definition: Command, theme: Theme, now: Instant) -> Self {
+        let mut app = Self {
+            theme,
+            source,
+            head: Head { encrypted: true, ..Head::default() }, // until it is known
+            stack: Vec::new(),
+            kept: Vec::new(),
+            dashboard: Dashboard::default(),
+            overlay: None,
+            toasts: VecDeque::new(),
+            now,
+            area: Rect::new(0, 0, 80, 24),
+            mouse: false,
+            definition,
+            number: 0,
+            last_key: now,
+            watching: false,
+        };
+        app.stack.push(Place::Dashboard);
+        app
+    }
+
+    /// Returns what is to be done first.
+    pub fn begin(&mut self) -> Vec<Effect> {
+        if !self.source.exists() {
+            self.stack.clear();
+            return self.go(Goal::Screen(&screens::first::SCREEN));
+        }
+        let mut effects = vec![Effect::Head];
+        effects.extend(self.go(Goal::Dashboard));
+        effects
+    }
+
+    /// Returns the list that is seen, if there is one.
+    pub fn browse(&self) -> Option<&Browse> {
+        match self.stack.last() {
+            Some(Place::Browse(at)) => self.kept.get(*at),
+            _ => None,
+        }
+    }
+
+    pub(super) fn browse_mut(&mut self) -> Option<&mut Browse> {
+        match self.stack.last() {
+            Some(Place::Browse(at)) => self.kept.get_mut(*at),
+            _ => None,
+        }
+    }
+
+    /// Returns the plan that is seen, or goes on behind what is seen.
+    fn plan_mut(&mut self, number: u64) -> Option<&mut PlanView> {
+        self.stack.iter_mut().find_map(|place| match place {
+            Place::Plan(plan) if plan.number == number => Some(&mut **plan),
+            _ => None,
+        })
+    }
+
+    /// Returns the screen that is seen.
+    pub fn screen(&self) -> Option<&'static Screen> {
+        self.browse().map(|browse| browse.screen)
+    }
+
+    /// Whether something secret can be read now.
+    pub fn is_unlocked(&self) -> bool {
+        self.source.key.is_some() || self.head.remembered || !self.head.encrypted
+    }
+
+    /// Returns when there is something to do without a message.
+    pub fn wakes(&self) -> Duration {
+        let settling = self.browse().is_some_and(Browse::is_settling);
+        let counts =
+            self.stack.iter().any(|place| matches!(place, Place::Plan(plan) if plan.goes() || plan.is_asking()));
+        match () {
+            () if settling => Duration::from_millis(30),
+            () if counts => Duration::from_millis(200),
+            () => Duration::from_secs(1),
+        }
+    }
+
+    /// Takes in what has happened.
+    pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
+        let mut effects = match msg {
+            Msg::Input(input) => self.input(input),
+            Msg::Tick => self.tick(),
+            Msg::Rows(screen, number, rows) => {
+                if let Some(browse) = self.kept.iter_mut().find(|kept| kept.screen == screen && kept.number == number) {
+                    browse.rows(rows);
+                }
+                Vec::new()
+            }
+            Msg::Ran(purpose, ran) => self.ran(purpose, *ran),
+            Msg::Head(head) => self.take_head(*head),
+            Msg::Unlocked(unlocked) => self.unlocked(unlocked),
+            Msg::Picture(picture, events) => {
+                self.dashboard.picture(*picture, events);
+                Vec::new()
+            }
+            Msg::Unwatched(error) => {
+                self.watching = false;
+                if let Some(error) = error {
+                    self.dashboard.fails(error.to_string());
+                }
+                Vec::new()
+            }
+            Msg::Planned(number, planned) => self.planned(number, *planned),
+            Msg::Deploying(number, step) => {
+                let now = self.now;
+                if let Some(plan) = self.plan_mut(number) {
+                    plan.step(step, now);
+                }
+                Vec::new()
+            }
+            Msg::Deployed(number, done) => {
+                let now = self.now;
+                let summary = self.plan_mut(number).and_then(|plan| {
+                    plan.deployed(*done, now);
+                    plan.summary()
+                });
+                if let Some((text, tone)) = summary {
+                    self.say(text, tone);
+                }
+                vec![Effect::Head]
+            }
+            Msg::End => vec![Effect::Quit],
+        };
+        effects.extend(self.read());
+        effects
+    }
+
+    fn planned(&mut self, number: u64, planned: Result<super::msg::Planned, Error>) -> Vec<Effect> {
+        if let Err(Error::Locked) = &planned {
+            self.ask_passphrase();
+        }
+        if let Some(plan) = self.plan_mut(number) {
+            plan.planned(planned);
+        }
+        Vec::new()
+    }
+
+    fn take_head(&mut self, head: Result<Head, Error>) -> Vec<Effect> {
+        match head {
+            Ok(head) if head.network.is_empty() && head.networks > 1 => {
+                self.head = head;
+                self.go(Goal::Screen(&screens::networks::SCREEN))
+            }
+            Ok(head) => {
+                self.head = head;
+                Vec::new()
+            }
+            Err(error) => {
+                self.say(error.to_string(), Tone::Bad);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Has the text read that is seen beside a list.
+    fn read(&mut self) -> Option<Effect> {
+        if self.overlay.is_some() {
+            return None;
+        }
+        let (now, body) = (self.now, places(self.area).body);
+        let browse = self.browse_mut()?;
+        let line = browse.wants(now, body.width)?;
+        let columns = browse.columns(body);
+        self.number += 1;
+        let number = self.number;
+        self.browse_mut()?.number_of_text = number;
+        Some(Effect::Run(Purpose::Tab(number), line, columns, Default::default()))
+    }
+
+    fn tick(&mut self) -> Vec<Effect> {
+        self.toasts.retain(|toast| toast.until > self.now);
+        if self.source.key.is_some() && self.now.duration_since(self.last_key) > IDLE {
+            return self.lock("locked: nobody pressed a key for a quarter of an hour");
+        }
+        Vec::new()
+    }
+
+    /// Says something for a while.
+    pub(super) fn say(&mut self, text: impl Into<String>, tone: Tone) {
+        self.toasts.push_back(Toast { text: text.into(), tone, until: self.now + TOAST });
+        self.toasts.drain(..self.toasts.len().saturating_sub(3));
+    }
+
+    pub(super) fn lock(&mut self, why: &str) -> Vec<Effect> {
+        self.source.key = None;
+        self.say(why, Tone::Warn);
+        self.refresh()
+    }
+
+    fn unlocked(&mut self, unlocked: Result<crate::db::DataKey, Error>) -> Vec<Effect> {
+        match unlocked {
+            Ok(key) => {
+                self.source.key = Some(key);
+                if matches!(self.overlay, Some(Overlay::Unlock(_))) {
+                    self.overlay = None;
+                }
+                self.say("unlocked", Tone::Good);
+                let mut effects = self.refresh();
+                if let Some(Place::Plan(plan)) = self.stack.last() {
+                    let hosts = plan.hosts.clone();
+                    self.stack.pop();
+                    effects.extend(self.go(Goal::Plan(hosts)));
+                }
+                effects
+            }
+            Err(error) => {
+                match &mut self.overlay {
+                    Some(Overlay::Unlock(unlock)) => {
+                        unlock.tries = false;
+                        unlock.wrong = Some(error.to_string());
+                    }
+                    _ => self.say(error.to_string(), Tone::Bad),
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn ask_passphrase(&mut self) {
+        let input = super::input::Input::secret();
+        self.overlay = Some(Overlay::Unlock(Unlock { input, wrong: None, tries: false, then: None }));
+    }
+
+    /// Reads everything anew that is seen.
+    pub(super) fn refresh(&mut self) -> Vec<Effect> {
+        let mut effects = vec![Effect::Head];
+        effects.extend(self.reload());
+        effects
+    }
+
+    fn reload(&mut self) -> Option<Effect> {
+        self.number += 1;
+        let number = self.number;
+        let browse = self.browse_mut()?;
+        browse.number = number;
+        browse.refresh();
+        Some(Effect::Rows(browse.screen, number))
+    }
+
+    /// Goes to a place. What was reached by a number begins anew; from a screen, one can go back.
+    pub(super) fn go(&mut self, goal: Goal) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match goal {
+            Goal::Dashboard => {
+                self.stack.clear();
+                self.stack.push(Place::Dashboard);
+                if !self.watching && self.source.exists() {
+                    self.watching = true;
+                    effects.push(Effect::Watch);
+                }
+            }
+            Goal::Plan(hosts) => {
+                self.number += 1;
+                self.stack.push(Place::Plan(Box::new(PlanView::new(hosts.clone(), self.number))));
+                effects.push(Effect::Plan(self.number, hosts));
+            }
+            Goal::Screen(screen) => {
+                let at = self.kept.iter().position(|kept| kept.screen == screen).unwrap_or_else(|| {
+                    self.kept.push(Browse::new(screen));
+                    self.kept.len() - 1
+                });
+                self.stack.retain(|place| !matches!(place, Place::Browse(other) if *other == at));
+                self.stack.push(Place::Browse(at));
+                effects.extend(self.reload());
+            }
+        }
+        if self.watching && !self.stack.iter().any(|place| matches!(place, Place::Dashboard)) {
+            self.watching = false;
+            effects.push(Effect::Unwatch);
+        }
+        effects
+    }
+
+    /// Goes there from anywhere: what was seen before isn't behind it. A deploy that goes on stays there.
+    fn jump(&mut self, goal: Goal) -> Vec<Effect> {
+        self.stack.retain(|place| matches!(place, Place::Plan(plan) if plan.goes()));
+        let goes = self.stack.len();
+        if let (Goal::Plan(_), 1..) = (&goal, goes) {
+            return Vec::new();
+        }
+        self.go(goal)
+    }
+
+    fn input(&mut self, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Key(key) if key.kind != KeyEventKind::Release => {
+                self.last_key = self.now;
+                self.key(key)
+            }
+            Input::Paste(text) => {
+                self.paste(&text);
+                Vec::new()
+            }
+            Input::Resize(width, height) => {
+                self.area = Rect::new(0, 0, width, height);
+                if let Some(browse) = self.browse_mut() {
+                    browse.refresh();
+                }
+                Vec::new()
+            }
+            Input::Mouse(mouse) => {
+                let body = places(self.area).body;
+                match mouse.kind {
+                    MouseEventKind::Down(_) if mouse.row == 1 => return self.click_tab(mouse.column),
+                    MouseEventKind::Down(_) => {
+                        if let Some(browse) = self.browse_mut() {
+                            browse.click(mouse.column, mouse.row, body);
+                        }
+                    }
+                    MouseEventKind::ScrollDown => return self.key(KeyCode::Down.into()),
+                    MouseEventKind::ScrollUp => return self.key(KeyCode::Up.into()),
+                    _ => {}
+                }
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn click_tab(&mut self, column: u16) -> Vec<Effect> {
+        let mut at = 0;
+        for (number, (title, goal)) in screens::NUMBERED.iter().enumerate() {
+            let next = at + super::draw::tab_width(number, title, self.area.width);
+            if (at..next).contains(&column) {
+                return self.jump(goal.clone());
+            }
+            at = next;
+        }
+        Vec::new()
+    }
+
+    fn paste(&mut self, text: &str) {
+        match &mut self.overlay {
+            Some(Overlay::Form(form)) => _ = form.paste(text),
+            Some(Overlay::Palette(palette)) => palette.paste(text),
+            Some(Overlay::Unlock(unlock)) => unlock.input.paste(text),
+            Some(Overlay::NewPassphrase(new)) => new.inputs[new.at].paste(text),
+            _ => {}
+        }
+    }
+
+    fn key(&mut self, key: KeyEvent) -> Vec<Effect> {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if control && key.code == KeyCode::Char('z') {
+            return vec![Effect::Suspend];
+        }
+        if self.overlay.is_some() {
+            return self.key_over(key);
+        }
+        if control && key.code == KeyCode::Char('c') {
+            return vec![Effect::Quit];
+        }
+        let body = places(self.area).body;
+        if let Some(browse) = self.browse_mut()
+            && browse.list.is_filtering()
+            && browse.focus == Focus::List
+            && browse.key(key, body)
+        {
+            return Vec::new();
+        }
+        if let Some(global) = keys::global(key) {
+            return self.global(global);
+        }
+        if let KeyCode::Char(c @ '1'..='9') = key.code
+            && let Some((_, goal)) = screens::NUMBERED.get(c as usize - '1' as usize)
+        {
+            return self.jump(goal.clone());
+        }
+        self.key_here(key, body)
+    }
+
+    /// A key that means something on this screen alone.
+    fn key_here(&mut self, key: KeyEvent, body: Rect) -> Vec<Effect> {
+        if let Some(Place::Plan(plan)) = self.stack.last_mut() {
+            return match key.code {
+                KeyCode::Enter if plan.is_ready() => {
+                    plan.go();
+                    Vec::new()
+                }
+                KeyCode::Char('x') if plan.stop() => Vec::new(),
+                KeyCode::Char('r') if !plan.goes() => {
+                    let hosts = plan.hosts.clone();
+                    self.stack.pop();
+                    self.go(Goal::Plan(hosts))
+                }
+                _ => {
+                    plan.key(key);
+                    Vec::new()
+                }
+            };
+        }
+        let Some(browse) = self.browse_mut() else {
+            self.dashboard.key(key, body);
+            return Vec::new();
+        };
+        if browse.focus == Focus::Text && key.code == KeyCode::Enter {
+            let columns = browse.columns(body);
+            let Some(line) = browse.ask() else { return Vec::new() };
+            self.number += 1;
+            let number = self.number;
+            if let Some(browse) = self.browse_mut() {
+                browse.number_of_text = number;
+            }
+            return vec![Effect::Run(Purpose::Tab(number), line, columns, Default::default())];
+        }
+        if browse.key(key, body) {
+            return Vec::new();
+        }
+        let deed = match key.code {
+            KeyCode::Char(c) => browse.screen.deeds.iter().find(|deed| deed.key == c),
+            _ => None,
+        };
+        let act = deed.map(|deed| (deed.act)(&browse.list.meant()));
+        act.map(|act| self.act(act)).unwrap_or_default()
+    }
+
+    fn global(&mut self, global: Global) -> Vec<Effect> {
+        match global {
+            Global::Palette => self.open_palette(),
+            Global::Filter => {
+                if let Some(browse) = self.browse_mut() {
+                    browse.focus = Focus::List;
+                    browse.list.begin_filter();
+                }
+            }
+            Global::Help => self.overlay = Some(Overlay::Help(Pane::of(&self.help()))),
+            Global::Back => return self.back(),
+            Global::Quit if self.stack.len() < 2 && self.browse().is_none_or(|browse| browse.focus == Focus::List) => {
+                return self.leave();
+            }
+            Global::Quit => return self.back(),
+            Global::Leave => return vec![Effect::Quit],
+            Global::Dashboard => return self.jump(Goal::Dashboard),
+            Global::Operations => return self.jump(Goal::Screen(&screens::operations::SCREEN)),
+            Global::Undo => return self.undo(),
+            Global::Copy => return self.copy(),
+            Global::Lock if self.source.key.is_some() => return self.lock("locked"),
+            Global::Lock if self.is_unlocked() => {
+                self.say("it isn't locked here; `wg-friend lock` makes the kernel forget the key", Tone::Dim)
+            }
+            Global::Lock => self.ask_passphrase(),
+            Global::Theme => self.theme.look = self.theme.look.next(),
+            Global::Sort => {
+                if let Some(browse) = self.browse_mut() {
+                    browse.list.sort_next();
+                }
+            }
+            Global::Refresh => return self.refresh(),
+            Global::Mouse => {
+                self.mouse = !self.mouse;
+                return vec![Effect::Mouse(self.mouse)];
+            }
+            Global::Suspend => return vec![Effect::Suspend],
+        }
+        Vec::new()
+    }
+
+    fn leave(&mut self) -> Vec<Effect> {
+        if self.stack.iter().any(|place| matches!(place, Place::Plan(plan) if plan.goes())) {
+            self.say("a deploy goes on: `x` stops it in order, Ctrl-C leaves it to the hosts' watchdogs", Tone::Warn);
+            return Vec::new();
+        }
+        vec![Effect::Quit]
+    }
+
+    fn back(&mut self) -> Vec<Effect> {
+        if let Some(browse) = self.browse_mut()
+            && browse.back()
+        {
+            return Vec::new();
+        }
+        if let Some(Place::Plan(plan)) = self.stack.last()
+            && plan.goes()
+        {
+            self.say(
+                "a deploy goes on: `x` stops it in order; the number keys show other screens meanwhile",
+                Tone::Warn,
+            );
+            return Vec::new();
+        }
+        if self.stack.len() > 1 {
+            self.stack.pop();
+            return self.refresh();
+        }
+        if matches!(self.stack.last(), Some(Place::Plan(_))) {
+            return self.jump(Goal::Dashboard);
+        }
+        Vec::new()
+    }
+
+    fn open_palette(&mut self) {
+        let screens = screens::ALL.iter().filter(|screen| self.source.exists() || screen.title == "Begin");
+        let mut extra: Vec<Entry> = screens
+            .map(|screen| Entry::other(screen.title, &format!("go to {}", screen.title.to_lowercase()), screen.about))
+            .collect();
+        extra.push(Entry::other("Dashboard", "go to dashboard", "The whole network at a glance"));
+        let palette = Palette::of(&self.definition, extra);
+        self.overlay = Some(Overlay::Palette(palette));
+    }
+
+    /// Goes to a screen by its name.
+    pub(super) fn go_by_name(&mut self, name: &str) -> Vec<Effect> {
+        if name == "Dashboard" {
+            return self.jump(Goal::Dashboard);
+        }
+        let screen = screens::ALL.iter().find(|screen| screen.title == name);
+        screen.map(|screen| self.go(Goal::Screen(screen))).unwrap_or_default()
+    }
+
+    fn undo(&mut self) -> Vec<Effect> {
+        match self.head.before {
+            Some(number) => self.act(Act::Change(Line::new(["rollback", "--model", &number.to_string()]))),
+            None => {
+                self.say("nothing was changed yet", Tone::Dim);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Returns the line that does or shows what is seen.
+    pub fn line(&self) -> Option<Line> {
+        match &self.overlay {
+            Some(Overlay::Ask(ask)) => return Some(ask.line.clone()),
+            Some(Overlay::Said(said)) => return Some(said.line.clone()),
+            _ => {}
+        }
+        match self.stack.last()? {
+            Place::Dashboard => Some(Line::new(["status", "--watch"])),
+            Place::Plan(plan) => Some(plan.line()),
+            Place::Browse(_) => self.browse()?.line(),
+        }
+    }
+
+    pub(super) fn copy(&mut self) -> Vec<Effect> {
+        let Some(line) = self.line() else { return Vec::new() };
+        let text = line.shown();
+        self.say(format!("copied: {text}"), Tone::Good);
+        vec![Effect::Copy(text)]
+    }
+
+    /// Opens a form.
+    pub(super) fn fill(&mut self, words: &[String], given: &[(&str, String)]) {
+        match Form::of(&self.definition, words, given) {
+            Some(mut form) => {
+                form.offer(&self.head.names);
+                self.overlay = Some(Overlay::Form(Box::new(form)));
+            }
+            None => self.say(format!("there is no command `{}`", words.join(" ")), Tone::Bad),
+        }
+    }
+}
+
+/// Whether an exit code means that the database is locked, or the passphrase was wrong.
+pub(super) fn is_locked(exit: Option<i32>) -> bool {
+    exit == Some(i32::from(Kind::Locked.exit_code()))
+}
+
+/// Returns the look that a terminal can show: what `NO_COLOR` and `TERM` say.
+pub fn look(no_color: bool, term: &str, colorterm: &str) -> Look {
+    match () {
+        () if no_color || term == "dumb" => Look::Plain,
+        () if term.contains("256") || term.contains("kitty") || !colorterm.is_empty() => Look::Dark,
+        () => Look::Sixteen,
+    }
+}

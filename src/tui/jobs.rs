@@ -1,0 +1,260 @@
+//! Workers: whatever reads, runs or asks hosts does it here, beside the screen, and answers with a message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::line::{Cancel, Line, Runner};
+use super::msg::{Head, Msg, Planned, Purpose, Secrets, Step};
+use super::screens::Screen;
+use super::source::Source;
+use crate::fleet::RealFleet;
+use crate::model::{Name, Role};
+use crate::ops::clock::System;
+use crate::ops::deploy::{self, report::PlanReport};
+use crate::ops::deploy::{HostOutcome, Options, Phase, Progress, Stop};
+use crate::ops::watch::schedule::Schedule;
+use crate::ops::{self, Error, revision, watch};
+use crate::{db, model};
+
+/// How often hosts are asked while the dashboard is seen.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long a host that is watched may leave a question without an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Starts workers.
+pub struct Jobs {
+    /// Where answers go.
+    answers: Sender<Msg>,
+    runner: Runner,
+    running: BTreeMap<&'static str, Cancel>,
+    watching: Option<Stop>,
+}
+
+impl Jobs {
+    /// Workers that answer there.
+    pub fn new(answers: Sender<Msg>, runner: Runner) -> Self {
+        Self { answers, runner, running: BTreeMap::new(), watching: None }
+    }
+
+    /// Says whether colours are shown.
+    pub fn colour(&mut self, coloured: bool) {
+        self.runner.coloured = coloured;
+    }
+
+    fn work(&self, work: impl FnOnce(&Sender<Msg>) + Send + 'static) {
+        let answers = self.answers.clone();
+        // Whoever has gone doesn't need the answer.
+        std::thread::spawn(move || work(&answers));
+    }
+
+    /// Reads the rows of a screen.
+    pub fn rows(&self, source: Source, screen: &'static Screen, number: u64) {
+        self.work(move |answers| {
+            let _gone = answers.send(Msg::Rows(screen, number, (screen.load)(&source)));
+        });
+    }
+
+    /// Reads what the header says.
+    pub fn head(&self, source: Source) {
+        self.work(move |answers| {
+            let _gone = answers.send(Msg::Head(Box::new(head(&source))));
+        });
+    }
+
+    /// Tries a passphrase.
+    pub fn unlock(&self, source: Source, passphrase: Zeroizing<String>) {
+        self.work(move |answers| {
+            let _gone = answers.send(Msg::Unlocked(source.unlock(passphrase)));
+        });
+    }
+
+    /// Runs a line. One that is run for the same purpose and only reads ends.
+    pub fn run(&mut self, source: &Source, purpose: Purpose, line: Line, columns: u16, secrets: Secrets) {
+        self.cancel(&purpose);
+        let cancel = Cancel::default();
+        self.running.insert(slot(&purpose), cancel.clone());
+        let mut runner = self.runner.clone();
+        if let Some(network) = &source.network {
+            runner.options.extend(["--network".into(), network.as_str().into()]);
+        }
+        let mut handover = source.handover();
+        (handover.passphrase, handover.new_passphrase) = (secrets.passphrase, secrets.new_passphrase);
+        self.work(move |answers| {
+            let ran = runner.run(&line, columns, &handover, &cancel);
+            let _gone = answers.send(Msg::Ran(purpose, Box::new(ran)));
+        });
+    }
+
+    /// Ends the line that is run for this purpose: at once, or in order if it changes something.
+    pub fn cancel(&self, purpose: &Purpose) {
+        if let Some(cancel) = self.running.get(slot(purpose)) {
+            cancel.cancel(*purpose != Purpose::Change);
+        }
+    }
+
+    /// Watches the network until [`Jobs::unwatch`].
+    pub fn watch(&mut self, source: Source) {
+        if self.watching.is_some() {
+            return;
+        }
+        let stop = Stop::default();
+        self.watching = Some(stop.clone());
+        self.work(move |answers| {
+            let told = answers.clone();
+            let watched = watched(&source, stop, &mut |picture, events| {
+                let _gone = told.send(Msg::Picture(Box::new(picture.clone()), events.to_vec()));
+                Ok(())
+            });
+            let _gone = answers.send(Msg::Unwatched(watched.err()));
+        });
+    }
+
+    /// Ends the watch.
+    pub fn unwatch(&mut self) {
+        if let Some(stop) = self.watching.take() {
+            stop.ask();
+        }
+    }
+
+    /// Finds out what would change on hosts, and has it done when somebody says so.
+    pub fn plan(&self, source: Source, number: u64, hosts: Vec<String>) {
+        self.work(move |answers| {
+            let line = Told { answers: answers.clone(), number };
+            let (go, gone) = channel::<Stop>();
+            let planned = plan(&source, &hosts, &line);
+            let (mut store, fleet, plan) = match planned {
+                Ok(planned) => planned,
+                Err(error) => {
+                    let _gone = answers.send(Msg::Planned(number, Box::new(Err(error))));
+                    return;
+                }
+            };
+            let planned = Planned { report: PlanReport::from(&plan), go };
+            let _gone = answers.send(Msg::Planned(number, Box::new(Ok(planned))));
+            let Ok(stop) = gone.recv() else { return };
+            let settings = &source.settings;
+            let options = Options {
+                confirm_within: settings.confirm_timeout,
+                parallel: settings.parallel,
+                host_timeout: Duration::from_secs(settings.host_timeout),
+                keep_versions: settings.keep_versions,
+                stop,
+                ..Options::new(format!("{} (wg-friend process {})", source.actor.operator, std::process::id()))
+            };
+            let done = deploy::deploy(&mut store, &fleet, &System, &source.actor, plan, &options, &line);
+            let _gone = answers.send(Msg::Deployed(number, Box::new(done)));
+        });
+    }
+}
+
+/// What a purpose is called among those that run: there is one of each.
+fn slot(purpose: &Purpose) -> &'static str {
+    match purpose {
+        Purpose::Tab(_) => "tab",
+        Purpose::Preview => "preview",
+        Purpose::Read => "read",
+        Purpose::Change => "change",
+    }
+}
+
+fn plan(source: &Source, hosts: &[String], line: &Told) -> Result<(db::Store, RealFleet, deploy::Plan), Error> {
+    let mut store = source.store()?;
+    let fleet = source.fleet()?;
+    let topology = store.topology()?;
+    let find = |host: &String| ops::network::find::host(&topology, host).map(|host| host.name.clone());
+    let names: Vec<Name> = hosts.iter().map(find).collect::<Result<_, _>>()?;
+    let parallel = source.settings.parallel;
+    let plan = deploy::plan(&mut store, &fleet, &System, &source.actor, &names, parallel, line)?;
+    Ok((store, fleet, plan))
+}
+
+fn watched(source: &Source, stop: Stop, show: &mut watch::Show<'_>) -> Result<(), Error> {
+    let database = source.open()?;
+    let schedule = Schedule::every(INTERVAL);
+    let fleet = RealFleet::new()?.answering_within(PATIENCE).staying_connected(watch::idle(schedule));
+    let options = watch::Options { schedule, parallel: source.settings.parallel, stop };
+    let mut store = source.store().ok(); // only so that counters can be taken down
+    watch::watch(&database, Arc::new(fleet), &System, &options, store.as_mut(), show)
+}
+
+fn head(source: &Source) -> Result<Head, Error> {
+    let database = ops::safety::unlock::open(source.path())?;
+    let networks = ops::network::networks::list(&database)?;
+    let encrypted = database.is_encrypted()?;
+    let remembered = db::keyring::recall(database.id()).is_some();
+    let names = networks.iter().map(|listed| listed.network.name.to_string()).collect();
+    let mut head = Head { networks: networks.len(), encrypted, remembered, ..Head::default() };
+    head.names.insert("NETWORK", names);
+    let database = match source.open().and_then(|database| Ok((database.topology()?, database))) {
+        Ok((topology, database)) => {
+            tell(&mut head, &topology);
+            database
+        }
+        Err(Error::Store(db::Error::NoNetworkChosen { .. })) => return Ok(head),
+        Err(error) => return Err(error),
+    };
+    head.before = ops::network::history::log(&database, None, 2)?.get(1).map(|state| state.number);
+    head.open = ops::deploy::status::recorded(&database)?.open.len();
+    // A model that contradicts itself compiles no files; what is wrong with it is said where it is edited.
+    head.devices = revision::needed(&database).map_or(0, |devices| devices.len());
+    Ok(head)
+}
+
+fn tell(head: &mut Head, topology: &model::Topology) {
+    head.network = topology.network.name.to_string();
+    head.hosts = topology.hosts.len();
+    let count = |role: &Role| {
+        let count = topology.with_role(*role).count();
+        (count > 0).then(|| (format!("{role}{}", if count == 1 { "" } else { "s" }), count))
+    };
+    head.roles = Role::ALL.iter().filter_map(count).collect();
+    let nodes = |role: Option<Role>| -> Vec<String> {
+        let of = |node: &&model::Node| role.is_none_or(|role| node.role == role);
+        topology.nodes.iter().filter(of).map(|node| node.name.to_string()).collect()
+    };
+    head.names.insert("NODE", nodes(None));
+    head.names.insert("EXIT", nodes(Some(Role::Exit)));
+    head.names.insert("SERVER", nodes(Some(Role::Server)));
+    head.names.insert("HOST", topology.hosts.iter().map(|host| host.name.to_string()).collect());
+    head.names.insert("GROUP", topology.groups.iter().map(|group| group.name.to_string()).collect());
+    let lans = topology.nodes.iter().flat_map(|node| &node.lans).map(|lan| lan.cidr.to_string());
+    head.names.insert("LAN", lans.collect());
+}
+
+/// Tells how far hosts are.
+struct Told {
+    answers: Sender<Msg>,
+    number: u64,
+}
+
+impl Told {
+    fn tell(&self, step: Step) {
+        let _gone = self.answers.send(Msg::Deploying(self.number, step));
+    }
+}
+
+impl Progress for Told {
+    fn expects(&self, hosts: &[Name]) {
+        self.tell(Step::Expects(hosts.to_vec()));
+    }
+
+    fn reached(&self, host: &Name, phase: Phase) {
+        self.tell(Step::Reached(host.clone(), phase));
+    }
+
+    fn armed(&self, host: &Name, within: Duration) {
+        self.tell(Step::Armed(host.clone(), within));
+    }
+
+    fn ended(&self, outcome: &HostOutcome) {
+        self.tell(Step::Ended(Box::new(outcome.clone())));
+    }
+
+    fn warns(&self, text: &str) {
+        self.tell(Step::Warns(text.to_owned()));
+    }
+}
