@@ -186,7 +186,8 @@ impl Context {
         let handed = self.environment.screen.as_ref().map(|screen| &screen.secrets);
         work(&Sources {
             held: handed.and_then(|secrets| secrets.key.as_ref()).map(DataKey::duplicate),
-            file: self.passphrase_file.clone(),
+            // What somebody has typed for this command counts, whatever the file says.
+            file: self.passphrase_file.clone().filter(|_| handed.is_none_or(|secrets| secrets.passphrase.is_none())),
             environment: handed
                 .and_then(|secrets| secrets.passphrase.clone())
                 .or_else(|| self.environment.passphrase.clone()),

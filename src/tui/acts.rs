@@ -10,7 +10,7 @@ use super::input::{Edit, Input};
 use super::keys;
 use super::line::{Line, Ran};
 use super::msg::{Effect, Purpose, Secrets};
-use super::overlay::{Ask, NewPassphrase, Overlay, Preview, Said, Unlock, reading};
+use super::overlay::{Ask, NewPassphrase, Overlay, Preview, Runs, Said, Unlock, reading};
 use super::palette::{self, What};
 use super::screens::{Act, Goal};
 use super::theme::Tone;
@@ -24,13 +24,14 @@ impl App {
     pub(super) fn act(&mut self, act: Act) -> Vec<Effect> {
         match act {
             Act::Change(line) => self.begin_change(line, None),
-            Act::Read(line) => self.run(Purpose::Read, line, Secrets::default()),
+            Act::Read(line) => self.run_read(line, None),
             Act::Fill(words, given) => {
                 let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
                 self.fill(&words, &given);
                 Vec::new()
             }
             Act::Go(goal) => self.go(goal),
+            Act::Network(name) => self.choose_network(&name),
             Act::Not(why) => {
                 self.say(why, Tone::Warn);
                 Vec::new()
@@ -38,17 +39,39 @@ impl App {
         }
     }
 
-    fn run(&mut self, purpose: Purpose, line: Line, secrets: Secrets) -> Vec<Effect> {
-        let columns = reading(self.area).width.saturating_sub(2);
-        if matches!(purpose, Purpose::Read | Purpose::Change) {
-            self.overlay = Some(Overlay::Runs(line.clone()));
-        }
-        let line = match purpose {
-            Purpose::Change => line.with("--yes"),
-            Purpose::Preview if !line.words().iter().any(|word| word == "--dry-run") => line.with("--dry-run"),
-            _ => line,
+    fn next(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    fn columns(&self) -> u16 {
+        reading(self.area).width.saturating_sub(2)
+    }
+
+    /// Runs a line, and waits for it.
+    fn run(&mut self, runs: Runs) -> Effect {
+        let line = match runs.purpose {
+            Purpose::Change(_) => runs.line.with("--yes"),
+            _ => runs.line.clone(),
         };
-        vec![Effect::Run(purpose, line, columns, secrets)]
+        let effect = Effect::Run(runs.purpose.clone(), line, self.columns(), runs.secrets.clone());
+        self.overlay = Some(Overlay::Runs(Box::new(runs)));
+        effect
+    }
+
+    fn run_read(&mut self, line: Line, form: Option<Box<form::Form>>) -> Vec<Effect> {
+        let purpose = Purpose::Read(self.next());
+        vec![self.run(Runs { line, purpose, secrets: Secrets::default(), form })]
+    }
+
+    /// Goes on with what has waited for a passphrase.
+    pub(super) fn resume(&mut self, runs: Runs) -> Vec<Effect> {
+        let number = self.next();
+        match runs.purpose {
+            Purpose::Preview(_) => self.ask(runs.line, runs.secrets, runs.form),
+            Purpose::Change(_) => vec![self.run(Runs { purpose: Purpose::Change(number), ..runs })],
+            Purpose::Tab(_) | Purpose::Read(_) => vec![self.run(Runs { purpose: Purpose::Read(number), ..runs })],
+        }
     }
 
     /// Shows what a line would do, once its new passphrase is known if it sets one.
@@ -67,39 +90,46 @@ impl App {
 
     /// Whether a line gives a database its first passphrase: an import into one that is there doesn't.
     fn has_no_passphrase(&self, line: &Line) -> bool {
-        !self.source.exists() || line.words().first().is_some_and(|word| word == "vault")
+        !self.exists || line.words().first().is_some_and(|word| word == "vault")
     }
 
     fn ask(&mut self, line: Line, secrets: Secrets, form: Option<Box<form::Form>>) -> Vec<Effect> {
-        let effects = self.run(Purpose::Preview, line.clone(), secrets.clone());
-        let ask = Ask { line, secrets, preview: Preview::Waits, pane: Pane::default(), form };
+        let number = self.next();
+        let tried =
+            if line.words().iter().any(|word| word == "--dry-run") { line.clone() } else { line.with("--dry-run") };
+        let effect = Effect::Run(Purpose::Preview(number), tried, self.columns(), secrets.clone());
+        let ask = Ask { line, number, secrets, preview: Preview::Waits, pane: Pane::default(), form };
         self.overlay = Some(Overlay::Ask(Box::new(ask)));
-        effects
+        vec![effect]
     }
 
     /// Takes in what a line has said.
-    pub(super) fn ran(&mut self, purpose: Purpose, ran: Ran) -> Vec<Effect> {
+    pub(super) fn ran(&mut self, purpose: Purpose, mut ran: Ran) -> Vec<Effect> {
         match purpose {
             Purpose::Tab(number) => {
+                if is_locked(ran.exit) && !self.is_unlocked() {
+                    (ran.result, ran.said) =
+                        ("The database is locked. Press `L` to unlock it.".to_owned(), String::new());
+                }
                 if let Some(browse) = self.kept.iter_mut().find(|kept| kept.number_of_text == number) {
                     browse.read(&ran);
                 }
                 Vec::new()
             }
-            Purpose::Preview => self.previewed(ran),
-            Purpose::Change | Purpose::Read => self.done(purpose, ran),
+            Purpose::Preview(number) => self.previewed(number, &ran),
+            Purpose::Change(_) | Purpose::Read(_) => self.done(&purpose, &ran),
         }
     }
 
-    fn previewed(&mut self, ran: Ran) -> Vec<Effect> {
-        let locked = is_locked(ran.exit);
+    fn previewed(&mut self, number: u64, ran: &Ran) -> Vec<Effect> {
         let Some(Overlay::Ask(ask)) = &mut self.overlay else { return Vec::new() };
-        if ask.preview != Preview::Waits || ran.exit.is_none() {
+        if ask.number != number {
             return Vec::new();
         }
-        if locked && ask.secrets.passphrase.is_none() {
-            let (line, secrets) = (ask.line.clone(), ask.secrets.clone());
-            return self.want_passphrase(Purpose::Preview, line, secrets, &ran);
+        if is_locked(ran.exit) {
+            let (line, secrets, form) = (ask.line.clone(), ask.secrets.clone(), ask.form.take());
+            self.want_passphrase(Runs { line, purpose: Purpose::Preview(number), secrets, form }, ran);
+            return Vec::new();
         }
         ask.pane.set(&ran.text());
         let untried = ran.exit == Some(2) && ran.said.contains("can't be tried out");
@@ -112,23 +142,20 @@ impl App {
         Vec::new()
     }
 
-    fn done(&mut self, purpose: Purpose, ran: Ran) -> Vec<Effect> {
-        let waits = matches!(&self.overlay, Some(Overlay::Runs(_)));
-        if !waits {
-            return if purpose == Purpose::Change { self.refresh() } else { Vec::new() };
-        }
-        let line = match &self.overlay {
-            Some(Overlay::Runs(line)) => line.clone(),
-            _ => ran.line.clone(),
+    fn done(&mut self, purpose: &Purpose, ran: &Ran) -> Vec<Effect> {
+        let changes = matches!(purpose, Purpose::Change(_));
+        let runs = match self.overlay.take() {
+            Some(Overlay::Runs(runs)) if runs.purpose == *purpose => *runs,
+            other => {
+                self.overlay = other;
+                return if changes { self.changed() } else { Vec::new() };
+            }
         };
         if is_locked(ran.exit) {
-            return self.want_passphrase(purpose, line, Secrets::default(), &ran);
+            self.want_passphrase(runs, ran);
+            return Vec::new();
         }
-        let began =
-            self.stack.iter().any(|place| matches!(place, Place::Browse(at) if self.kept[*at].screen.title == "Begin"));
-        let quiet = ran.is_good() && ran.result.trim().is_empty() && purpose == Purpose::Change;
-        if quiet {
-            self.overlay = None;
+        if ran.is_good() && ran.result.trim().is_empty() && changes {
             self.say(ran.summary(), Tone::Good);
         } else {
             let good = matches!(ran.exit, Some(0 | 3));
@@ -136,35 +163,53 @@ impl App {
             if pane.is_empty() {
                 pane.set(if ran.exit.is_none() { "it was stopped" } else { "it said nothing" });
             }
-            self.overlay = Some(Overlay::Said(Box::new(Said { line, good, pane })));
+            let form = runs.form.filter(|_| !good);
+            self.overlay = Some(Overlay::Said(Box::new(Said { line: runs.line.clone(), good, pane, form })));
         }
-        if purpose == Purpose::Read {
-            return Vec::new();
+        if !changes {
+            return self.refresh(); // a look at hosts is noted
         }
-        if began && self.source.exists() {
-            return self.begin_with_database();
+        // What replaced the database, or the key of it, has made the one that is held here useless.
+        let replaces = [["vault", "rekey"], ["vault", "recover"], ["backup", "restore"]];
+        if ran.is_good() && replaces.iter().any(|words| runs.line.words().starts_with(&words.map(str::to_owned))) {
+            self.source.key = None;
+        }
+        if let Some(browse) = self.browse_mut().filter(|_| ran.is_good()) {
+            browse.list.unmark();
+        }
+        let first = runs.secrets.passphrase.filter(|_| !self.exists && ran.is_good());
+        let mut effects = self.changed();
+        effects.extend(first.map(Effect::Unlock)); // whoever has just set it needn't type it again
+        effects
+    }
+
+    /// The database may be another one now: reads anew what is seen, and gives plans up that were made before.
+    fn changed(&mut self) -> Vec<Effect> {
+        if !self.exists && self.source.exists() {
+            return self.begin();
+        }
+        self.stack.retain(|place| !matches!(place, Place::Plan(plan) if !plan.goes()));
+        if self.stack.is_empty() {
+            return self.go(Goal::Dashboard);
         }
         self.refresh()
     }
 
-    /// There is a database now: shows its network.
-    fn begin_with_database(&mut self) -> Vec<Effect> {
-        self.stack.clear();
-        let mut effects = vec![Effect::Head];
-        effects.extend(self.go(Goal::Dashboard));
-        effects
-    }
-
     /// Asks for the passphrase: to unlock, or, where that is done, for one line that wants it for itself.
-    fn want_passphrase(&mut self, purpose: Purpose, line: Line, secrets: Secrets, ran: &Ran) -> Vec<Effect> {
-        let wrong = secrets.passphrase.is_some().then(|| ran.summary());
-        let then = Some((purpose, line, Secrets { passphrase: None, ..secrets }));
+    fn want_passphrase(&mut self, runs: Runs, ran: &Ran) {
+        let wrong = runs.secrets.passphrase.is_some().then(|| ran.summary());
+        let secrets = Secrets { passphrase: None, ..runs.secrets.clone() };
+        let then = Some(Box::new(Runs { secrets, ..runs }));
         self.overlay = Some(Overlay::Unlock(Unlock { input: Input::secret(), wrong, tries: false, then }));
-        Vec::new()
     }
 
     /// A key while something lies over the screen.
-    pub(super) fn key_over(&mut self, key: KeyEvent) -> Vec<Effect> {
+    pub(super) fn key_over(&mut self, mut key: KeyEvent) -> Vec<Effect> {
+        // Ctrl-C is a way out of everything; only of what runs it isn't the same as Esc.
+        let leaves = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+        if leaves && !matches!(self.overlay, Some(Overlay::Runs(_))) {
+            key = KeyCode::Esc.into();
+        }
         let Some(mut overlay) = self.overlay.take() else { return Vec::new() };
         let place = reading(self.area);
         let height = place.height.saturating_sub(2);
@@ -186,12 +231,13 @@ impl App {
             },
             Overlay::Ask(ask) => match key.code {
                 KeyCode::Enter if matches!(ask.preview, Preview::Shown | Preview::None) => {
-                    let (line, secrets) = (ask.line.clone(), ask.secrets.clone());
-                    return self.run(Purpose::Change, line, secrets);
+                    let (line, secrets, form) = (ask.line.clone(), ask.secrets.clone(), ask.form.take());
+                    let purpose = Purpose::Change(self.next());
+                    return vec![self.run(Runs { line, purpose, secrets, form })];
                 }
                 KeyCode::Esc => {
                     self.overlay = ask.form.take().map(Overlay::Form);
-                    return vec![Effect::Cancel(Purpose::Preview)];
+                    return vec![Effect::Cancel(Purpose::Preview(0))];
                 }
                 KeyCode::Char('y') if !control => {
                     self.overlay = Some(overlay);
@@ -199,13 +245,17 @@ impl App {
                 }
                 _ => _ = ask.pane.key(key, height.saturating_sub(4)),
             },
-            Overlay::Runs(_) if control && key.code == KeyCode::Char('c') => {
+            Overlay::Runs(runs) if control && key.code == KeyCode::Char('c') => {
+                let runs = runs.purpose.clone();
                 self.overlay = Some(overlay);
-                return vec![Effect::Cancel(Purpose::Change), Effect::Cancel(Purpose::Read)];
+                return vec![Effect::Cancel(runs)];
             }
             Overlay::Runs(_) => {}
             Overlay::Said(said) => match key.code {
-                KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => return Vec::new(),
+                KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => {
+                    self.overlay = said.form.take().map(Overlay::Form);
+                    return Vec::new();
+                }
                 KeyCode::Char('y') if !control => {
                     self.overlay = Some(overlay);
                     return self.copy();
@@ -217,7 +267,10 @@ impl App {
                 _ => _ = pane.key(key, height),
             },
             Overlay::Unlock(unlock) => match key.code {
-                KeyCode::Esc => return Vec::new(),
+                KeyCode::Esc => {
+                    self.overlay = unlock.then.take().and_then(|runs| runs.form).map(Overlay::Form);
+                    return Vec::new();
+                }
                 KeyCode::Enter if !unlock.input.is_empty() && !unlock.tries => {
                     let typed = unlock.input.take();
                     return self.typed(overlay, typed);
@@ -258,7 +311,7 @@ impl App {
     /// A form is filled in: shows what its line would do, or runs one that only tells something.
     fn submit(&mut self, line: Line, form: Box<form::Form>) -> Vec<Effect> {
         if commands::reads(&line) {
-            return self.run(Purpose::Read, line, Secrets::default());
+            return self.run_read(line, Some(form));
         }
         if line.words().first().is_some_and(|word| word == "deploy") && line.words().len() == 1 {
             return self.go(Goal::Plan(Vec::new()));
@@ -276,29 +329,17 @@ impl App {
         }
     }
 
-    /// A passphrase was typed: unlocks with it, or hands it to the line that wants it.
+    /// A passphrase was typed: unlocks with it; where that is done, hands it to the line that wants it for itself.
     fn typed(&mut self, mut overlay: Overlay, typed: zeroize::Zeroizing<String>) -> Vec<Effect> {
         let Overlay::Unlock(unlock) = &mut overlay else { return Vec::new() };
-        let holds = self.is_unlocked();
-        match unlock.then.take() {
-            Some((purpose, line, secrets)) => {
-                let secrets = Secrets { passphrase: Some(typed.clone()), ..secrets };
-                let mut effects = if purpose == Purpose::Preview {
-                    self.ask(line, secrets, None)
-                } else {
-                    self.run(purpose, line, secrets)
-                };
-                if !holds {
-                    effects.push(Effect::Unlock(typed));
-                }
-                effects
-            }
-            None => {
-                (unlock.tries, unlock.wrong) = (true, None);
-                self.overlay = Some(overlay);
-                vec![Effect::Unlock(typed)]
-            }
+        let itself = self.is_unlocked();
+        if let Some(mut runs) = unlock.then.take_if(|_| itself) {
+            runs.secrets.passphrase = Some(typed);
+            return self.resume(*runs);
         }
+        (unlock.tries, unlock.wrong) = (true, None);
+        self.overlay = Some(overlay);
+        vec![Effect::Unlock(typed)]
     }
 
     fn set_passphrase(&mut self, overlay: Overlay) -> Vec<Effect> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Command;
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEventKind};
 use ratatui::layout::Rect;
+use zeroize::Zeroizing;
 
 use super::browse::{Browse, Focus};
 use super::dashboard::Dashboard;
@@ -76,8 +77,15 @@ pub struct App {
     pub mouse: bool,
     pub(super) definition: Command,
     pub(super) number: u64,
+    /// Whether there was a database when that was last looked at.
+    pub(super) exists: bool,
+    /// The request for the header after which the last change is taken back.
+    undoes: Option<u64>,
+    /// Whether somebody was told that a deploy goes on.
+    warned: bool,
     last_key: Instant,
-    watching: bool,
+    /// The watch that goes on, by its number.
+    watch: Option<u64>,
 }
 
 impl App {
@@ -97,8 +105,11 @@ impl App {
             mouse: false,
             definition,
             number: 0,
+            exists: false,
+            undoes: None,
+            warned: false,
             last_key: now,
-            watching: false,
+            watch: None,
         };
         app.stack.push(Place::Dashboard);
         app
@@ -106,11 +117,12 @@ impl App {
 
     /// Returns what is to be done first.
     pub fn begin(&mut self) -> Vec<Effect> {
-        if !self.source.exists() {
-            self.stack.clear();
+        self.exists = self.source.exists();
+        self.stack.clear();
+        if !self.exists {
             return self.go(Goal::Screen(&screens::first::SCREEN));
         }
-        let mut effects = vec![Effect::Head];
+        let mut effects = vec![self.read_head()];
         effects.extend(self.go(Goal::Dashboard));
         effects
     }
@@ -150,7 +162,7 @@ impl App {
 
     /// Returns when there is something to do without a message.
     pub fn wakes(&self) -> Duration {
-        let settling = self.browse().is_some_and(Browse::is_settling);
+        let settling = self.overlay.is_none() && self.browse().is_some_and(Browse::is_settling);
         let counts =
             self.stack.iter().any(|place| matches!(place, Place::Plan(plan) if plan.goes() || plan.is_asking()));
         match () {
@@ -164,7 +176,7 @@ impl App {
     pub fn update(&mut self, msg: Msg) -> Vec<Effect> {
         let mut effects = match msg {
             Msg::Input(input) => self.input(input),
-            Msg::Tick => self.tick(),
+            Msg::Tick => Vec::new(),
             Msg::Rows(screen, number, rows) => {
                 if let Some(browse) = self.kept.iter_mut().find(|kept| kept.screen == screen && kept.number == number) {
                     browse.rows(rows);
@@ -172,17 +184,27 @@ impl App {
                 Vec::new()
             }
             Msg::Ran(purpose, ran) => self.ran(purpose, *ran),
-            Msg::Head(head) => self.take_head(*head),
+            Msg::Head(number, head) => self.take_head(number, *head),
             Msg::Unlocked(unlocked) => self.unlocked(unlocked),
-            Msg::Picture(picture, events) => {
-                self.dashboard.picture(*picture, events);
+            Msg::Picture(number, picture, events) => {
+                if self.watch == Some(number) {
+                    self.dashboard.picture(*picture, events);
+                }
                 Vec::new()
             }
-            Msg::Unwatched(error) => {
-                self.watching = false;
-                if let Some(error) = error {
-                    self.dashboard.fails(error.to_string());
+            Msg::Unwatched(number, error) => {
+                if self.watch == Some(number) {
+                    self.watch = None;
+                    let why = error.map_or("nobody is asked any more".to_owned(), |error| error.to_string());
+                    self.dashboard.fails(why);
                 }
+                Vec::new()
+            }
+            Msg::Broken(fault) => {
+                if matches!(self.overlay, Some(Overlay::Runs(_))) {
+                    self.overlay = None;
+                }
+                self.say(format!("a fault in wg-friend: {fault}"), Tone::Bad);
                 Vec::new()
             }
             Msg::Planned(number, planned) => self.planned(number, *planned),
@@ -202,16 +224,18 @@ impl App {
                 if let Some((text, tone)) = summary {
                     self.say(text, tone);
                 }
-                vec![Effect::Head]
+                vec![self.read_head()]
             }
             Msg::End => vec![Effect::Quit],
         };
+        effects.extend(self.passes());
         effects.extend(self.read());
         effects
     }
 
     fn planned(&mut self, number: u64, planned: Result<super::msg::Planned, Error>) -> Vec<Effect> {
-        if let Err(Error::Locked) = &planned {
+        let seen = matches!(self.stack.last(), Some(Place::Plan(plan)) if plan.number == number);
+        if matches!(planned, Err(Error::Locked)) && seen && self.overlay.is_none() {
             self.ask_passphrase();
         }
         if let Some(plan) = self.plan_mut(number) {
@@ -220,7 +244,7 @@ impl App {
         Vec::new()
     }
 
-    fn take_head(&mut self, head: Result<Head, Error>) -> Vec<Effect> {
+    fn take_head(&mut self, number: u64, head: Result<Head, Error>) -> Vec<Effect> {
         match head {
             Ok(head) if head.network.is_empty() && head.networks > 1 => {
                 self.head = head;
@@ -228,7 +252,7 @@ impl App {
             }
             Ok(head) => {
                 self.head = head;
-                Vec::new()
+                if self.undoes.take_if(|wanted| *wanted == number).is_some() { self.take_back() } else { Vec::new() }
             }
             Err(error) => {
                 self.say(error.to_string(), Tone::Bad);
@@ -252,12 +276,28 @@ impl App {
         Some(Effect::Run(Purpose::Tab(number), line, columns, Default::default()))
     }
 
-    fn tick(&mut self) -> Vec<Effect> {
+    /// What comes of the time that goes by.
+    fn passes(&mut self) -> Vec<Effect> {
         self.toasts.retain(|toast| toast.until > self.now);
-        if self.source.key.is_some() && self.now.duration_since(self.last_key) > IDLE {
-            return self.lock("locked: nobody pressed a key for a quarter of an hour");
+        if self.now.duration_since(self.last_key) <= IDLE {
+            return Vec::new();
         }
-        Vec::new()
+        self.last_key = self.now;
+        match self.source.key.is_some() {
+            true => self.lock("locked: nobody pressed a key for a quarter of an hour"),
+            false => {
+                self.hide();
+                Vec::new()
+            }
+        }
+    }
+
+    /// Takes off the screen, and out of memory, what may be secret.
+    fn hide(&mut self) {
+        self.kept.iter_mut().for_each(Browse::forget);
+        if !matches!(self.overlay, Some(Overlay::Runs(_) | Overlay::Form(_) | Overlay::Help(_) | Overlay::Palette(_))) {
+            self.overlay = None;
+        }
     }
 
     /// Says something for a while.
@@ -268,26 +308,29 @@ impl App {
 
     pub(super) fn lock(&mut self, why: &str) -> Vec<Effect> {
         self.source.key = None;
+        self.hide();
+        // A plan that waits has the database open, and so has a watch. A deploy goes on: it was agreed to.
+        for place in &mut self.stack {
+            if let Place::Plan(plan) = place {
+                plan.lock();
+            }
+        }
         self.say(why, Tone::Warn);
-        self.refresh()
+        let mut effects = self.refresh();
+        effects.extend(self.watch.map(|_| self.watch_anew()));
+        effects
+    }
+
+    /// Watches under another number: what the one before still says doesn't count.
+    fn watch_anew(&mut self) -> Effect {
+        self.number += 1;
+        self.watch = Some(self.number);
+        Effect::Watch(self.number)
     }
 
     fn unlocked(&mut self, unlocked: Result<crate::db::DataKey, Error>) -> Vec<Effect> {
-        match unlocked {
-            Ok(key) => {
-                self.source.key = Some(key);
-                if matches!(self.overlay, Some(Overlay::Unlock(_))) {
-                    self.overlay = None;
-                }
-                self.say("unlocked", Tone::Good);
-                let mut effects = self.refresh();
-                if let Some(Place::Plan(plan)) = self.stack.last() {
-                    let hosts = plan.hosts.clone();
-                    self.stack.pop();
-                    effects.extend(self.go(Goal::Plan(hosts)));
-                }
-                effects
-            }
+        let key = match unlocked {
+            Ok(key) => key,
             Err(error) => {
                 match &mut self.overlay {
                     Some(Overlay::Unlock(unlock)) => {
@@ -296,9 +339,26 @@ impl App {
                     }
                     _ => self.say(error.to_string(), Tone::Bad),
                 }
-                Vec::new()
+                return Vec::new();
             }
+        };
+        self.source.key = Some(key);
+        self.say("unlocked", Tone::Good);
+        let mut effects = self.refresh();
+        effects.extend(self.watch.map(|_| self.watch_anew()));
+        if let Some(Overlay::Unlock(unlock)) = self.overlay.take_if(|overlay| matches!(overlay, Overlay::Unlock(_)))
+            && let Some(runs) = unlock.then
+        {
+            effects.extend(self.resume(*runs));
         }
+        if let Some(Place::Plan(plan)) = self.stack.last()
+            && plan.is_locked()
+        {
+            let hosts = plan.hosts.clone();
+            self.stack.pop();
+            effects.extend(self.go(Goal::Plan(hosts)));
+        }
+        effects
     }
 
     pub(super) fn ask_passphrase(&mut self) {
@@ -308,7 +368,7 @@ impl App {
 
     /// Reads everything anew that is seen.
     pub(super) fn refresh(&mut self) -> Vec<Effect> {
-        let mut effects = vec![Effect::Head];
+        let mut effects = vec![self.read_head()];
         effects.extend(self.reload());
         effects
     }
@@ -327,14 +387,20 @@ impl App {
         let mut effects = Vec::new();
         match goal {
             Goal::Dashboard => {
-                self.stack.clear();
+                self.stack.retain(|place| matches!(place, Place::Plan(plan) if plan.goes()));
                 self.stack.push(Place::Dashboard);
-                if !self.watching && self.source.exists() {
-                    self.watching = true;
-                    effects.push(Effect::Watch);
+                if self.watch.is_none() {
+                    effects.push(self.watch_anew());
                 }
             }
             Goal::Plan(hosts) => {
+                if let Some(at) = self.stack.iter().position(|place| matches!(place, Place::Plan(plan) if plan.goes()))
+                {
+                    let goes = self.stack.remove(at);
+                    self.stack.push(goes);
+                    self.say("a deploy goes on; one at a time", Tone::Warn);
+                    return Vec::new();
+                }
                 self.number += 1;
                 self.stack.push(Place::Plan(Box::new(PlanView::new(hosts.clone(), self.number))));
                 effects.push(Effect::Plan(self.number, hosts));
@@ -349,20 +415,34 @@ impl App {
                 effects.extend(self.reload());
             }
         }
-        if self.watching && !self.stack.iter().any(|place| matches!(place, Place::Dashboard)) {
-            self.watching = false;
+        if self.watch.is_some() && !self.stack.iter().any(|place| matches!(place, Place::Dashboard)) {
+            self.watch = None;
             effects.push(Effect::Unwatch);
         }
         effects
     }
 
+    /// Shows another network of the database.
+    pub(super) fn choose_network(&mut self, name: &str) -> Vec<Effect> {
+        match name.parse() {
+            Ok(name) => self.source.network = Some(name),
+            Err(_) => return Vec::new(),
+        }
+        self.dashboard.forget();
+        self.kept.clear();
+        self.stack.clear();
+        self.watch = None;
+        let mut effects = vec![self.read_head()];
+        effects.extend(self.go(Goal::Dashboard));
+        effects
+    }
+
     /// Goes there from anywhere: what was seen before isn't behind it. A deploy that goes on stays there.
     fn jump(&mut self, goal: Goal) -> Vec<Effect> {
-        self.stack.retain(|place| matches!(place, Place::Plan(plan) if plan.goes()));
-        let goes = self.stack.len();
-        if let (Goal::Plan(_), 1..) = (&goal, goes) {
+        if !self.exists {
             return Vec::new();
         }
+        self.stack.retain(|place| matches!(place, Place::Plan(plan) if plan.goes()));
         self.go(goal)
     }
 
@@ -373,7 +453,8 @@ impl App {
                 self.key(key)
             }
             Input::Paste(text) => {
-                self.paste(&text);
+                self.last_key = self.now;
+                self.paste(&Zeroizing::new(text));
                 Vec::new()
             }
             Input::Resize(width, height) => {
@@ -384,9 +465,14 @@ impl App {
                 Vec::new()
             }
             Input::Mouse(mouse) => {
-                let body = places(self.area).body;
+                self.last_key = self.now;
+                let places = places(self.area);
+                let body = places.body;
                 match mouse.kind {
-                    MouseEventKind::Down(_) if mouse.row == 1 => return self.click_tab(mouse.column),
+                    MouseEventKind::Down(_) if self.overlay.is_some() => {}
+                    MouseEventKind::Down(_) if places.tabs.height > 0 && mouse.row == places.tabs.y => {
+                        return self.click_tab(mouse.column);
+                    }
                     MouseEventKind::Down(_) => {
                         if let Some(browse) = self.browse_mut() {
                             browse.click(mouse.column, mouse.row, body);
@@ -431,9 +517,6 @@ impl App {
         }
         if self.overlay.is_some() {
             return self.key_over(key);
-        }
-        if control && key.code == KeyCode::Char('c') {
-            return vec![Effect::Quit];
         }
         let body = places(self.area).body;
         if let Some(browse) = self.browse_mut()
@@ -491,8 +574,9 @@ impl App {
         if browse.key(key, body) {
             return Vec::new();
         }
+        let plain = (key.modifiers & !KeyModifiers::SHIFT).is_empty();
         let deed = match key.code {
-            KeyCode::Char(c) => browse.screen.deeds.iter().find(|deed| deed.key == c),
+            KeyCode::Char(c) if plain => browse.screen.deeds.iter().find(|deed| deed.key == c),
             _ => None,
         };
         let act = deed.map(|deed| (deed.act)(&browse.list.meant()));
@@ -510,11 +594,12 @@ impl App {
             }
             Global::Help => self.overlay = Some(Overlay::Help(Pane::of(&self.help()))),
             Global::Back => return self.back(),
+            Global::Quit if matches!(self.stack[..], [Place::Plan(_)]) && self.overlay.is_none() => return self.back(),
             Global::Quit if self.stack.len() < 2 && self.browse().is_none_or(|browse| browse.focus == Focus::List) => {
                 return self.leave();
             }
             Global::Quit => return self.back(),
-            Global::Leave => return vec![Effect::Quit],
+            Global::Leave => return self.leave(),
             Global::Dashboard => return self.jump(Goal::Dashboard),
             Global::Operations => return self.jump(Goal::Screen(&screens::operations::SCREEN)),
             Global::Undo => return self.undo(),
@@ -530,7 +615,13 @@ impl App {
                     browse.list.sort_next();
                 }
             }
-            Global::Refresh => return self.refresh(),
+            Global::Refresh => {
+                let mut effects = self.refresh();
+                if matches!(self.stack.last(), Some(Place::Dashboard)) {
+                    effects.push(self.watch_anew());
+                }
+                return effects;
+            }
             Global::Mouse => {
                 self.mouse = !self.mouse;
                 return vec![Effect::Mouse(self.mouse)];
@@ -540,9 +631,14 @@ impl App {
         Vec::new()
     }
 
+    /// Leaves; while a deploy goes on, only who asks twice.
     fn leave(&mut self) -> Vec<Effect> {
-        if self.stack.iter().any(|place| matches!(place, Place::Plan(plan) if plan.goes())) {
-            self.say("a deploy goes on: `x` stops it in order, Ctrl-C leaves it to the hosts' watchdogs", Tone::Warn);
+        let goes = self.stack.iter().any(|place| matches!(place, Place::Plan(plan) if plan.goes()));
+        if goes && !self.warned {
+            self.warned = true;
+            let text =
+                "a deploy goes on: `4` and `x` stop it in order; once more leaves it to the hosts, which take it back";
+            self.say(text, Tone::Warn);
             return Vec::new();
         }
         vec![Effect::Quit]
@@ -574,7 +670,7 @@ impl App {
     }
 
     fn open_palette(&mut self) {
-        let screens = screens::ALL.iter().filter(|screen| self.source.exists() || screen.title == "Begin");
+        let screens = screens::ALL.iter().filter(|screen| self.exists || screen.title == "Begin");
         let mut extra: Vec<Entry> = screens
             .map(|screen| Entry::other(screen.title, &format!("go to {}", screen.title.to_lowercase()), screen.about))
             .collect();
@@ -592,7 +688,22 @@ impl App {
         screen.map(|screen| self.go(Goal::Screen(screen))).unwrap_or_default()
     }
 
+    /// Takes the last change back, once it is known which one that is: somebody may have made another one just now.
     fn undo(&mut self) -> Vec<Effect> {
+        let effect = self.read_head();
+        self.undoes = Some(self.number);
+        vec![effect]
+    }
+
+    fn read_head(&mut self) -> Effect {
+        self.number += 1;
+        Effect::Head(self.number)
+    }
+
+    fn take_back(&mut self) -> Vec<Effect> {
+        if self.overlay.is_some() {
+            return Vec::new();
+        }
         match self.head.before {
             Some(number) => self.act(Act::Change(Line::new(["rollback", "--model", &number.to_string()]))),
             None => {

@@ -109,6 +109,12 @@ impl Browse {
         }
     }
 
+    /// Forgets the text: it may be secret.
+    pub fn forget(&mut self) {
+        (self.pane, self.about, self.since) = (Pane::default(), None, None);
+        (self.reading, self.number_of_text) = (Reading::Nothing, 0);
+    }
+
     /// Returns the line whose text is to be read now, if there is one.
     pub fn wants(&mut self, now: Instant, width: u16) -> Option<Line> {
         if width < WIDE && self.focus == Focus::List {
@@ -129,6 +135,7 @@ impl Browse {
             self.pane.home();
         }
         (self.about, self.since) = (Some(about), None);
+        self.number_of_text = 0; // what is still read about another row comes too late
         self.pane.set("");
         match (line, tab.when) {
             (None, _) => {
@@ -190,7 +197,7 @@ impl Browse {
                     return false;
                 }
                 if before != self.list.chosen().map(|row| row.id.clone()) {
-                    self.since = None;
+                    self.forget(); // what is still read is about another row
                 }
             }
             (Focus::Text, _) => return self.pane.key(key, text.height.saturating_sub(2)),
@@ -200,9 +207,9 @@ impl Browse {
 
     fn turn(&mut self, by: usize) {
         self.tab = (self.tab + by) % self.screen.tabs.len();
-        self.since = Some(Instant::now().checked_sub(SETTLED).unwrap_or_else(Instant::now));
-        if self.focus == Focus::List {
-            self.focus = Focus::Text;
+        self.forget();
+        if self.list.chosen().is_some() {
+            self.focus = Focus::Text; // what was asked for is read at once
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::line::Line;
 
-/// Commands that change nothing: they are run without being shown first.
+/// Commands that change neither the network nor a host, and are run without being shown first. Some write a file, where it was
+/// said.
 const READS: &[&[&str]] = &[
     &["audit", "export"],
     &["audit", "log"],
@@ -75,7 +76,7 @@ pub fn sets_passphrase(line: &Line) -> Option<New> {
     if is(&[&["init"], &["import"], &["vault", "encrypt"]]) && !has("--no-encryption") {
         return Some(New::First);
     }
-    let another = is(&[&["vault", "passphrase"], &["vault", "recover"]]) && !has("--remove");
+    let another = is(&[&["vault", "passphrase"], &["vault", "recover"]]) && !is(&[&["vault", "passphrase", "remove"]]);
     (another && !has("--new-passphrase-file")).then_some(New::Another)
 }
 

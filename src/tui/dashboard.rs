@@ -132,6 +132,15 @@ impl Dashboard {
             return;
         }
         let rows = tree(picture);
+        let inside = match &self.fault {
+            Some(fault) => {
+                let [line, rest] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(inside);
+                let text = cut(&format!("as it was: {fault}"), usize::from(line.width), theme.ascii);
+                frame.render_widget(Span::styled(text, theme.style(Tone::Bad)), line);
+                rest
+            }
+            None => inside,
+        };
         let height = usize::from(inside.height);
         let top = self.top.min(rows.len().saturating_sub(height));
         for (at, branch) in rows.iter().skip(top).take(height).enumerate() {

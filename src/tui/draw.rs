@@ -84,7 +84,7 @@ impl App {
         let network = if self.head.network.is_empty() { "wg-friend".to_owned() } else { self.head.network.clone() };
         let mut spans = vec![Span::styled(format!(" {network}"), theme.style(Tone::Strong))];
         let lock = match () {
-            () if !self.source.exists() => ("no database yet", Tone::Dim),
+            () if !self.exists => ("no database yet", Tone::Dim),
             () if !self.head.encrypted && !self.head.network.is_empty() => ("not encrypted", Tone::Warn),
             () if self.is_unlocked() => ("unlocked", Tone::Good),
             () => ("locked", Tone::Warn),
@@ -111,7 +111,7 @@ impl App {
     }
 
     fn draw_tabs(&self, frame: &mut Frame<'_>, area: Rect) {
-        if area.height == 0 || !self.source.exists() {
+        if area.height == 0 || !self.exists {
             return;
         }
         let here = self.stack.iter().rev().find_map(|place| {

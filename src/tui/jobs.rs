@@ -1,6 +1,7 @@
 //! Workers: whatever reads, runs or asks hosts does it here, beside the screen, and answers with a message.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -34,6 +35,17 @@ pub struct Jobs {
     watching: Option<Stop>,
 }
 
+impl Drop for Jobs {
+    /// What only reads ends at once; what changes something is asked to end in order, as by Ctrl-C.
+    fn drop(&mut self) {
+        self.unwatch();
+        self.running.iter().for_each(|(slot, cancel)| cancel.cancel(*slot != CHANGE));
+    }
+}
+
+/// What lines are called that change something.
+const CHANGE: &str = "change";
+
 impl Jobs {
     /// Workers that answer there.
     pub fn new(answers: Sender<Msg>, runner: Runner) -> Self {
@@ -48,7 +60,13 @@ impl Jobs {
     fn work(&self, work: impl FnOnce(&Sender<Msg>) + Send + 'static) {
         let answers = self.answers.clone();
         // Whoever has gone doesn't need the answer.
-        std::thread::spawn(move || work(&answers));
+        std::thread::spawn(move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&answers))) {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                let _gone = answers.send(Msg::Broken(text.unwrap_or_default()));
+            }
+        });
     }
 
     /// Reads the rows of a screen.
@@ -59,9 +77,9 @@ impl Jobs {
     }
 
     /// Reads what the header says.
-    pub fn head(&self, source: Source) {
+    pub fn head(&self, source: Source, number: u64) {
         self.work(move |answers| {
-            let _gone = answers.send(Msg::Head(Box::new(head(&source))));
+            let _gone = answers.send(Msg::Head(number, Box::new(head(&source))));
         });
     }
 
@@ -92,24 +110,22 @@ impl Jobs {
     /// Ends the line that is run for this purpose: at once, or in order if it changes something.
     pub fn cancel(&self, purpose: &Purpose) {
         if let Some(cancel) = self.running.get(slot(purpose)) {
-            cancel.cancel(*purpose != Purpose::Change);
+            cancel.cancel(!matches!(purpose, Purpose::Change(_)));
         }
     }
 
-    /// Watches the network until [`Jobs::unwatch`].
-    pub fn watch(&mut self, source: Source) {
-        if self.watching.is_some() {
-            return;
-        }
+    /// Watches the network until [`Jobs::unwatch`], or until another watch begins.
+    pub fn watch(&mut self, source: Source, number: u64) {
+        self.unwatch();
         let stop = Stop::default();
         self.watching = Some(stop.clone());
         self.work(move |answers| {
             let told = answers.clone();
             let watched = watched(&source, stop, &mut |picture, events| {
-                let _gone = told.send(Msg::Picture(Box::new(picture.clone()), events.to_vec()));
+                let _gone = told.send(Msg::Picture(number, Box::new(picture.clone()), events.to_vec()));
                 Ok(())
             });
-            let _gone = answers.send(Msg::Unwatched(watched.err()));
+            let _gone = answers.send(Msg::Unwatched(number, watched.err()));
         });
     }
 
@@ -155,9 +171,9 @@ impl Jobs {
 fn slot(purpose: &Purpose) -> &'static str {
     match purpose {
         Purpose::Tab(_) => "tab",
-        Purpose::Preview => "preview",
-        Purpose::Read => "read",
-        Purpose::Change => "change",
+        Purpose::Preview(_) => "preview",
+        Purpose::Read(_) => "read",
+        Purpose::Change(_) => CHANGE,
     }
 }
 

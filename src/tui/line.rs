@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::ops::safety::handover::Handover;
 
@@ -89,24 +89,33 @@ enum Running {
     #[default]
     NotYet,
     Runs(Child),
+    /// It was asked to end.
+    Asked(Child),
     Over,
 }
 
 impl Cancel {
-    /// Ends it: at once what only reads, in order what changes something.
+    /// Ends it: at once what only reads, in order what changes something, and that at once when it is asked again.
     pub fn cancel(&self, reads: bool) {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*running {
-            // While it is here it hasn't been waited for, so that its number isn't another's.
-            Running::Runs(child) => {
-                let signal = if reads { Signal::KILL } else { Signal::INT };
-                if let Some(process) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                    let _gone_already = kill_process(process, signal);
-                }
+        // While a process is here it hasn't been waited for, so that its number isn't another's. It leads its group.
+        let tell = |child: &Child, signal: Signal| {
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _gone_already = kill_process_group(group, signal);
             }
-            Running::NotYet if reads => *running = Running::Over,
-            Running::NotYet | Running::Over => {}
-        }
+        };
+        *running = match std::mem::take(&mut *running) {
+            Running::NotYet => Running::Over,
+            Running::Runs(child) => {
+                tell(&child, if reads { Signal::KILL } else { Signal::INT });
+                Running::Asked(child)
+            }
+            Running::Asked(child) => {
+                tell(&child, Signal::KILL);
+                Running::Asked(child)
+            }
+            Running::Over => Running::Over,
+        };
     }
 }
 
@@ -163,7 +172,9 @@ impl Runner {
         let said = said.join().unwrap_or_default();
         loop {
             let mut running = cancel.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Running::Runs(process) = &mut *running else { return ran(None, result, said) };
+            let (Running::Runs(process) | Running::Asked(process)) = &mut *running else {
+                return ran(None, result, said);
+            };
             match process.try_wait() {
                 Ok(None) => {}
                 Ok(Some(status)) => {

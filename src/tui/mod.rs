@@ -22,6 +22,8 @@ pub mod plan;
 pub mod screens;
 pub mod source;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 pub mod theme;
 pub mod widgets;
 
@@ -128,7 +130,12 @@ impl Loop {
         for _ in 0..AT_ONCE {
             let Some(msg) = next else { break };
             self.app.now = Instant::now();
+            // What can be agreed to now is drawn before the next key is taken for an answer.
+            let asks = matches!(msg, Msg::Ran(..) | Msg::Planned(..));
             effects.extend(self.app.update(msg));
+            if asks {
+                return effects;
+            }
             next = self.messages.try_recv().ok();
         }
         if let Some(msg) = next {
@@ -147,9 +154,9 @@ impl Loop {
                 self.jobs.run(&self.app.source, purpose, line, columns, secrets);
             }
             Effect::Cancel(purpose) => self.jobs.cancel(&purpose),
-            Effect::Head => self.jobs.head(source()),
+            Effect::Head(number) => self.jobs.head(source(), number),
             Effect::Unlock(passphrase) => self.jobs.unlock(source(), passphrase),
-            Effect::Watch => self.jobs.watch(source()),
+            Effect::Watch(number) => self.jobs.watch(source(), number),
             Effect::Unwatch => self.jobs.unwatch(),
             Effect::Plan(number, hosts) => self.jobs.plan(source(), number, hosts),
             Effect::Copy(text) => self.screen.copy(&text)?,

@@ -27,14 +27,16 @@ pub enum Msg {
     Rows(&'static Screen, u64, Result<Vec<Row>, Error>),
     /// A line has ended.
     Ran(Purpose, Box<Ran>),
-    /// What the header says was read anew.
-    Head(Box<Result<Head, Error>>),
+    /// What the header says was read anew; the number says for which request.
+    Head(u64, Box<Result<Head, Error>>),
     /// The passphrase was tried.
     Unlocked(Result<DataKey, Error>),
-    /// The network as hosts tell it.
-    Picture(Box<Picture>, Vec<Event>),
-    /// Nobody watches any more.
-    Unwatched(Option<Error>),
+    /// The network as hosts tell it; the number says to which watch.
+    Picture(u64, Box<Picture>, Vec<Event>),
+    /// A watch is over.
+    Unwatched(u64, Option<Error>),
+    /// A worker has died of a fault in this program.
+    Broken(String),
     /// What would change is known, and how to have it done.
     Planned(u64, Box<Result<Planned, Error>>),
     /// How far a deploy is.
@@ -94,17 +96,17 @@ pub struct Head {
     pub names: std::collections::BTreeMap<&'static str, Vec<String>>,
 }
 
-/// What a line is run for.
+/// What a line is run for; the numbers say for which request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be read beside a list; the number says for which request.
+    /// To be read beside a list.
     Tab(u64),
     /// To show what it would do.
-    Preview,
+    Preview(u64),
     /// To change something.
-    Change,
+    Change(u64),
     /// To be read.
-    Read,
+    Read(u64),
 }
 
 /// Something is to be done.
@@ -117,11 +119,11 @@ pub enum Effect {
     /// End the line that is run for this.
     Cancel(Purpose),
     /// Read what the header says.
-    Head,
+    Head(u64),
     /// Try a passphrase.
     Unlock(Zeroizing<String>),
-    /// Watch the network.
-    Watch,
+    /// Watch the network, under this number.
+    Watch(u64),
     /// Watch it no longer.
     Unwatch,
     /// Find out what would change on hosts.

@@ -26,7 +26,7 @@ pub enum Overlay {
     /// A change, before it is made.
     Ask(Box<Ask>),
     /// A line is running.
-    Runs(Line),
+    Runs(Box<Runs>),
     /// What a line has said.
     Said(Box<Said>),
     /// A passphrase is wanted.
@@ -37,11 +37,26 @@ pub enum Overlay {
     Help(Pane),
 }
 
+/// A line that is running.
+#[derive(Debug)]
+pub struct Runs {
+    /// The line, as somebody agreed to it.
+    pub line: Line,
+    /// What for.
+    pub purpose: Purpose,
+    /// What was typed for it.
+    pub secrets: Secrets,
+    /// The form that it comes from.
+    pub form: Option<Box<Form>>,
+}
+
 /// A change, before it is made.
 #[derive(Debug)]
 pub struct Ask {
     /// The line that makes it.
     pub line: Line,
+    /// The request that its preview has to belong to.
+    pub number: u64,
     /// What was typed for it.
     pub secrets: Secrets,
     /// What it would do.
@@ -74,6 +89,8 @@ pub struct Said {
     pub good: bool,
     /// What it said.
     pub pane: Pane,
+    /// The form that it comes from, when it failed.
+    pub form: Option<Box<Form>>,
 }
 
 /// A passphrase is wanted.
@@ -85,8 +102,8 @@ pub struct Unlock {
     pub wrong: Option<String>,
     /// Whether one is being tried.
     pub tries: bool,
-    /// The line that needs it for itself, if one does.
-    pub then: Option<(Purpose, Line, Secrets)>,
+    /// What waits for it.
+    pub then: Option<Box<Runs>>,
 }
 
 /// A new passphrase is wanted.
@@ -155,7 +172,7 @@ impl Overlay {
                 form.draw(frame, place, theme);
             }
             Self::Ask(ask) => ask.draw(frame, reading(area), theme),
-            Self::Runs(line) => {
+            Self::Runs(runs) => {
                 let place = middle(area, 76, 4);
                 let inside = boxed(
                     frame,
@@ -164,7 +181,7 @@ impl Overlay {
                     foot(&[("Ctrl-C", "stop in order")], theme),
                     theme,
                 );
-                let text = cut(&line.shown(), usize::from(inside.width), theme.ascii);
+                let text = cut(&runs.line.shown(), usize::from(inside.width), theme.ascii);
                 frame.render_widget(Span::styled(text, theme.style(Tone::Code)), inside);
             }
             Self::Said(said) => {
@@ -224,7 +241,7 @@ impl Unlock {
         let keys = foot(&[("Enter", "unlock"), ("Esc", "leave it locked")], theme);
         let inside = boxed(frame, place, title("Unlock the database", place, theme), keys, theme);
         let what = match &self.then {
-            Some((_, line, _)) => format!("{} asks for the passphrase itself.", line.shown()),
+            Some(runs) => format!("{} needs it.", runs.line.shown()),
             None => "Its passphrase opens what is secret: keys, files, codes.".to_owned(),
         };
         let mut lines = vec![Text::raw(what), Text::raw("")];

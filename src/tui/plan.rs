@@ -124,6 +124,19 @@ impl PlanView {
         }
     }
 
+    /// Gives a plan up that waits: what it holds open is secret. A deploy goes on.
+    pub fn lock(&mut self) {
+        if matches!(self.state, State::Asking | State::Ready(_)) {
+            self.state = State::Failed(Error::Locked.to_string(), Some("press `L` to unlock".to_owned()));
+            self.number = 0; // the answer comes too late
+        }
+    }
+
+    /// Whether there is none because the database is locked.
+    pub fn is_locked(&self) -> bool {
+        matches!(&self.state, State::Failed(why, _) if *why == Error::Locked.to_string())
+    }
+
     /// Whether there is something to decide on.
     pub fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
@@ -205,7 +218,7 @@ impl PlanView {
             Layout::vertical([Constraint::Length(hosts.min(main.height / 2).max(3)), Constraint::Min(0)]).areas(main)
         };
         self.draw_hosts(frame, left, now, theme);
-        self.draw_changes(frame, right, theme);
+        self.draw_changes(frame, right, now, theme);
         if log > 0 {
             let block = block(theme, false).title(" Log ");
             let inside = block.inner(foot);
@@ -252,7 +265,7 @@ impl PlanView {
         }
     }
 
-    fn draw_changes(&self, frame: &mut Frame<'_>, area: Rect, theme: &Theme) {
+    fn draw_changes(&self, frame: &mut Frame<'_>, area: Rect, now: Instant, theme: &Theme) {
         let host = self.report.as_ref().and_then(|report| report.hosts.get(self.at));
         let title = host.map_or(String::new(), |host| format!(" {} ", host.host));
         let block = block(theme, false).title(title);
@@ -292,7 +305,14 @@ impl PlanView {
                 }
                 lines.extend(more.into_iter().map(|text| Line::styled(format!("  {text}"), theme.style(Tone::Warn))));
             }
-            let outcome = self.progress.get(&host.host).and_then(|progress| progress.outcome.as_ref());
+            let progress = self.progress.get(&host.host);
+            if let Some(until) = progress.and_then(|progress| progress.until) {
+                let left = until.saturating_duration_since(now).as_secs();
+                let text = format!("the host takes everything back in {left} s, unless it is seen to be well before");
+                lines.push(Line::raw(""));
+                lines.push(Line::styled(text, theme.style(Tone::Warn)));
+            }
+            let outcome = progress.and_then(|progress| progress.outcome.as_ref());
             if let Some(outcome) = outcome {
                 let (word, tone) = words(&outcome.outcome);
                 lines.push(Line::raw(""));
@@ -344,7 +364,7 @@ fn state(report: Option<&HostReport>, known: Option<&Progress>, now: Instant, go
             Phase::Done => "done",
         };
         let left = progress.until.map(|until| until.saturating_duration_since(now).as_secs());
-        let left = left.map(|left| format!(" · takes it back in {left} s")).unwrap_or_default();
+        let left = left.map(|left| format!(" · {left} s left")).unwrap_or_default();
         let slow = now.saturating_duration_since(progress.since) > Duration::from_secs(5);
         return (format!("{phase}{left}"), if slow { Tone::Warn } else { Tone::Code });
     }

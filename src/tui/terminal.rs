@@ -44,10 +44,13 @@ impl Screen {
     /// Takes the terminal.
     pub fn open() -> io::Result<Self> {
         let before = std::panic::take_hook();
+        let own = std::thread::current().id();
         std::panic::set_hook(Box::new(move |panic| {
-            // What a worker dies of is told once the screens are gone, too: the terminal is given back first.
-            give_back();
-            before(panic);
+            // What a worker dies of is said on the screen, which goes on.
+            if std::thread::current().id() == own {
+                give_back();
+                before(panic);
+            }
         }));
         take().inspect_err(|_| give_back())?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| give_back())?;

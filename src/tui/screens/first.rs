@@ -42,16 +42,8 @@ fn looks(row: &Row) -> Option<Line> {
 }
 
 fn import(rows: &[&Row]) -> Act {
-    let files: Vec<String> = rows
-        .iter()
-        .filter(|row| row.id != NEW)
-        .map(|row| shlex::try_quote(&row.id).map_or_else(|_| row.id.clone(), |quoted| quoted.into_owned()))
-        .collect();
-    if files.is_empty() {
-        Act::Fill(&["init"], vec![])
-    } else {
-        Act::Fill(&["import"], vec![("paths", files.join(" "))])
-    }
+    let files: Vec<_> = rows.iter().filter(|row| row.id != NEW).map(|row| ("paths", row.id.clone())).collect();
+    if files.is_empty() { Act::Fill(&["init"], vec![]) } else { Act::Fill(&["import"], files) }
 }
 
 /// Where files of wg-quick(8) lie, and where one is.

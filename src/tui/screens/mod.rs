@@ -81,7 +81,7 @@ pub struct Deed {
     pub label: &'static str,
     /// What it means.
     pub about: &'static str,
-    /// What is done with the rows that are meant, the chosen one first.
+    /// What is done with the rows that are meant.
     pub act: fn(&[&Row]) -> Act,
 }
 
@@ -102,6 +102,8 @@ pub enum Act {
     Fill(&'static [&'static str], Vec<(&'static str, String)>),
     /// Goes to a screen.
     Go(Goal),
+    /// Shows another network of the database.
+    Network(String),
     /// Can't be done to these rows: says why.
     Not(&'static str),
 }
@@ -165,7 +167,8 @@ fn change(words: &[&str], rows: &[&Row]) -> Act {
 fn fill(command: &'static [&'static str], argument: &'static str, rows: &[&Row]) -> Act {
     match rows {
         [] => Act::Not("nothing is chosen"),
-        [row, ..] => Act::Fill(command, vec![(argument, row.id.clone())]),
+        [row] => Act::Fill(command, vec![(argument, row.id.clone())]),
+        _ => Act::Not("that is done to one at a time; take the marks away with Esc"),
     }
 }
 
@@ -173,10 +176,7 @@ fn fill(command: &'static [&'static str], argument: &'static str, rows: &[&Row])
 fn fill_all(command: &'static [&'static str], argument: &'static str, rows: &[&Row]) -> Act {
     match rows {
         [] => Act::Not("nothing is chosen"),
-        rows => {
-            let names: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-            Act::Fill(command, vec![(argument, names.join(" "))])
-        }
+        rows => Act::Fill(command, rows.iter().map(|row| (argument, row.id.clone())).collect()),
     }
 }
 

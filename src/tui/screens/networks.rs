@@ -24,6 +24,7 @@ pub static SCREEN: Screen = Screen {
         Tab { title: "Topology", line: |row| Some(Line::new(["topology", "--network", &row.id])), when: When::Chosen },
     ],
     deeds: &[
+        Deed { key: 'g', label: "show this one", about: "Show this network, and act on it from now on", act: choose },
         Deed {
             key: 'e',
             label: "edit",
@@ -39,6 +40,13 @@ pub static SCREEN: Screen = Screen {
         },
     ],
 };
+
+fn choose(rows: &[&Row]) -> Act {
+    match rows {
+        [row] => Act::Network(row.id.clone()),
+        _ => Act::Not("choose one network"),
+    }
+}
 
 fn load(source: &Source) -> Result<Vec<Row>, Error> {
     let row = |listed: networks::Listed| {

@@ -109,12 +109,16 @@ pub static SCREEN: Screen = Screen {
 };
 
 fn edit(rows: &[&Row]) -> Act {
-    fill_all(&["set"], "node", rows)
+    fill(&["set"], "node", rows)
 }
 
 fn toggle(rows: &[&Row]) -> Act {
-    let off = rows.first().is_some_and(|row| row.is("disabled"));
-    change(&[if off { "enable" } else { "disable" }], rows)
+    let off = rows.iter().filter(|row| row.is("disabled")).count();
+    match off {
+        0 => change(&["disable"], rows),
+        all if all == rows.len() => change(&["enable"], rows),
+        _ => Act::Not("some of them are off and some are not"),
+    }
 }
 
 fn load(source: &Source) -> Result<Vec<Row>, Error> {

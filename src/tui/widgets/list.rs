@@ -123,12 +123,17 @@ impl List {
         self.order.get(self.at).map(|at| &self.rows[*at])
     }
 
-    /// Returns the rows that an action is about: those that are marked, else the one that is chosen.
+    /// Returns the rows that an action is about: those that are marked and seen, else the one that is chosen. What a filter
+    /// hides isn't meant.
     pub fn meant(&self) -> Vec<&Row> {
-        if self.marks.is_empty() {
-            return self.chosen().into_iter().collect();
-        }
-        self.rows.iter().filter(|row| self.marks.contains(&row.id)).collect()
+        let seen = self.order.iter().map(|at| &self.rows[*at]);
+        let marked: Vec<&Row> = seen.filter(|row| self.marks.contains(&row.id)).collect();
+        if marked.is_empty() { self.chosen().into_iter().collect() } else { marked }
+    }
+
+    /// Takes all marks away.
+    pub fn unmark(&mut self) {
+        self.marks.clear();
     }
 
     /// Goes to the row of that name.

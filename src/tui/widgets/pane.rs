@@ -59,11 +59,11 @@ impl Pane {
             KeyCode::PageUp => self.top.saturating_sub(page),
             KeyCode::Char('f') if control => self.top + page,
             KeyCode::Char('b') if control => self.top.saturating_sub(page),
-            KeyCode::Home | KeyCode::Char('g') => {
+            KeyCode::Home => {
                 self.left = 0;
                 0
             }
-            KeyCode::End | KeyCode::Char('G') => last,
+            KeyCode::End => last,
             KeyCode::Right => {
                 self.left = (self.left + 8).min(self.text.width().saturating_sub(8));
                 self.top

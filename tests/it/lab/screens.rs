@@ -49,7 +49,7 @@ fn fill(terminal: &mut Terminal, fields: &[(&str, &str)]) {
 /// Deploys the plan that is seen, and waits until so many hosts are as the model says.
 #[track_caller]
 fn deploy(terminal: &mut Terminal, hosts: usize) {
-    terminal.expect("Enter deploy").type_in("\r");
+    terminal.expect("Enter deploy").type_in("\r").gone("Enter deploy").expect("r ask again");
     terminal.expect(&format!("{hosts} of {hosts} hosts are as the model says"));
 }
 
@@ -71,10 +71,10 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     let passphrase = "correct horse battery staple";
     terminal.type_in(&format!("{passphrase}\r{passphrase}\r"));
     agree(&mut terminal);
-    terminal.expect("ecovery key").type_in("\u{1b}").expect("Topology");
+    terminal.expect("shown this once").type_in("\u{1b}").gone("Esc close").expect("Topology");
 
     terminal.type_in("2").expect("No nodes yet").type_in("V").expect("--endpoint");
-    let server = [("NAME", "a"), ("--endpoint", "198.51.100.11"), ("--ssh", "a")];
+    let server = [("NAME...", "a"), ("--endpoint", "198.51.100.11"), ("--ssh", "a")];
     fill(&mut terminal, &server);
     terminal.expect("1 server").type_in("A").expect("--lan");
     fill(&mut terminal, &[("NAME...", "b"), ("--ssh", "b"), ("--lan", "192.168.12.0/24")]);
@@ -97,7 +97,7 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     // A backup, a mistake, and back.
     terminal.type_in("o").expect("Operations (").type_in("b").expect("--kind").type_in("\u{13}");
     agree(&mut terminal);
-    let made = wait_until(PATIENCE, || !admin.json(&["backup", "list"])["backups"].as_array().unwrap().is_empty());
+    let made = wait_until(PATIENCE, || admin.ok(&["backup", "list"]).contains("full"));
     assert!(made, "{}", terminal.contents());
     admin.ok(&["remove", "b", "--yes"]);
     terminal
@@ -107,7 +107,7 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
         .expect("Backups (1)")
         .type_in("b")
         .expect("--mode");
-    terminal.type_in("\u{13}");
+    terminal.type_in("\u{13}").expect("Unlock the database").type_in(passphrase).type_in("\r");
     agree(&mut terminal);
     assert!(wait_until(PATIENCE, || admin.run(&["show", "b"]).status == 0), "{}", terminal.contents());
     terminal
@@ -138,7 +138,12 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
 
     // One host hangs in the middle of its change: its time runs, the other one is done meanwhile.
     lab.host("b").at_arguments("ip", "link set dev wg0 mtu 1380", &Mishap::First("pkill -STOP '^sshd'".into()))?;
-    terminal.expect("Topology").type_in("4").expect("Enter deploy").type_in("\r").expect("takes it back in");
+    terminal
+        .expect("Topology")
+        .type_in("4")
+        .expect("Enter deploy")
+        .type_in("\r\u{1b}[B")
+        .expect("takes everything back in");
     terminal.expect("a: confirmed").expect("out of sight").expect("1 of 2 hosts are as the model says");
     lab.host("b").sh("pkill -CONT '^sshd'")?;
     lab.host("b").put_back("ip")?;
@@ -150,8 +155,8 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
     // Somebody adds a peer by hand.
     let stranger = lab.host("ctl").sh("wg genkey | wg pubkey")?.trim().to_owned();
     lab.host("a").sh(&addressed(&format!("wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32")))?;
-    terminal.type_in("5").expect("Drift (2)").type_in("c").expect("peer_added").type_in("\u{1b}").gone("Esc close");
-    terminal.type_in("m");
+    terminal.type_in("5").expect("Drift (").type_in("c").expect("Esc close").type_in("\u{1b}").gone("Esc close");
+    terminal.expect("Drift (2)").expect("drift").type_in("m");
     deploy(&mut terminal, 1);
     assert!(!lab.host("a").sh("wg show wg0 peers")?.contains(&stranger));
     terminal.type_in("5").expect("Drift (2)").type_in("q");
@@ -173,15 +178,13 @@ fn a_host_that_never_answers_slows_nothing() -> Result {
     // While one is asked in vain, each key is answered at once.
     terminal.type_in("4").expect("asking hosts …");
     let mut slowest = Duration::ZERO;
-    for (key, shows) in
-        [("2", "Nodes (2)"), ("3", "Hosts (2)"), ("8", "History ("), ("?", "Everywhere"), ("\u{1b}", "go back")]
-    {
+    for (key, shows) in [("2", "Nodes (2)"), ("3", "Hosts (2)"), ("8", "History ("), ("?", "Everywhere")] {
         let begun = std::time::Instant::now();
         terminal.type_in(key).expect(shows);
         slowest = slowest.max(begun.elapsed());
     }
     assert!(slowest < Duration::from_secs(5), "{slowest:?}"); // the host isn't given up for thirty
-    terminal.type_in("q");
+    terminal.type_in("\u{1b}").gone("Everywhere").type_in("q");
     assert_eq!(terminal.end().0, Some(0));
     Ok(())
 }

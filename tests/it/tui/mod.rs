@@ -20,17 +20,15 @@ fn command(env: &TestEnv) -> pty_process::blocking::Command {
     command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8")
 }
 
-/// The field of a form that keys act on. While the screen is being drawn there may be none, or two.
+/// The field of a form that keys act on: its sign is the rightmost, a list behind the form has one further to the left. While
+/// the screen is being drawn there may be none, or two.
 fn field(screen: &vt100::Screen) -> Option<String> {
-    let marked = |line: &str| {
-        let rest = line.rsplit_once('▸')?.1.trim_start();
-        let word = rest.split_whitespace().next()?;
-        (!word.starts_with('│')).then(|| word.to_owned())
-    };
-    match &screen.contents().lines().filter_map(marked).collect::<Vec<_>>()[..] {
-        [one] => Some(one.clone()),
-        _ => None,
-    }
+    let contents = screen.contents();
+    let column = |line: &str| line.chars().collect::<Vec<_>>().iter().rposition(|c| *c == '▸');
+    let rightmost = contents.lines().filter_map(column).max()?;
+    let mut marked = contents.lines().filter(|line| column(line) == Some(rightmost));
+    let (one, None) = (marked.next()?, marked.next()) else { return None };
+    one.rsplit_once('▸')?.1.split_whitespace().next().map(str::to_owned)
 }
 
 /// Goes down a form to a field.

@@ -79,7 +79,7 @@ fn every_key_leads_to_a_line_that_is_understood_or_to_a_form_that_is_there() {
                 let said = match (deed.act)(&[row]) {
                     Act::Change(line) | Act::Read(line) => misunderstood(&line),
                     Act::Fill(words, given) => unknown(&definition, words, &given),
-                    Act::Go(_) | Act::Not(_) => None,
+                    Act::Go(_) | Act::Network(_) | Act::Not(_) => None,
                 };
                 wrong.extend(said.map(|said| format!("{}, {}: {said}", screen.title, deed.label)));
                 let _nothing_is_chosen = (deed.act)(&[]);
