@@ -7,6 +7,7 @@ mod backup;
 mod compile;
 mod live;
 mod network;
+mod screens;
 mod store;
 mod wgquick;
 
