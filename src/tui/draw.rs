@@ -13,6 +13,9 @@ use super::screens::{Goal, NUMBERED};
 use super::theme::Tone;
 use super::widgets::cut;
 
+/// The columns of the sign that there are more keys.
+const SIGN: usize = 4;
+
 /// Where the parts of the screen are.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
@@ -45,10 +48,19 @@ pub fn tab_width(number: usize, title: &str, width: u16) -> u16 {
     tab(number, title, width).width() as u16
 }
 
+/// The name of a screen where there is little room.
+fn short(title: &str) -> &str {
+    match title {
+        "Dashboard" => "Dash",
+        "Operations" => "Ops",
+        other => other,
+    }
+}
+
 fn tab(number: usize, title: &str, width: u16) -> String {
     match width {
         0..44 => format!(" {} ", number + 1),
-        44..90 => format!("{} {} ", number + 1, title.chars().take(6).collect::<String>()),
+        44..90 => format!("{} {} ", number + 1, short(title)),
         _ => format!(" {} {title} ", number + 1),
     }
 }
@@ -161,7 +173,7 @@ impl App {
         let mut used = 0;
         for key in keys {
             let wide = width(std::slice::from_ref(&key));
-            if used + wide + kept > room {
+            if used + wide + kept + SIGN > room {
                 shown.push((self.theme.sign("…", "~").to_owned(), ""));
                 break;
             }

@@ -5,6 +5,7 @@ mod forms;
 mod manners;
 mod nodes;
 mod parity;
+mod screens;
 
 use crate::env::TestEnv;
 use crate::terminal::Terminal;
