@@ -69,7 +69,7 @@ pub use rotation::{
 pub use scratch::{PartFile, Scratch};
 pub use shares::{InvalidShares, MOST_SHARES, Share, check_counts, repeated};
 pub use slots::{MOST_PASSPHRASES, Slot};
-pub use states::{About, Brought, Last, LastNumbers, Model, Returned, State, StateFilter, Thing};
+pub use states::{About, Brought, Last, LastNumbers, MADE, Model, Returned, State, StateFilter, Thing};
 pub use tx::Tx;
 pub use vault::{Passphrase, RecoveryKey};
 pub use wg_friend_crypt::{DataKey, KdfParams};

@@ -80,14 +80,14 @@ impl Tx<'_> {
             self.set_overlap(*interface, overlap)?;
         }
         brought.held.iter().try_for_each(|(interface, key)| self.hold_private_key(*interface, key))?;
-        for interface in &brought.forgotten {
-            self.forget_private_key(*interface)?;
-        }
         brought.preshared.iter().try_for_each(|(link, key, since)| self.set_psk(*link, key, *since))?;
         brought.next_preshared.iter().try_for_each(|(link, key)| self.stage_psk(*link, key, now))?;
         for (interface, original, text) in &brought.documents {
             self.save_document(*interface, original)?;
             self.edit_document(*interface, text)?;
+        }
+        for interface in &brought.forgotten {
+            self.forget_everywhere(*interface)?; // also from what was saved just now
         }
         Ok(returned)
     }

@@ -32,7 +32,7 @@ use serde_json::Value;
 pub use merge::Brought;
 pub use restore::Returned;
 pub(super) use save::{append, begin, begin_if_none};
-pub use since::{Last, LastNumbers, Thing};
+pub use since::{Last, LastNumbers, MADE, Thing};
 pub(super) use touched::Which;
 
 use super::error::{Error, Result};

@@ -10,7 +10,9 @@ use super::{Entity, Kind, Model, parse, record};
 use crate::db::error::Result;
 use crate::db::row::Cells;
 use crate::db::{Database, hosts};
-use crate::model::{ExitGroupId, GroupId, InterfaceId, LinkId, NetworkId, Node, NodeId, PskScope};
+use crate::model::{
+    Action, Custody, ExitGroupId, GroupId, InterfaceId, LinkId, NetworkId, Node, NodeId, PskScope, PublicKey,
+};
 
 /// A thing that the history tells of, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +92,9 @@ pub struct LastNumbers {
     pub exit_group: i64,
 }
 
+/// Of the audit entry about a merge, when the backup was made that was merged.
+pub const MADE: &str = "made";
+
 /// What tells a state from others: its time, the entry of the audit log about it, its line, and that entry's hash.
 type Mark = (i64, Option<i64>, String, Option<Vec<u8>>);
 
@@ -99,8 +104,10 @@ fn thing(cells: &Cells<'_>) -> Result<Thing> {
 }
 
 impl Database {
-    /// Returns the last change of every thing that is there or ever was, in all networks.
+    /// Returns the last change of every thing that is there or ever was, in all networks. What came by a merge is as old as
+    /// the backup that was merged: nobody did it when that was done.
     pub fn last_changes(&self) -> Result<BTreeMap<Thing, Last>> {
+        let merged = self.merges()?;
         let sql = "SELECT v.kind, v.entity, v.other, max(v.state), v.value IS NOT NULL, s.time, s.operator IS NOT NULL
                    FROM state_values v JOIN states s ON s.id = v.state GROUP BY v.kind, v.entity, v.other";
         let mut statement = self.conn.prepare_cached(sql)?;
@@ -108,9 +115,31 @@ impl Database {
         let mut found = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let cells = Cells { table: "state_values", row };
-            let is_told = cells.get(6)?;
-            let time = if is_told { Some(cells.time(5)?) } else { None };
-            found.insert(thing(&cells)?, Last { state: cells.get(3)?, time, there: cells.get(4)? });
+            let (state, is_told) = (cells.get(3)?, cells.get(6)?);
+            let time = match merged.get(&state) {
+                Some(made) => Some(*made),
+                None if is_told => Some(cells.time(5)?),
+                None => None,
+            };
+            found.insert(thing(&cells)?, Last { state, time, there: cells.get(4)? });
+        }
+        Ok(found)
+    }
+
+    /// Returns the states that a merge made, and when the backup was made that was merged.
+    fn merges(&self) -> Result<BTreeMap<i64, DateTime<Utc>>> {
+        let sql = "SELECT s.id, a.details FROM states s JOIN audit a ON a.id = s.audit_id WHERE a.action = ?1";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([Action::BackupRestored.as_str()])?;
+        let mut found = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let cells = Cells { table: "audit", row };
+            let details: String = cells.get(1)?;
+            let details: serde_json::Value = serde_json::from_str(&details).unwrap_or_default();
+            let made = details[MADE].as_str().and_then(|made| made.parse().ok());
+            if let Some(made) = made {
+                found.insert(cells.get(0)?, made);
+            }
         }
         Ok(found)
     }
@@ -155,6 +184,32 @@ impl Database {
         while let Some(row) = rows.next()? {
             let text: String = Cells { table: "state_values", row }.get(1)?;
             nodes.push(record::to_node(parse(&text)?)?);
+        }
+        Ok(nodes)
+    }
+
+    /// Returns every node of any network as it was at a state.
+    pub fn nodes_at(&self, state: i64) -> Result<Vec<Node>> {
+        let sql = "SELECT max(state), value FROM state_values WHERE kind = 'node' AND state <= ?1 GROUP BY entity";
+        self.nodes_in(sql, state)
+    }
+
+    /// Returns the keys of nodes whose private half was kept here at a state or at a later one.
+    pub fn keys_held_since(&self, state: i64) -> Result<BTreeSet<PublicKey>> {
+        let sql = "SELECT state, value FROM state_values WHERE kind = 'node' AND state > ?1";
+        let nodes = self.nodes_at(state)?.into_iter().chain(self.nodes_in(sql, state)?);
+        Ok(nodes.filter(|node| node.custody == Custody::Held).map(|node| node.main().public_key).collect())
+    }
+
+    fn nodes_in(&self, sql: &str, state: i64) -> Result<Vec<Node>> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([state])?;
+        let mut nodes = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text: Option<String> = Cells { table: "state_values", row }.get(1)?;
+            if let Some(text) = text {
+                nodes.push(record::to_node(parse(&text)?)?);
+            }
         }
         Ok(nodes)
     }

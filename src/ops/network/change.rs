@@ -164,10 +164,17 @@ pub(in crate::ops) fn carry_out(
 /// # Errors
 /// [`Error::Model`] and [`Error::SharedHost`] for contradictions that weren't there before.
 pub(in crate::ops) fn settled(tx: &Tx<'_>, before: &Topology, now: DateTime<Utc>) -> Result<Topology, Error> {
+    let after = settled_alone(tx, before, now)?;
+    shared_host::refuse_new(tx, before, &after)?;
+    Ok(after)
+}
+
+/// Does the same for one of several networks that change together: what would clash on hosts that they share is seen once
+/// all are there.
+pub(in crate::ops) fn settled_alone(tx: &Tx<'_>, before: &Topology, now: DateTime<Utc>) -> Result<Topology, Error> {
     let mut after = tx.topology()?;
     uplinks::of_chains(tx, &mut after, now)?;
     refuse_new_contradictions(before, &after)?;
-    shared_host::refuse_new(tx, before, &after)?;
     Ok(after)
 }
 

@@ -75,6 +75,17 @@ pub enum Conflict {
     },
 }
 
+impl Conflict {
+    /// Returns whom it is between.
+    pub fn sides(&self) -> [&Side; 2] {
+        match self {
+            Self::SameInterface { first, second, .. }
+            | Self::SamePort { first, second, .. }
+            | Self::Overlap { first, second, .. } => [first, second],
+        }
+    }
+}
+
 /// What a node has on its host.
 struct Claim {
     side: Side,

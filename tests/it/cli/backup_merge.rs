@@ -11,29 +11,29 @@ use crate::env::{TestEnv, filters};
 use crate::moments::Moments;
 
 /// Makes a copy of a database on another machine.
-fn twin(env: &TestEnv) -> TestEnv {
+pub(super) fn twin(env: &TestEnv) -> TestEnv {
     let (twin, file) = (TestEnv::new(), create(env, &["--to", text(&env.path().join("twin.wgfb"))]));
     twin.ok(&["backup", "restore", text(&file), "--yes"]);
     twin
 }
 
 /// Makes a backup of the other copy.
-fn backup(twin: &TestEnv) -> PathBuf {
+pub(super) fn backup(twin: &TestEnv) -> PathBuf {
     let file = twin.path().join("merge.wgfb");
     let _ = std::fs::remove_file(&file);
     create(twin, &["--to", text(&file)])
 }
 
-fn arguments(file: &Path) -> [&str; 6] {
+pub(super) fn arguments(file: &Path) -> [&str; 6] {
     ["backup", "restore", text(file), "--mode", "merge", "--yes"]
 }
 
-fn merge(env: &TestEnv, file: &Path) -> String {
+pub(super) fn merge(env: &TestEnv, file: &Path) -> String {
     env.run(&arguments(file))
 }
 
 /// Hides what differs each time, also names of backups and of copies.
-fn hidden() -> (impl Drop, impl Drop) {
+pub(super) fn hidden() -> (impl Drop, impl Drop) {
     let times = filters();
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\b[0-9a-f]{32}\b", "[ID]");
@@ -51,7 +51,7 @@ fn node(env: &TestEnv, name: &str) -> Value {
     env.json(&["show", name])
 }
 
-fn fates(report: &Value) -> Vec<(String, String)> {
+pub(super) fn fates(report: &Value) -> Vec<(String, String)> {
     let word = |left: &Value, member: &str| left[member].as_str().unwrap().to_owned();
     report["left"].as_array().unwrap().iter().map(|left| (word(left, "name"), word(left, "fate"))).collect()
 }
@@ -281,11 +281,14 @@ fn keys_are_opened_in_one_vault_and_sealed_in_the_other() {
     assert_eq!(file_of(&env, "bob-phone"), file_of(&twin, "bob-phone"));
 
     // A key that was retired here doesn't come back with an older backup.
-    let old = backup(&twin);
+    let (old, key) = (backup(&twin), node(&env, "bob-phone")["public_key"].clone());
     env.ok(&["rotate", "bob-phone", "--now", "--yes"]);
     let rotated = file_of(&env, "bob-phone");
-    env.run(&[&arguments(&old)[..], &["--prefer", "backup"]].concat());
+    env.ok(&[&arguments(&old)[..], &["--prefer", "backup"]].concat());
     assert_eq!(file_of(&env, "bob-phone"), rotated);
+    let keys = node(&env, "bob-phone")["keys"].clone();
+    let retired = keys.as_array().unwrap().iter().filter(|key| key["state"] == "retired");
+    assert!(retired.map(|key| &key["public_key"]).any(|retired| *retired == key), "{keys:#}");
 }
 
 #[test]
@@ -326,36 +329,6 @@ fn what_was_adopted_comes_with_its_file() {
         assert_eq!(file_of(&env, name), file_of(&twin, name), "{name}");
     }
     assert_eq!(env.json(&arguments(&file))["saved"], false);
-}
-
-#[test]
-fn every_network_is_merged_with_its_own() {
-    let env = TestEnv::with_nodes();
-    env.ok(&["network", "add", "annex"]);
-    let twin = twin(&env);
-    let in_network = |name: &'static str| move |arguments: &[&'static str]| [arguments, &["--network", name]].concat();
-    let (office, annex, depot) = (in_network("office"), in_network("annex"), in_network("depot"));
-    twin.ok(&annex(&["add", "server", "annex-hub", "--endpoint", "198.51.100.20"]));
-    twin.ok(&office(&["add", "remote", "bob-phone"]));
-    twin.ok(&["network", "add", "depot"]);
-    twin.ok(&depot(&["add", "server", "depot-hub", "--endpoint", "198.51.100.21"]));
-    twin.ok(&depot(&["add", "remote", "depot-phone"]));
-    env.ok(&office(&["set", "alice-phone", "keepalive=30"]));
-    let file = backup(&twin);
-    let report = env.json(&arguments(&file));
-    assert_eq!(fates(&report), [("alice-phone".into(), "changed_here".into())]);
-    for (of, name) in [(annex, "annex-hub"), (office, "bob-phone"), (depot, "depot-hub"), (depot, "depot-phone")] {
-        let file = |env: &TestEnv| env.ok(&of(&["generate", name])).stdout;
-        assert_eq!(file(&env), file(&twin), "{name}");
-    }
-    let merged = env.json(&["network", "list"]);
-    assert_eq!(merged["networks"].as_array().unwrap().len(), 3);
-    let again = env.json(&arguments(&file));
-    assert_eq!((&again["saved"], again["changes"].as_array().unwrap().len()), (&Value::from(false), 0));
-
-    env.ok(&["network", "remove", "depot", "--force", "--yes"]);
-    let again = env.json(&arguments(&file));
-    assert_eq!(again["saved"], true, "{again}"); // it was never in what both have in common
 }
 
 #[test]
@@ -430,4 +403,136 @@ fn killed_at_any_moment_of_merging_it_is_as_before_or_merged() {
         ends[usize::from(is_merged) + usize::from(is_merged && ended)] += 1;
     }
     assert!(ends[0] >= 3, "{ends:?}: some were killed before it was done");
+}
+
+/// Makes the newest change of a copy one that was made on a machine whose clock is a day behind.
+fn turn_clock_back(env: &TestEnv) {
+    let conn = rusqlite::Connection::open(env.database()).unwrap();
+    let guards = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'states'";
+    let mut guards = conn.prepare(guards).unwrap();
+    let guards = guards.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let guards: Vec<(String, String)> = guards.map(Result::unwrap).collect();
+    guards.iter().for_each(|(name, _)| conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    let sql = "UPDATE states SET time = time - 86400000000 WHERE id = (SELECT max(id) FROM states)";
+    assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    guards.iter().for_each(|(_, sql)| conn.execute_batch(sql).unwrap());
+}
+
+#[test]
+fn what_was_changed_on_one_side_alone_is_newer_there_whatever_its_clock_says() {
+    let env = TestEnv::with_nodes();
+    let twin = twin(&env);
+    twin.ok(&["set", "alice-laptop", "keepalive=15"]);
+    turn_clock_back(&twin);
+    env.ok(&["set", "branch", "keepalive=30"]);
+    turn_clock_back(&env);
+    let report = env.json(&arguments(&backup(&twin)));
+    assert_eq!(fates(&report), [("branch".into(), "changed_here".into())]);
+    let keepalive = |name: &str| node(&env, name)["keepalive"].clone();
+    assert_eq!((keepalive("alice-laptop"), keepalive("branch")), (15.into(), 30.into()));
+}
+
+#[test]
+fn what_came_by_a_merge_is_as_old_as_the_backup_that_was_merged() {
+    let env = TestEnv::with_nodes();
+    let twin = twin(&env);
+    env.ok(&["set", "alice-laptop", "keepalive=15"]);
+    env.ok(&["set", "alice-phone", "keepalive=15"]);
+    let file = backup(&env);
+    env.ok(&["set", "alice-laptop", "keepalive=20"]);
+    env.ok(&["remove", "alice-phone", "--yes"]);
+    twin.ok(&arguments(&file));
+    assert_eq!(node(&twin, "alice-laptop")["keepalive"], 15);
+    let report = env.json(&arguments(&backup(&twin)));
+    let mut fates = fates(&report);
+    fates.sort();
+    assert_eq!(
+        fates,
+        [("alice-laptop".into(), "newer_here".into()), ("alice-phone".into(), "removed_here".into())],
+        "{report:#}"
+    );
+    assert_eq!(node(&env, "alice-laptop")["keepalive"], 20);
+    // The other way round it comes.
+    twin.ok(&arguments(&backup(&env)));
+    assert_eq!(node(&twin, "alice-laptop")["keepalive"], 20);
+}
+
+#[test]
+fn a_private_key_that_was_forgotten_there_is_forgotten_here_and_no_other() {
+    let env = TestEnv::new();
+    let [server, router, phone] = write_files(env.path());
+    env.ok(&["import", "--name", "farm", "--yes", &server, &router, &phone]);
+    env.ok(&["add", "remote", "bob-phone"]);
+    let (key_of, held) = (
+        |file: &str| file.lines().find_map(|line| line.strip_prefix("PrivateKey = ")).map(str::to_owned),
+        |env: &TestEnv, name: &str| node(env, name)["custody"] == "held",
+    );
+    let with_key = |file: &str| std::fs::read_to_string(file).unwrap();
+    let key = key_of(&with_key(&phone)).unwrap();
+    let list = env.json(&["list"]);
+    let names = list["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned());
+    let adopted = names.into_iter().find(|name| file_of(&env, name).contains(&key)).unwrap();
+    let twin = twin(&env);
+    let sealed = |env: &TestEnv| {
+        let conn = rusqlite::Connection::open(env.database()).unwrap();
+        let count = |sql: &str| conn.query_row(sql, [&adopted], |row| row.get::<_, i64>(0)).unwrap();
+        let generated = count(
+            "SELECT count(*) FROM generated g JOIN interfaces i ON i.id = g.interface_id JOIN nodes n ON n.id = i.node_id
+             WHERE n.name = ?1",
+        );
+        let sql = "SELECT count(r.sealed_content) FROM revisions r JOIN nodes n ON n.id = r.node_id WHERE n.name = ?1";
+        (generated, count(sql))
+    };
+    assert!(sealed(&env).0 > 0);
+    twin.ok(&["set", &adopted, "custody=never-seen", "--yes"]);
+    twin.ok(&["set", "bob-phone", "keepalive=15"]);
+    env.ok(&["set", &adopted, "notes=here"]);
+    twin.ok(&["set", &adopted, "notes=there"]);
+    let state = env.json(&["history"])["states"][0]["number"].to_string();
+    let report = env.json(&arguments(&backup(&twin)));
+    assert_eq!(fates(&report), [], "{report:#}");
+    assert!(!held(&env, &adopted) && held(&env, "bob-phone"));
+    assert_eq!(sealed(&env), (0, 0));
+    assert!(!file_of(&env, &adopted).contains(&key));
+    env.ok(&["rollback", "--model", &state, "--yes"]);
+    assert!(!file_of(&env, &adopted).contains(&key), "nor does an earlier state have it");
+}
+
+#[test]
+fn the_only_copy_of_a_private_key_stays() {
+    let env = TestEnv::with_nodes();
+    let file = env.path().join("key");
+    let key = file_of(&env, "alice-phone");
+    let key = key.lines().find_map(|line| line.strip_prefix("PrivateKey = ")).unwrap();
+    std::fs::write(&file, format!("{key}\n")).unwrap();
+    env.ok(&["set", "alice-phone", "custody=never-seen", "--yes"]);
+    let twin = twin(&env);
+    env.ok(&["set", "alice-phone", "custody=held", "--private-key-file", text(&file)]);
+    twin.ok(&["set", "alice-phone", "keepalive=15"]);
+    for prefer in ["newer", "backup"] {
+        let said = env.run(&[&arguments(&backup(&twin))[..], &["--prefer", prefer]].concat());
+        assert!(file_of(&env, "alice-phone").contains(key), "{said}");
+        assert!(said.contains("alice-phone"), "{said}");
+    }
+    assert_eq!(node(&env, "alice-phone")["keepalive"], 15);
+}
+
+#[test]
+fn what_was_revoked_before_a_removal_stays_revoked() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["grant", "alice-laptop", "alice-phone", "tcp", "22"]);
+    env.ok(&["grant", "branch", "alice-phone", "tcp", "22"]);
+    env.ok(&["group", "add", "staff", "alice-phone", "alice-laptop"]);
+    let twin = twin(&env);
+    env.ok(&["revoke", "alice-laptop", "alice-phone", "tcp", "22"]);
+    env.ok(&["group", "remove", "staff", "alice-phone"]);
+    env.ok(&["remove", "alice-phone", "--yes"]);
+    twin.ok(&["set", "alice-phone", "keepalive=15"]);
+    let report = env.json(&arguments(&backup(&twin)));
+    assert!(fates(&report).contains(&("alice-laptop".into(), "changed_here".into())), "{report:#}");
+    assert_eq!(node(&env, "alice-phone")["keepalive"], 15);
+    let grants = |name: &str| node(&env, name)["grants"].as_array().map_or(0, Vec::len);
+    assert_eq!((grants("alice-laptop"), grants("branch")), (0, 1));
+    let groups = env.json(&["group", "list"]).to_string();
+    assert!(groups.contains("alice-laptop") && !groups.contains("alice-phone"), "{groups}");
 }

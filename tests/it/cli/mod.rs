@@ -6,6 +6,7 @@ mod audit_proofs;
 mod backup;
 mod backup_faults;
 mod backup_merge;
+mod backup_merge_networks;
 mod can;
 mod chains;
 mod custody;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::decide::Merged;
 use super::numbers::Numbers;
 use crate::db::{Brought, KeyRecord, Model, Store, Thing};
-use crate::model::{Custody, InterfaceId, KeyState, NetworkId, NodeId, PrivateKey, Secrets};
+use crate::model::{Custody, InterfaceId, InterfaceKind, KeyState, NetworkId, NodeId, PrivateKey, Secrets};
 use crate::ops::Error;
 
 /// A network of the other copy, with its secrets.
@@ -94,7 +94,7 @@ impl Theirs {
                     }
                     Some(before) if present.public_key == interface.public_key => {
                         let was_held = was.is_some_and(|was| was.custody == Custody::Held);
-                        if is.custody != Custody::Held && was_held {
+                        if is.custody != Custody::Held && was_held && interface.kind == InterfaceKind::Main {
                             brought.forgotten.push(id);
                         } else if let Some(private) = private
                             && is.custody == Custody::Held

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::bring::Theirs;
-use super::decide::{Fate, Hosts, Left, Prefer, Terms, merge, merge_hosts};
+use super::decide::{Barred, Fate, Left, Merged, Prefer, Terms, merge};
+use super::hosts::{Hosts, merge_hosts};
 use super::numbers::{Here, Numbers, same};
 use super::{Brought, decide};
-use crate::db::{Last, Model, Returned, Store, Thing, Tx};
+use crate::db::{self, Last, Model, Returned, Store, Thing, Tx};
 use crate::model::{Egress, InterfaceId, Name, Network, NetworkId, Node, NodeId, PublicKey, Role, Topology};
-use crate::ops::network::change::{concerned, settled};
+use crate::ops::network::change::{concerned, settled_alone};
 use crate::ops::network::history::{What, difference};
-use crate::ops::network::uplinks;
+use crate::ops::network::{shared_host, uplinks};
 use crate::ops::safety::backup::snapshot::choose_as_before;
 use crate::ops::{Error, psk};
 
@@ -37,6 +38,9 @@ struct Sides {
     theirs: BTreeMap<Thing, Last>,
     retired_here: BTreeSet<PublicKey>,
     retired_there: BTreeSet<PublicKey>,
+    held_here: BTreeSet<PublicKey>,
+    held_there: BTreeSet<PublicKey>,
+    forked: BTreeMap<NodeId, Node>,
 }
 
 impl Sides {
@@ -45,9 +49,21 @@ impl Sides {
         (network, whole): (NetworkId, bool),
         theirs: &'a BTreeMap<Thing, Last>,
         documents: &'a BTreeSet<InterfaceId>,
+        gone: &'a BTreeMap<Thing, Topology>,
     ) -> Terms<'a> {
-        let retired = [&self.retired_here, &self.retired_there];
-        Terms { network, whole, fork: self.fork, prefer: self.prefer, ours: &self.ours, theirs, retired, documents }
+        Terms {
+            network,
+            whole,
+            fork: self.fork,
+            prefer: self.prefer,
+            ours: &self.ours,
+            theirs,
+            retired: [&self.retired_here, &self.retired_there],
+            documents,
+            forked: &self.forked,
+            held: [&self.held_here, &self.held_there],
+            gone,
+        }
     }
 }
 
@@ -80,6 +96,9 @@ pub(super) fn carry_out(tx: &Tx<'_>, theirs: &Store, prefer: Prefer, now: DateTi
         theirs: theirs.last_changes()?,
         retired_here: keys(tx)?,
         retired_there: keys(theirs)?,
+        held_here: tx.keys_held_since(fork)?,
+        held_there: theirs.keys_held_since(fork)?,
+        forked: tx.nodes_at(fork)?.into_iter().map(|node| (node.id, node)).collect(),
         shared,
     };
     present.iter().for_each(|(_, model)| with_documents(&mut sides.ours, model));
@@ -87,8 +106,22 @@ pub(super) fn carry_out(tx: &Tx<'_>, theirs: &Store, prefer: Prefer, now: DateTi
     let mut carried = Carried::default();
     let hosts = hosts(&present, &models, &sides, &numbers);
     carried.left.extend(hosts.left.iter().cloned());
+    carried.left.extend(networks_gone(&present, &sides));
+    let mut prepared = Vec::new();
     for network in &networks {
-        one_network(tx, (network, numbers.clone()), &sides, &hosts, now, &mut carried)?;
+        match prepare(tx, (network, numbers.clone()), &sides, (&hosts, &present))? {
+            Ok(one) => prepared.push(one),
+            Err(left) => carried.left.push(left),
+        }
+    }
+    let merged = together(&mut prepared, &sides, &hosts, &present)?;
+    let mut settled = Vec::new();
+    for (one, merged) in prepared.iter().zip(&merged) {
+        settled.extend(one_network(tx, (one, merged), &sides, now, &mut carried)?);
+    }
+    for (id, before, after) in &settled {
+        tx.choose_again(*id)?;
+        shared_host::refuse_new(tx, before, after)?;
     }
     choose_as_before(tx, chosen)?;
     Ok(carried)
@@ -122,50 +155,178 @@ fn hosts(present: &[(NetworkId, Model)], models: &[(NetworkId, Model)], sides: &
     }
     let theirs = numbers.last_changes(&theirs, &sides.shared);
     let there = there.into_iter().filter_map(|(row, host)| Some((numbers.host(row)?, host))).collect();
-    let nothing = BTreeSet::new();
-    let terms = sides.terms((NetworkId(0), false), &theirs, &nothing);
+    let (nothing, none) = (BTreeSet::new(), BTreeMap::new());
+    let terms = sides.terms((NetworkId(0), false), &theirs, &nothing, &none);
     merge_hosts(&of(present), &there, &terms)
 }
 
-/// Merges a network of the other copy into the same one here.
-fn one_network(
-    tx: &Tx<'_>,
-    (network, mut numbers): (&Theirs, Numbers),
-    sides: &Sides,
-    hosts: &Hosts,
-    now: DateTime<Utc>,
-    carried: &mut Carried,
-) -> Result<(), Error> {
-    let whole = match numbers.network(network.id) {
-        Some(id) => {
-            tx.choose_again(id)?;
-            false
+/// Lists the networks that are here and were removed there.
+fn networks_gone(present: &[(NetworkId, Model)], sides: &Sides) -> Vec<Left> {
+    let (nothing, none) = (BTreeSet::new(), BTreeMap::new());
+    let mut left = Vec::new();
+    for (id, model) in present {
+        let thing = Thing::Network(*id);
+        let terms = sides.terms((*id, false), &sides.theirs, &nothing, &none);
+        if sides.shared.contains(&thing) && terms.was_removed_there(thing) {
+            let label = (What::Network, model.topology.network.name.to_string(), None);
+            left.push(terms.left(thing, label, Fate::RemovedThere, None));
         }
+    }
+    left
+}
+
+/// A network of the other copy, and the same one here.
+struct Prepared<'a> {
+    network: &'a Theirs,
+    numbers: Numbers,
+    id: NetworkId,
+    /// Whether it comes back as a whole.
+    whole: bool,
+    /// The network here; hosts are called in it what they are called once they are merged.
+    ours: Model,
+    /// The other copy's in the numbers of here.
+    theirs: Model,
+    last: BTreeMap<Thing, Last>,
+    documents: BTreeSet<InterfaceId>,
+    gone: BTreeMap<Thing, Topology>,
+    /// What is left out from the start.
+    barred: Barred,
+}
+
+/// Finds the network here that is the same as one of the other copy, or adds it, bare; or else says why it stays away.
+fn prepare<'a>(
+    tx: &Tx<'_>,
+    (network, mut numbers): (&'a Theirs, Numbers),
+    sides: &Sides,
+    (hosts, present): (&Hosts, &[(NetworkId, Model)]),
+) -> Result<Result<Prepared<'a>, Left>, Error> {
+    let found = numbers.network(network.id);
+    let whole = found.is_none();
+    let id = match found {
+        Some(id) => id,
         None => {
             if let Some(left) = stays_away(tx, network, sides)? {
-                carried.left.push(left);
-                return Ok(());
+                return Ok(Err(left));
             }
             let bare = Network { exit: Egress::None, exit_rules: Vec::new(), ..network.model.topology.network.clone() };
             let id = tx.insert_network(&bare)?;
             numbers.put_network(network.id, id);
-            tx.choose_again(id)?;
-            true
+            id
         }
     };
-    let ours = tx.model_now()?;
+    tx.choose_again(id)?;
+    let mut ours = tx.model_now()?;
+    for host in ours.topology.nodes.iter_mut().filter_map(|node| node.host.as_mut()) {
+        let row = ours.hosts.iter().find(|(_, own)| own.name == *host).map(|(row, _)| row);
+        if let Some(merged) = row.and_then(|row| hosts.all.get(row)) {
+            host.clone_from(&merged.name);
+        }
+    }
     let theirs = numbers.model(&network.model);
     let last = numbers.last_changes(&sides.theirs, &sides.shared);
     let documents = network.differing(tx, &numbers)?;
-    let terms = sides.terms((tx.chosen()?, whole), &last, &documents);
-    let merged = merge(&ours, &theirs, hosts, &terms).map_err(Error::Model)?;
+    let gone = just_before(tx, &ours, &theirs, sides)?;
+    let barred = taken_elsewhere(id, (&ours, &theirs), present);
+    Ok(Ok(Prepared { network, numbers, id, whole, ours, theirs, last, documents, gone, barred }))
+}
+
+/// Finds what another network here has: a node or its key, and the network's name.
+fn taken_elsewhere(id: NetworkId, (ours, theirs): (&Model, &Model), present: &[(NetworkId, Model)]) -> Barred {
+    let mut barred = Barred::new();
+    let keys_of = |node: &Node| -> BTreeSet<PublicKey> {
+        node.interfaces.iter().flat_map(|own| [Some(own.public_key), own.staged_key]).flatten().collect()
+    };
+    for other in present.iter().filter(|(other, _)| *other != id).map(|(_, model)| &model.topology) {
+        let network = &other.network.name;
+        for node in &theirs.topology.nodes {
+            let keys = keys_of(node);
+            let is_it = |own: &&Node| own.id == node.id || !keys.is_disjoint(&keys_of(own));
+            let Some(own) = other.nodes.iter().find(is_it) else { continue };
+            let what = if own.id == node.id { "is" } else { "has the key of" };
+            let why = format!(
+                "`{}` of the backup {what} `{1}` of the network `{network}` here: `wg-friend --network {network} remove {1}` \
+                 if it is to be in this one, and merge again",
+                node.name, own.name
+            );
+            barred.insert(Thing::Node(node.id), why);
+        }
+        let name = &theirs.topology.network.name;
+        if same(name, network) && !same(name, &ours.topology.network.name) {
+            let why = format!(
+                "it is called `{name}` in the backup, as another network is here: \
+                 `wg-friend --network {network} network set name=OTHER`, and merge again"
+            );
+            barred.insert(Thing::Network(id), why);
+        }
+    }
+    barred
+}
+
+/// Merges all networks, without what would clash between two of them on a host.
+fn together(
+    prepared: &mut [Prepared<'_>],
+    sides: &Sides,
+    hosts: &Hosts,
+    present: &[(NetworkId, Model)],
+) -> Result<Vec<Merged>, Error> {
+    let untouched = present.iter().filter(|(id, _)| prepared.iter().all(|one| one.id != *id));
+    let untouched: Vec<Topology> = untouched.map(|(_, model)| model.topology.clone()).collect();
+    let clashes = |own: Vec<Topology>| {
+        let all: Vec<Topology> = own.into_iter().chain(untouched.iter().cloned()).collect();
+        let each = all.iter().enumerate();
+        each.flat_map(|(at, one)| shared_host::conflicts(one, &all[at + 1..])).collect::<Vec<_>>()
+    };
+    let known = clashes(prepared.iter().map(|one| one.ours.topology.clone()).collect());
+    loop {
+        let mut merged = Vec::new();
+        for one in prepared.iter() {
+            let terms = sides.terms((one.id, one.whole), &one.last, &one.documents, &one.gone);
+            merged.push(merge((&one.ours, &one.theirs), hosts, &terms, &one.barred).map_err(Error::Model)?);
+        }
+        let mut found = clashes(merged.iter().map(|one: &Merged| one.model.topology.clone()).collect());
+        found.retain(|clash| !known.contains(clash));
+        let mut is_more = false;
+        for (one, merged) in prepared.iter_mut().zip(&merged) {
+            for clash in &found {
+                if let Some(thing) = on_host(clash, merged, one.id) {
+                    is_more |= one.barred.insert(thing, format!("{clash}; then merge again")).is_none();
+                }
+            }
+        }
+        if !is_more {
+            return Ok(merged); // what is left has to do with nothing that was taken over, and refuses the whole
+        }
+    }
+}
+
+/// Returns what was taken over in a network and clashes on a host: the node, or else the network's own values.
+fn on_host(clash: &shared_host::Conflict, merged: &Merged, id: NetworkId) -> Option<Thing> {
+    let topology = &merged.model.topology;
+    let side = clash.sides().into_iter().find(|side| side.network == topology.network.name)?;
+    let node = topology.nodes.iter().find(|node| node.name == side.node).map(|node| Thing::Node(node.id));
+    node.into_iter().chain([Thing::Network(id)]).find(|thing| merged.taken.contains(thing))
+}
+
+/// What a network was and is.
+type Settled = (NetworkId, Topology, Topology);
+
+/// Carries out what was decided of a network; `None` if nothing was to do.
+fn one_network(
+    tx: &Tx<'_>,
+    (one, merged): (&Prepared<'_>, &Merged),
+    sides: &Sides,
+    now: DateTime<Utc>,
+    carried: &mut Carried,
+) -> Result<Option<Settled>, Error> {
+    tx.choose_again(one.id)?;
+    let ours = tx.model_now()?;
     let held = tx.secrets()?.private.into_keys().collect();
-    let brought = network.brought((&ours, &held), &merged, &numbers, &documents);
+    let brought = one.network.brought((&ours, &held), merged, &one.numbers, &one.documents);
     let name = &ours.topology.network.name;
     let of_it = |left: &Left| Left { network: Some(name.clone()), ..left.clone() };
     carried.left.extend(merged.left.iter().map(of_it));
-    if merged.model == ours && brought.is_nothing() && !whole {
-        return Ok(());
+    if merged.model == ours && brought.is_nothing() && !one.whole {
+        return Ok(None);
     }
     let rules = tx.psk_rules()?;
     let returned = tx.merge_in(&merged.model, &brought, now)?;
@@ -173,10 +334,15 @@ fn one_network(
     for id in &merged.back {
         uplinks::to_exits(tx, &mut topology, *id, now)?;
     }
-    let after = settled(tx, &ours.topology, now)?;
+    let after = settled_alone(tx, &ours.topology, now)?;
     psk::links::after_change(tx, (&ours.topology, &rules), &after, now)?;
     carried.is_something = true;
-    let changes = difference((!whole).then_some(&ours), &tx.model_now()?);
+    let is = tx.model_now()?;
+    let mut changes = difference(Some(&ours), &is);
+    if one.whole {
+        changes.retain(|change| change.what == What::Host); // they were there before it
+        changes.extend(difference(None, &is).into_iter().filter(|change| change.what != What::Host));
+    }
     carried.changes.extend(changes.into_iter().map(|change| {
         let network = (change.what != What::Host).then(|| after.network.name.clone());
         Brought { network, change }
@@ -184,8 +350,25 @@ fn one_network(
     let (deploy, new_files) = concerned(&ours.topology, &after);
     carried.deploy.extend(deploy);
     carried.new_files.extend(new_files);
-    carried.remarks.extend(remarks(&returned, &merged, &after, &sides.ours));
-    Ok(())
+    carried.remarks.extend(remarks(&returned, merged, &after, &sides.ours));
+    Ok(Some((one.id, ours.topology, after)))
+}
+
+/// Returns the network just before each node and group was removed here that the other copy has.
+fn just_before(tx: &Tx<'_>, ours: &Model, theirs: &Model, sides: &Sides) -> Result<BTreeMap<Thing, Topology>, Error> {
+    let (own, there) = (&ours.topology, &theirs.topology);
+    let nodes = there.nodes.iter().filter(|node| own.node(node.id).is_none()).map(|node| Thing::Node(node.id));
+    let groups = there.groups.iter().filter(|group| own.group(group.id).is_none()).map(|group| Thing::Group(group.id));
+    let mut found = BTreeMap::new();
+    for thing in nodes.chain(groups) {
+        let Some(removed) = sides.ours.get(&thing).filter(|last| !last.there && last.state > 1) else { continue };
+        match tx.model_at(removed.state - 1) {
+            Ok(model) => _ = found.insert(thing, model.topology),
+            Err(db::Error::NotThen { .. }) => {} // it was removed together with an earlier network
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(found)
 }
 
 /// Says why a network that isn't here doesn't come back, if it doesn't: it was removed here later than anything in it was
@@ -199,8 +382,8 @@ fn stays_away(tx: &Tx<'_>, network: &Theirs, sides: &Sides) -> Result<Option<Lef
     let ours = sides.ours.get(&thing).filter(|_| sides.shared.contains(&thing));
     let newest: BTreeMap<Thing, Last> = newest.map(|last| (thing, last)).into_iter().collect();
     let gone: BTreeMap<Thing, Last> = ours.map(|last| (thing, *last)).into_iter().collect();
-    let nothing = BTreeSet::new();
-    let terms = Terms { ours: &gone, ..sides.terms((network.id, false), &newest, &nothing) };
+    let (nothing, none) = (BTreeSet::new(), BTreeMap::new());
+    let terms = Terms { ours: &gone, ..sides.terms((network.id, false), &newest, &nothing, &none) };
     let label: decide::Label = (What::Network, own.name.to_string(), None);
     let taken = tx.networks()?.into_iter().find(|(_, other)| same(&other.name, &own.name));
     if let Some((_, other)) = taken {

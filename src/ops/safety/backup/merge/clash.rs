@@ -100,7 +100,7 @@ fn dangling(merged: &Merged, unplaced: &BTreeMap<NodeId, Name>) -> Barred {
         if node.exit.is_some_and(|way| !is_way(way, topology)) || !are_rules(&node.exit_rules, topology) {
             bar("an exit that it leaves by");
         }
-        if let Some(host) = unplaced.get(&node.id) {
+        if let Some(host) = unplaced.get(&node.id).filter(|_| merged.taken.contains(&thing)) {
             bar(&format!("its host `{host}`"));
         }
     }

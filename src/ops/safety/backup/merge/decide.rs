@@ -12,10 +12,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::clash::clashes;
+use super::ends::Ends;
+use super::hosts::Hosts;
 use super::join::{Exists, Keys, fit_exit_group, fit_group, fit_node, join};
 use crate::db::{Last, Model, Thing};
 use crate::model::{
-    Destination, ExitGroup, Grant, Group, Host, InterfaceId, LinkId, Name, NetworkId, Node, NodeId, PskScope, PublicKey,
+    Custody, Destination, ExitGroup, ExitMember, Grant, Group, GroupId, InterfaceId, LinkId, Name, NetworkId, Node,
+    NodeId, PskScope, PublicKey, Topology,
 };
 use crate::ops::network::change::new_contradictions;
 use crate::ops::network::history::What;
@@ -91,6 +94,12 @@ pub(super) struct Terms<'a> {
     pub(super) retired: [&'a BTreeSet<PublicKey>; 2],
     /// Adopted interfaces whose configuration says something else in both.
     pub(super) documents: &'a BTreeSet<InterfaceId>,
+    /// Nodes as they were when both parted.
+    pub(super) forked: &'a BTreeMap<NodeId, Node>,
+    /// Keys whose private half was kept when both parted or at some time since, here and there.
+    pub(super) held: [&'a BTreeSet<PublicKey>; 2],
+    /// Of nodes and groups that were removed here, the network just before.
+    pub(super) gone: &'a BTreeMap<Thing, Topology>,
 }
 
 /// Where something was changed last.
@@ -140,8 +149,14 @@ impl Terms<'_> {
         Left { network: None, what, name, guid, fate, here, there, why }
     }
 
+    /// Whether what leads to something that comes back was still here when that was removed here; what never was here
+    /// was never taken away.
+    fn was_there(&self, thing: Thing, has: impl Fn(&Topology) -> bool) -> bool {
+        self.gone.get(&thing).is_none_or(has)
+    }
+
     /// Whether something that is here was there when both parted, and was removed there.
-    fn was_removed_there(&self, thing: Thing) -> bool {
+    pub(super) fn was_removed_there(&self, thing: Thing) -> bool {
         self.theirs.get(&thing).is_some_and(|last| !last.there)
     }
 }
@@ -151,73 +166,6 @@ pub(super) type Label = (What, String, Option<PublicKey>);
 
 /// Why things of the other copy can't be taken over.
 pub(super) type Barred = BTreeMap<Thing, String>;
-
-/// The hosts of both copies.
-#[derive(Debug)]
-pub(super) struct Hosts {
-    /// By their numbers.
-    pub(super) all: BTreeMap<i64, Host>,
-    /// What each host of the other copy is called here; `None` if it isn't here.
-    pub(super) names: BTreeMap<Name, Option<Name>>,
-    /// Those that were taken over.
-    pub(super) taken: BTreeSet<i64>,
-    /// What stays as it is.
-    pub(super) left: Vec<Left>,
-}
-
-/// Merges the hosts, which are those of all networks.
-pub(super) fn merge_hosts(ours: &BTreeMap<i64, Host>, theirs: &BTreeMap<i64, Host>, terms: &Terms<'_>) -> Hosts {
-    let mut barred = Barred::new();
-    loop {
-        let hosts = try_hosts(ours, theirs, terms, &barred);
-        let clashing = hosts.taken.iter().filter_map(|row| {
-            let host = &hosts.all[row];
-            let mut others = hosts.all.iter().filter(|(other, _)| *other != row);
-            let (_, other) = others.find(|(_, other)| super::numbers::same(&other.name, &host.name))?;
-            let why = format!(
-                "the host `{0}` ({1}) here has the same name as the one of the backup ({2}): \
-                 `wg-friend host set {0} name=OTHER`, and merge again",
-                other.name, other.address, host.address
-            );
-            Some((Thing::Host(*row), why))
-        });
-        let clashing: Barred = clashing.collect();
-        if clashing.is_empty() {
-            return hosts;
-        }
-        barred.extend(clashing);
-    }
-}
-
-fn try_hosts(ours: &BTreeMap<i64, Host>, theirs: &BTreeMap<i64, Host>, terms: &Terms<'_>, barred: &Barred) -> Hosts {
-    let mut hosts = Hosts { all: ours.clone(), names: BTreeMap::new(), taken: BTreeSet::new(), left: Vec::new() };
-    for (row, host) in theirs {
-        let (thing, own) = (Thing::Host(*row), ours.get(row));
-        let label = || (What::Host, host.name.to_string(), None);
-        let fate = match barred.get(&thing) {
-            _ if own == Some(host) => None,
-            Some(_) => Some(Fate::Conflict),
-            None => terms.judge(thing, own.is_some()),
-        };
-        match fate {
-            Some(fate) => hosts.left.push(terms.left(thing, label(), fate, barred.get(&thing).cloned())),
-            None if own == Some(host) => {}
-            None => {
-                hosts.all.insert(*row, host.clone());
-                hosts.taken.insert(*row);
-            }
-        }
-        hosts.names.insert(host.name.clone(), hosts.all.get(row).map(|host| host.name.clone()));
-    }
-    for (row, host) in ours.iter().filter(|(row, _)| !theirs.contains_key(row)) {
-        let thing = Thing::Host(*row);
-        if terms.was_removed_there(thing) {
-            let label = (What::Host, host.name.to_string(), None);
-            hosts.left.push(terms.left(thing, label, Fate::RemovedThere, None));
-        }
-    }
-    hosts
-}
 
 /// A merged network.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,14 +182,19 @@ pub(super) struct Merged {
     pub(super) left: Vec<Left>,
 }
 
-/// Merges a network. `theirs` has the numbers of `ours`.
+/// Merges a network, without what is barred from the start. `theirs` has the numbers of `ours`.
 ///
 /// # Errors
 /// Why it couldn't be compiled, if that has to do with nothing that could be left out.
-pub(super) fn merge(ours: &Model, theirs: &Model, hosts: &Hosts, terms: &Terms<'_>) -> Result<Merged, Vec<Refusal>> {
+pub(super) fn merge(
+    (ours, theirs): (&Model, &Model),
+    hosts: &Hosts,
+    terms: &Terms<'_>,
+    barred: &Barred,
+) -> Result<Merged, Vec<Refusal>> {
     let (theirs, unplaced) = placed(theirs, hosts);
     let merge_without = |barred: &Barred| Attempt::new(ours, &theirs, terms, barred).merge(hosts);
-    let mut barred = Barred::new();
+    let mut barred = barred.clone();
     loop {
         let merged = merge_without(&barred);
         let found = match clashes(ours, &merged, &unplaced) {
@@ -299,14 +252,27 @@ struct Attempt<'a> {
     barred: &'a Barred,
     taken: BTreeSet<Thing>,
     back: BTreeSet<NodeId>,
+    groups_back: BTreeSet<GroupId>,
     keys: BTreeMap<InterfaceId, NodeId>,
+    /// Interfaces that keep their keys whatever the other copy has.
+    fixed: BTreeSet<InterfaceId>,
     left: Vec<Left>,
 }
 
 impl<'a> Attempt<'a> {
     fn new(ours: &'a Model, theirs: &'a Model, terms: &'a Terms<'a>, barred: &'a Barred) -> Self {
-        let (taken, back, keys, left) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new(), Vec::new());
-        Self { ours, theirs, terms, barred, taken, back, keys, left }
+        Self {
+            ours,
+            theirs,
+            terms,
+            barred,
+            taken: BTreeSet::new(),
+            back: BTreeSet::new(),
+            groups_back: BTreeSet::new(),
+            keys: BTreeMap::new(),
+            fixed: BTreeSet::new(),
+            left: Vec::new(),
+        }
     }
 
     /// Whether something that differs is taken over; says why if it isn't.
@@ -354,6 +320,7 @@ impl<'a> Attempt<'a> {
         }
         for group in theirs.groups.iter().filter(|group| ours.group(group.id).is_none()) {
             if self.takes(Thing::Group(group.id), false, || (What::Group, group.name.to_string(), None)) {
+                self.groups_back.insert(group.id);
                 exists.groups.insert(group.id);
             }
         }
@@ -382,34 +349,79 @@ impl<'a> Attempt<'a> {
 
     /// Merges a node that both have.
     fn node(&mut self, mine: &Node, other: &Node) -> Node {
-        let (mut mine, mut other) = (mine.clone(), other.clone());
-        self.complete_grants(&mut mine.grants, &mut other.grants);
-        let other = &other;
-        let (thing, is_barred) = (Thing::Node(mine.id), self.barred.contains_key(&Thing::Node(mine.id)));
-        let theirs_newer = !is_barred && self.terms.judge(thing, true).is_none();
-        let keys = Keys { retired: self.terms.retired, theirs_newer, kept: is_barred };
+        let (mut mine, mut other, id) = (mine.clone(), other.clone(), mine.id);
+        self.complete_grants(&mut mine.grants, &mut other.grants, |before| Some(&before.node(id)?.grants));
+        let (mine, other) = (&mine, &other);
+        let (thing, is_barred) = (Thing::Node(id), self.barred.contains_key(&Thing::Node(id)));
+        let fate = if is_barred { Some(Fate::Conflict) } else { self.terms.judge(thing, true) };
+        let keys = Keys {
+            retired: self.terms.retired,
+            held: self.terms.held,
+            forked: self.terms.forked.get(&id),
+            theirs_newer: fate.is_none(),
+            kept: is_barred,
+        };
         let other_document = other.interfaces.iter().any(|own| self.terms.documents.contains(&own.id));
-        let differs = other_document || join(&mine, other, true, &keys, &self.back).node != mine;
+        let whole = join(mine, other, true, &keys, &self.back);
+        let differs = other_document || whole.node != *mine;
         let wins = differs && self.takes(thing, true, || of_node(other));
-        let joined = join(&mine, other, wins, &keys, &self.back);
-        self.keys.extend(joined.keys.iter().map(|interface| (*interface, mine.id)));
-        if joined.under_way {
-            let name = &mine.name;
-            let why = format!(
+        let joined = if wins { whole.clone() } else { join(mine, other, false, &keys, &self.back) };
+        self.keys.extend(joined.keys.iter().map(|interface| (*interface, id)));
+        self.fixed.extend(joined.under_way.iter().copied());
+        if is_barred {
+            self.fixed.extend(mine.interfaces.iter().map(|own| own.id));
+        }
+        let name = &mine.name;
+        let mut stays = Vec::new();
+        if !joined.under_way.is_empty() {
+            stays.push(format!(
                 "a new key of `{name}` is under way here or there, so it keeps those that it has here: finish it or take it \
                  back, as `wg-friend rotate {name} --status` says, and merge again"
-            );
+            ));
+        }
+        let is_alone = !differs && (whole.port_stays || whole.custody_stays); // nothing else of it is otherwise there
+        if joined.port_stays || is_alone && fate.is_none() && whole.port_stays {
+            stays.push(format!(
+                "`{name}` has another key and another port here and in the backup, and stays at the port that goes with the \
+                 key: if it is to be another, `wg-friend set {name} port=PORT`"
+            ));
+        }
+        if joined.custody_stays && wins || is_alone && fate.is_none() && whole.custody_stays {
+            stays.push(match mine.custody {
+                Custody::Held => format!(
+                    "the private key of `{name}` stays here, since nobody forgot it there: \
+                     `wg-friend set {name} custody=never-seen` forgets it"
+                ),
+                Custody::ShownOnce | Custody::NeverSeen => format!(
+                    "the private key of `{name}` was forgotten here, and doesn't come back from the backup: \
+                     `wg-friend set {name} custody=held --private-key-file FILE` takes it from where it is kept"
+                ),
+            });
+        }
+        if let Some(fate) = fate.filter(|_| is_alone) {
+            self.left.push(self.terms.left(thing, of_node(other), fate, None));
+        }
+        for why in stays {
             self.left.push(self.terms.left(thing, of_node(other), Fate::Conflict, Some(why)));
         }
         joined.node
     }
 
-    /// Gives each side what the other one can't say: this copy the grants towards nodes that come back, which went with them,
-    /// and the other one those towards what it doesn't know.
-    fn complete_grants(&self, mine: &mut Vec<Grant>, others: &mut Vec<Grant>) {
-        let leads_back = |grant: &&Grant| match grant.destination {
-            Destination::Node(id) => self.back.contains(&id),
-            Destination::Prefix(_) | Destination::Group(_) => false,
+    /// Gives each side what the other one can't say: this copy the grants towards what comes back, which went with it unless
+    /// they had gone before, and the other one those towards what it doesn't know. `had` finds the grants in an earlier network.
+    fn complete_grants(
+        &self,
+        mine: &mut Vec<Grant>,
+        others: &mut Vec<Grant>,
+        had: impl for<'t> Fn(&'t Topology) -> Option<&'t Vec<Grant>>,
+    ) {
+        let leads_back = |grant: &&Grant| {
+            let thing = match grant.destination {
+                Destination::Node(id) if self.back.contains(&id) => Thing::Node(id),
+                Destination::Group(id) if self.groups_back.contains(&id) => Thing::Group(id),
+                Destination::Prefix(_) | Destination::Node(_) | Destination::Group(_) => return false,
+            };
+            self.terms.was_there(thing, |before| had(before).is_some_and(|grants| grants.contains(grant)))
         };
         let is_strange = |grant: &&Grant| match grant.destination {
             Destination::Prefix(_) => false,
@@ -429,9 +441,16 @@ impl<'a> Attempt<'a> {
         for mine in &ours.groups {
             let mut group = mine.clone();
             if let Some(mut other) = theirs.group(mine.id).map(|group| fit_group(group, exists)) {
-                group.members.extend(other.members.intersection(&self.back));
+                let was_member = |id: &&NodeId| {
+                    let has =
+                        |before: &Topology| before.group(mine.id).is_some_and(|group| group.members.contains(*id));
+                    self.terms.was_there(Thing::Node(**id), has)
+                };
+                group.members.extend(other.members.intersection(&self.back).filter(was_member));
                 other.members.extend(mine.members.iter().filter(|id| theirs.node(**id).is_none()));
-                self.complete_grants(&mut group.grants, &mut other.grants);
+                self.complete_grants(&mut group.grants, &mut other.grants, |before| {
+                    Some(&before.group(mine.id)?.grants)
+                });
                 let label = || (What::Group, other.name.to_string(), None);
                 if other != group && self.takes(Thing::Group(mine.id), true, label) {
                     group = other;
@@ -451,10 +470,17 @@ impl<'a> Attempt<'a> {
         for mine in &ours.exit_groups {
             let mut group = mine.clone();
             if let Some(mut other) = theirs.exit_group(mine.id).map(|group| fit_exit_group(group, exists)) {
+                let was_member = |member: &ExitMember| {
+                    let is_it = |other: &ExitMember| other.exit == member.exit;
+                    let has = |before: &Topology| {
+                        before.exit_group(mine.id).is_some_and(|group| group.members.iter().any(is_it))
+                    };
+                    self.terms.was_there(Thing::Node(member.exit), has)
+                };
                 other
                     .members
                     .iter()
-                    .filter(|member| self.back.contains(&member.exit))
+                    .filter(|member| self.back.contains(&member.exit) && was_member(member))
                     .for_each(|back| group.put(*back));
                 let strange = mine.members.iter().filter(|member| theirs.node(member.exit).is_none());
                 strange.for_each(|member| other.put(*member));
@@ -495,6 +521,13 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             let label = || (What::PresharedKey, names.name(*link), None);
+            let (low, high) = link.ends();
+            if !is_new(*link) && (self.fixed.contains(&low) || self.fixed.contains(&high)) {
+                let why = "the key at one of its ends stays as it is here, and so does this one: merge again when that is done";
+                let left = self.terms.left(Thing::PresharedKey(*link), label(), Fate::Conflict, Some(why.to_owned()));
+                self.left.push(left);
+                continue;
+            }
             if is_new(*link) || self.takes(Thing::PresharedKey(*link), mine.is_some(), label) {
                 self.taken.insert(Thing::PresharedKey(*link));
                 model.preshared.insert(*link, *since);
@@ -528,10 +561,21 @@ impl<'a> Attempt<'a> {
         let group = |group: &Group| (Thing::Group(group.id), (What::Group, group.name.to_string(), None));
         let exits = |group: &ExitGroup| (Thing::ExitGroup(group.id), (What::ExitGroup, group.name.to_string(), None));
         let (names, there) = (Ends::of(&topology.nodes), Ends::of(&self.theirs.topology.nodes));
-        let links = topology.links.iter().filter(|link| there.has(link.id));
-        let links = links.map(|link| (Thing::Link(link.id), (What::Link, names.name(link.id), None)));
+        let links = topology.links.iter().map(|link| (Thing::Link(link.id), What::Link, link.id));
+        let preshared = self.ours.preshared.keys().map(|id| (Thing::PresharedKey(*id), What::PresharedKey, *id));
+        let links = links.chain(preshared).filter(|(.., id)| there.has(*id));
+        let links = links.map(|(thing, what, id)| (thing, (what, names.name(id), None)));
+        let is_there = |scope: &PskScope| match scope {
+            PskScope::Network => true,
+            PskScope::Node(id) => self.theirs.topology.node(*id).is_some(),
+            PskScope::Group(id) => self.theirs.topology.group(*id).is_some(),
+        };
+        let rules = self.ours.psk_rules.keys().copied().filter(is_there).map(|scope| {
+            let label = (What::PskRules, psk::history::name(topology, scope), None);
+            (Thing::psk_rules(self.terms.network, scope), label)
+        });
         let all = nodes.chain(topology.groups.iter().map(group)).chain(topology.exit_groups.iter().map(exits));
-        for (thing, label) in all.chain(links).filter(|(thing, _)| self.terms.was_removed_there(*thing)) {
+        for (thing, label) in all.chain(links).chain(rules).filter(|(thing, _)| self.terms.was_removed_there(*thing)) {
             self.left.push(self.terms.left(thing, label, Fate::RemovedThere, None));
         }
     }
@@ -539,27 +583,4 @@ impl<'a> Attempt<'a> {
 
 fn of_node(node: &Node) -> Label {
     (What::Node, node.name.to_string(), Some(node.guid))
-}
-
-/// Whose interfaces are whose.
-struct Ends(BTreeMap<InterfaceId, String>);
-
-impl Ends {
-    fn of(nodes: &[Node]) -> Self {
-        let own = |node: &Node| -> Vec<_> {
-            node.interfaces.iter().map(|interface| (interface.id, node.name.to_string())).collect()
-        };
-        Self(nodes.iter().flat_map(own).collect())
-    }
-
-    fn has(&self, link: LinkId) -> bool {
-        let (low, high) = link.ends();
-        self.0.contains_key(&low) && self.0.contains_key(&high)
-    }
-
-    fn name(&self, link: LinkId) -> String {
-        let (low, high) = link.ends();
-        let name = |id| self.0.get(&id).map_or("?", String::as_str);
-        format!("{} – {}", name(low), name(high))
-    }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Destination, ExitGroup, ExitGroupId, Grant, Group, GroupId, Interface, InterfaceId, InterfaceKind, Node, NodeId,
-    PublicKey, Topology,
+    Custody, Destination, ExitGroup, ExitGroupId, Grant, Group, GroupId, Interface, InterfaceId, InterfaceKind, Node,
+    NodeId, Port, PublicKey, Topology,
 };
 
 /// What there is after merging.
@@ -73,6 +73,10 @@ fn sort(node: &mut Node) {
 pub(super) struct Keys<'a> {
     /// Those that were retired here, and there.
     pub(super) retired: [&'a BTreeSet<PublicKey>; 2],
+    /// Keys whose private half was kept when both parted or at some time since, here and there.
+    pub(super) held: [&'a BTreeSet<PublicKey>; 2],
+    /// The node as it was when both parted, if it was there.
+    pub(super) forked: Option<&'a Node>,
     /// Whether the node was changed there last.
     pub(super) theirs_newer: bool,
     /// Whether the node keeps its keys whatever the other copy has.
@@ -114,16 +118,50 @@ impl Keys<'_> {
             (false, false) => Goes::Mine,
         }
     }
+
+    /// Whether the custody that a node has in the other copy counts, its key being the same in both. A private key is forgotten
+    /// only if somebody who had it forgot it, and comes back only if nobody forgot it here: not because something else of
+    /// the node was changed.
+    fn hands_over(&self, mine: &Node, other: &Node) -> bool {
+        let [here, there] = self.held.map(|held| held.contains(&mine.main().public_key));
+        match (mine.custody == Custody::Held, other.custody == Custody::Held) {
+            (true, false) => there,
+            (false, true) => !here,
+            (true, true) | (false, false) => true,
+        }
+    }
+
+    /// Which port counts of an interface that goes by one side's key and has the other side's values. A key keeps the port at
+    /// which it is dialled, unless only the other side changed the port; `None` if both did.
+    fn port(
+        &self,
+        holder: Option<Port>,
+        values: Option<Port>,
+        forked: impl Fn(&Node) -> Option<Port>,
+    ) -> Option<Option<Port>> {
+        let forked = self.forked.map(forked);
+        if holder == values || forked == Some(values) {
+            Some(holder)
+        } else if forked == Some(holder) {
+            Some(values)
+        } else {
+            None
+        }
+    }
 }
 
 /// A node that both have, merged.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Joined {
     pub(super) node: Node,
     /// Interfaces that go by the other copy's key.
     pub(super) keys: Vec<InterfaceId>,
-    /// Whether a next key is under way for one of them.
-    pub(super) under_way: bool,
+    /// Those for which a next key is under way.
+    pub(super) under_way: Vec<InterfaceId>,
+    /// Whether its custody isn't the one of the side that its values are of.
+    pub(super) custody_stays: bool,
+    /// Whether its port isn't.
+    pub(super) port_stays: bool,
 }
 
 /// Merges a node: its values are those of one side, its keys are decided by themselves. Interfaces that it has here stay; of
@@ -133,7 +171,8 @@ pub(super) fn join(mine: &Node, other: &Node, other_wins: bool, keys: &Keys<'_>,
     let mut node = if other_wins { other.clone() } else { mine.clone() };
     (node.id, node.guid, node.created) = (mine.id, mine.guid, mine.created);
     let theirs: BTreeMap<InterfaceId, &Interface> = other.interfaces.iter().map(|own| (own.id, own)).collect();
-    let (mut taken, mut under_way) = (Vec::new(), false);
+    let (mut taken, mut under_way) = (Vec::new(), Vec::new());
+    let (mut custody_stays, mut port_stays) = (false, false);
     let mut interfaces = Vec::new();
     for own in &mine.interfaces {
         let Some(same) = theirs.get(&own.id) else {
@@ -152,13 +191,20 @@ pub(super) fn join(mine: &Node, other: &Node, other_wins: bool, keys: &Keys<'_>,
         if let Some(kept) = &mut interface.kept {
             kept.key_unknown = key.kept.as_ref().is_some_and(|kept| kept.key_unknown);
         }
-        if goes != Goes::Same {
-            let holder = if goes == Goes::Other { other } else { mine };
-            if own.kind == InterfaceKind::Main {
-                (node.custody, node.provisional) = (holder.custody, holder.provisional);
-                keep_port(&mut node, &mut interface, holder);
+        let is_main = own.kind == InterfaceKind::Main;
+        if goes == Goes::Same && is_main && mine.custody != other.custody && !keys.hands_over(mine, other) {
+            (node.custody, node.provisional, custody_stays) = (mine.custody, mine.provisional, true);
+            if mine.custody != Custody::Held && mine.host.is_none() {
+                node.host = None; // a host's files need the private key
             }
-            under_way |= goes == Goes::UnderWay;
+        }
+        if goes != Goes::Same && is_main {
+            let holder = if goes == Goes::Other { other } else { mine };
+            (node.custody, node.provisional) = (holder.custody, holder.provisional);
+            port_stays |= keep_port(&mut node, &mut interface, holder, keys, goes == Goes::UnderWay);
+        }
+        if goes == Goes::UnderWay {
+            under_way.push(own.id);
         }
         if goes == Goes::Other {
             taken.push(own.id);
@@ -178,13 +224,21 @@ pub(super) fn join(mine: &Node, other: &Node, other_wins: bool, keys: &Keys<'_>,
     }
     node.interfaces = interfaces;
     sort(&mut node);
-    Joined { node, keys: taken, under_way }
+    Joined { node, keys: taken, under_way, custody_stays, port_stays }
 }
 
-/// A key keeps the port at which it is dialled.
-fn keep_port(node: &mut Node, interface: &mut Interface, holder: &Node) {
-    interface.listen_port = holder.main().listen_port;
+/// Has a key keep the port at which it is dialled, as far as nobody else changed that. Whether both sides did, so that the
+/// other side's is lost.
+fn keep_port(node: &mut Node, interface: &mut Interface, holder: &Node, keys: &Keys<'_>, is_under_way: bool) -> bool {
+    let held = holder.main().listen_port;
+    let own = keys.port(held, interface.listen_port, |forked| forked.main().listen_port).filter(|_| !is_under_way);
+    interface.listen_port = own.unwrap_or(held);
+    let mut is_lost = own.is_none();
     if let (Some(endpoint), Some(held)) = (&mut node.endpoint, &holder.endpoint) {
-        endpoint.port = held.port;
+        let forked = |forked: &Node| forked.endpoint.as_ref().map(|endpoint| endpoint.port);
+        let port = keys.port(Some(held.port), Some(endpoint.port), forked).filter(|_| !is_under_way);
+        is_lost |= port.is_none();
+        endpoint.port = port.flatten().unwrap_or(held.port);
     }
+    is_lost && !is_under_way
 }

@@ -5,6 +5,8 @@ mod bring;
 mod carry;
 mod clash;
 mod decide;
+mod ends;
+mod hosts;
 mod join;
 mod numbers;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use chrono::SecondsFormat;
 use serde::Serialize;
 
 pub use decide::{Fate, Left, Prefer};
@@ -20,7 +23,7 @@ use super::prove::{check_part, examine, open_database, unpack};
 use super::restore::{copy_before, unlock_inside};
 use super::{About, Keys, open};
 use crate::db::archive::{Header, Kind};
-use crate::db::{self, Database, Scratch, Store};
+use crate::db::{self, Database, MADE, Scratch, Store};
 use crate::model::{Action, Actor, Event, Name};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
@@ -202,6 +205,7 @@ fn event(about: &About, carried: &carry::Carried, copy: &Path) -> Event {
     Event::database(Action::BackupRestored)
         .with("backup", about.id.as_str())
         .with("mode", "merge")
+        .with(MADE, about.created.to_rfc3339_opts(SecondsFormat::Micros, true))
         .with("changes", carried.changes.len())
         .with("stays", carried.left.len() - count(Fate::Conflict))
         .with("conflicts", count(Fate::Conflict))

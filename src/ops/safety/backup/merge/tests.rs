@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::decide::{Fate, Hosts, Merged, Prefer, Terms, merge, merge_hosts};
+use super::decide::{Barred, Fate, Merged, Prefer, Terms, merge};
+use super::hosts::{Hosts, merge_hosts};
 use super::numbers::{Here, Numbers};
 use crate::db::{Last, LastNumbers, Model, Thing};
 use crate::model::{
-    Destination, Grant, Group, GroupId, InterfaceId, Lan, NetworkId, Node, NodeId, Protocol, PublicKey, Role,
+    Custody, Destination, Grant, Group, GroupId, InterfaceId, Lan, NetworkId, Node, NodeId, Protocol, PublicKey, Role,
+    Topology,
 };
 use crate::ops::network::change::new_contradictions;
 use crate::wg::compile::fixture::Fixture;
+
+mod sides;
 
 const NETWORK: NetworkId = NetworkId(1);
 
@@ -26,6 +30,9 @@ struct Copy {
     last: BTreeMap<Thing, Last>,
     state: i64,
     retired: BTreeSet<PublicKey>,
+    held: BTreeSet<PublicKey>,
+    gone: BTreeMap<Thing, Topology>,
+    forked: BTreeMap<NodeId, Node>,
 }
 
 fn minute(minute: i64) -> DateTime<Utc> {
@@ -51,14 +58,21 @@ impl Copy {
             adopted: BTreeMap::new(),
             psk_rules: BTreeMap::new(),
         };
+        Self::of(model)
+    }
+
+    /// A copy that has only just been made.
+    fn of(model: Model) -> Self {
         let last = things(&model).into_keys();
         let last = last.map(|thing| (thing, Last { state: FORK, time: Some(minute(0)), there: true })).collect();
-        Self { model, last, state: FORK, retired: BTreeSet::new() }
+        let forked = model.topology.nodes.iter().map(|node| (node.id, node.clone())).collect();
+        let (retired, held, gone) = (BTreeSet::new(), held(&model).collect(), BTreeMap::new());
+        Self { model, last, state: FORK, retired, held, gone, forked }
     }
 
     /// Does something, and notes what it changed.
     fn at(&mut self, time: i64, work: impl FnOnce(&mut Model)) -> &mut Self {
-        let before = things(&self.model);
+        let (before, network) = (things(&self.model), self.model.topology.clone());
         work(&mut self.model);
         self.model.topology.nodes.sort_by_key(|node| node.id);
         let after = things(&self.model);
@@ -67,14 +81,24 @@ impl Copy {
             if before.get(thing) != after.get(thing) {
                 let last = Last { state: self.state, time: Some(minute(time)), there: after.contains_key(thing) };
                 self.last.insert(*thing, last);
+                if !last.there {
+                    self.gone.insert(*thing, network.clone());
+                }
             }
         }
+        self.held.extend(held(&self.model));
         self
     }
 
     fn node(&self, name: &str) -> Option<&Node> {
         self.model.topology.nodes.iter().find(|node| node.name.as_str() == name)
     }
+}
+
+/// Returns the keys whose private half is kept.
+fn held(model: &Model) -> impl Iterator<Item = PublicKey> {
+    let nodes = model.topology.nodes.iter().filter(|node| node.custody == Custody::Held);
+    nodes.map(|node| node.main().public_key)
 }
 
 /// Writes out each thing that there is.
@@ -126,8 +150,11 @@ fn merged_with(ours: &Copy, theirs: &Copy, prefer: Prefer) -> Merged {
         theirs: &theirs.last,
         retired: [&ours.retired, &theirs.retired],
         documents: &documents,
+        forked: &ours.forked,
+        held: [&ours.held, &theirs.held],
+        gone: &ours.gone,
     };
-    merge(&ours.model, &theirs.model, &hosts, &terms).unwrap()
+    merge((&ours.model, &theirs.model), &hosts, &terms, &Barred::new()).unwrap()
 }
 
 fn no_hosts() -> Hosts {
@@ -338,7 +365,7 @@ fn hosts_of_one_name_that_came_on_both_sides_are_one_and_those_of_before_go_by_t
         BTreeMap::from([(Thing::Host(1), last(2, 9)), (Thing::Host(2), last(3, 9)), (Thing::Host(3), last(4, 9))]),
     );
     let theirs_last = numbers.last_changes(&theirs_last, &shared);
-    let (retired, documents) = (BTreeSet::new(), BTreeSet::new());
+    let (retired, documents, held) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let terms = Terms {
         network: NETWORK,
         fork: FORK,
@@ -348,6 +375,9 @@ fn hosts_of_one_name_that_came_on_both_sides_are_one_and_those_of_before_go_by_t
         theirs: &theirs_last,
         retired: [&retired, &retired],
         documents: &documents,
+        forked: &BTreeMap::new(),
+        held: [&held, &held],
+        gone: &BTreeMap::new(),
     };
     let rows = theirs.hosts.into_iter().map(|(row, host)| (numbers.host(row).unwrap(), host)).collect();
     let hosts = merge_hosts(&ours.hosts, &rows, &terms);
@@ -492,6 +522,10 @@ proptest! {
         let merged = merged(&ours, &ours);
         prop_assert_eq!(&merged.model, &ours.model);
         prop_assert!(merged.taken.is_empty() && merged.left.is_empty() && merged.keys.is_empty());
+        let mut later = ours.clone();
+        later.at(2000, |model| model.topology.network.keepalive = 99);
+        prop_assert_eq!(&super::tests::merged(&ours, &later).model, &later.model);
+        prop_assert_eq!(&super::tests::merged(&later, &ours).model, &later.model);
     }
 
     #[test]
@@ -526,6 +560,12 @@ proptest! {
         let second = merged(&once, &theirs);
         prop_assert_eq!(&second.model, &once.model);
         prop_assert!(second.taken.is_empty() && second.keys.is_empty(), "{:?}", second.taken);
+        // Of a later backup comes what was done since, and nothing else.
+        let mut later = theirs.clone();
+        later.at(2000, |model| model.topology.network.keepalive = 99);
+        let third = merged(&once, &later);
+        prop_assert_eq!(third.taken, BTreeSet::from([Thing::Network(NETWORK)]));
+        prop_assert_eq!(third.model.topology.nodes, once.model.topology.nodes.clone());
     }
 
     #[test]
