@@ -13,6 +13,7 @@ pub mod draw;
 pub mod form;
 pub mod input;
 pub mod jobs;
+mod keyboard;
 pub mod keys;
 pub mod line;
 pub mod msg;
