@@ -71,7 +71,7 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     let passphrase = "correct horse battery staple";
     terminal.type_in(&format!("{passphrase}\r{passphrase}\r"));
     agree(&mut terminal);
-    terminal.expect("shown this once").type_in("\u{1b}").gone("Esc close").expect("Topology");
+    terminal.expect("shown this once").expect("Esc close").type_in("\u{1b}").gone("Esc close").expect("Topology");
 
     terminal.type_in("2").expect("No nodes yet").type_in("V").expect("--endpoint");
     let server = [("NAME...", "a"), ("--endpoint", "198.51.100.11"), ("--ssh", "a")];

@@ -560,12 +560,6 @@ proptest! {
         let second = merged(&once, &theirs);
         prop_assert_eq!(&second.model, &once.model);
         prop_assert!(second.taken.is_empty() && second.keys.is_empty(), "{:?}", second.taken);
-        // Of a later backup comes what was done since, and nothing else.
-        let mut later = theirs.clone();
-        later.at(2000, |model| model.topology.network.keepalive = 99);
-        let third = merged(&once, &later);
-        prop_assert_eq!(third.taken, BTreeSet::from([Thing::Network(NETWORK)]));
-        prop_assert_eq!(third.model.topology.nodes, once.model.topology.nodes.clone());
     }
 
     #[test]
