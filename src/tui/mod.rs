@@ -2,7 +2,7 @@
 //!
 //! [`app::App`] turns messages into another state and into effects, and draws itself; workers ([`jobs`]) carry the effects out
 //! and answer with messages. Nothing that could take long happens in between. What changes something is a command line
-//! ([`line`]), shown to whoever presses the key: the screens can do what the command line can, and nothing else.
+//! ([`mod@line`]), shown to whoever presses the key: the screens can do what the command line can, and nothing else.
 
 mod acts;
 pub mod app;

@@ -1,5 +1,5 @@
 //! Merging a backup: two copies of one database went on by themselves, and become one again. What is decided, and why, stands
-//! in [`decide`]; here the backup is opened, and the outcome carried out as one change.
+//! in `decide`; here the backup is opened, and the outcome carried out as one change.
 
 mod bring;
 mod carry;
