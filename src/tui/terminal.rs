@@ -1,6 +1,6 @@
 //! The terminal: taken for the screens and always given back as it was, whatever the program ends by.
 
-use std::io::{self, Stdout, Write as _};
+use std::io::{self, BufWriter, Stdout, Write as _};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -11,8 +11,11 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, read,
 };
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use ratatui::crossterm::{cursor, execute};
+use ratatui::crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use ratatui::crossterm::{cursor, execute, queue};
 use ratatui::layout::Rect;
 use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,9 +26,14 @@ use super::msg::Msg;
 /// How long it takes at the most until a process that was told to stop does.
 const STOPPING: Duration = Duration::from_millis(300);
 
+/// As much of a drawing as is written at once, in bytes.
+const AT_ONCE: usize = 1 << 16;
+
+type Backend = CrosstermBackend<BufWriter<Stdout>>;
+
 /// The terminal, taken.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<Backend>,
     mouse: bool,
 }
 
@@ -36,8 +44,20 @@ fn take() -> io::Result<()> {
 
 /// Gives the terminal back. Nobody can be told when that fails.
 fn give_back() {
-    let _ = execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(
+        io::stdout(),
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
     let _ = disable_raw_mode();
+}
+
+/// A terminal on which nothing is drawn yet.
+fn blank() -> io::Result<Terminal<Backend>> {
+    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(AT_ONCE, io::stdout())))
 }
 
 impl Screen {
@@ -53,7 +73,7 @@ impl Screen {
             }
         }));
         take().inspect_err(|_| give_back())?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| give_back())?;
+        let terminal = blank().inspect_err(|_| give_back())?;
         Ok(Self { terminal, mouse: false })
     }
 
@@ -63,9 +83,11 @@ impl Screen {
         Ok(Rect::new(0, 0, size.width, size.height))
     }
 
-    /// Draws the screens.
+    /// Draws the screens: a terminal that can shows all of it at once (its private mode 2026), never a half of it.
     pub fn draw(&mut self, app: &App) -> io::Result<()> {
-        self.terminal.draw(|frame| app.draw(frame)).map(drop)
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(|frame| app.draw(frame))?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
     /// Takes the mouse, or leaves it to the terminal, which can select text by it then.
@@ -95,7 +117,7 @@ impl Screen {
         })?;
         take()?;
         // Another one knows of nothing that was drawn; clearing this one would ask where the cursor is, and somebody else reads.
-        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.terminal = blank()?;
         self.mouse(self.mouse)
     }
 }

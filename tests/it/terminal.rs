@@ -14,14 +14,29 @@ use crate::env::TestEnv;
 /// How long the program may take to come up with what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a drawing begins with, and what it ends with: a terminal shows all of it at once.
+const DRAWING: [&[u8]; 2] = [b"\x1b[?2026h", b"\x1b[?2026l"];
+
+/// A lone Esc is told from the beginning of another key by the time after it. This one needs none (the kitty keyboard protocol).
+pub(crate) const ESC: &str = "\u{1b}[27u";
+
 /// The program on a terminal.
 pub(crate) struct Terminal {
     /// The program.
     pub(crate) child: Child,
     pub(crate) keyboard: Arc<Pty>,
     output: mpsc::Receiver<Vec<u8>>,
+    /// What has come of a drawing that hasn't ended.
+    unfinished: Vec<u8>,
+    /// How many drawings there were.
+    drawings: usize,
     /// What the terminal shows.
     pub(crate) screen: vt100::Parser,
+}
+
+/// Where one begins in the other.
+fn find(part: &[u8], whole: &[u8]) -> Option<usize> {
+    whole.windows(part.len()).position(|at| at == part)
 }
 
 fn lines(count: u16) -> NonZeroU16 {
@@ -61,7 +76,8 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keyboard, output, screen: vt100::Parser::new(lines(rows), lines(columns), 0) }
+        let screen = vt100::Parser::new(lines(rows), lines(columns), 0);
+        Self { child, keyboard, output, unfinished: Vec::new(), drawings: 0, screen }
     }
 
     /// Gives the terminal another size.
@@ -92,6 +108,12 @@ impl Terminal {
         self.wait(&format!("end of `{text}`"), |screen| !screen.contents().contains(text))
     }
 
+    /// Closes the box that says how it is closed.
+    #[track_caller]
+    pub(crate) fn close(&mut self) -> &mut Self {
+        self.expect("Esc close").type_in("\u{1b}").gone("Esc close")
+    }
+
     /// Waits until the cursor stands behind a question. Only then is the echo off where it asks for a passphrase.
     #[track_caller]
     pub(crate) fn asked(&mut self, question: &str) -> &mut Self {
@@ -107,11 +129,57 @@ impl Terminal {
     pub(crate) fn wait(&mut self, text: &str, until: impl Fn(&vt100::Screen) -> bool) -> &mut Self {
         let end = Instant::now() + PATIENCE;
         while !until(self.screen.screen()) {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.output.recv_timeout(left) {
-                Ok(bytes) => self.screen.process(&bytes),
-                Err(_) => panic!("no `{text}` on the screen:\n{}", self.contents()),
+            self.more(end, text);
+        }
+        self
+    }
+
+    /// Waits until the program writes something more.
+    #[track_caller]
+    fn more(&mut self, end: Instant, wanted: &str) {
+        match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(bytes) => self.take(&bytes),
+            Err(_) => panic!("no `{wanted}` on the screen:\n{}", self.contents()),
+        }
+    }
+
+    /// Takes in what the program wrote, all but a drawing that hasn't ended.
+    fn take(&mut self, bytes: &[u8]) {
+        let [begin, end] = DRAWING;
+        self.unfinished.extend_from_slice(bytes);
+        loop {
+            let whole = match find(begin, &self.unfinished) {
+                // What comes before it may end in a part of where one begins.
+                None => self
+                    .unfinished
+                    .iter()
+                    .rposition(|byte| *byte == 0x1b)
+                    .filter(|at| begin.starts_with(&self.unfinished[*at..]))
+                    .unwrap_or(self.unfinished.len()),
+                Some(from) => match find(end, &self.unfinished[from..]) {
+                    None => from,
+                    Some(length) => {
+                        self.drawings += 1;
+                        from + length + end.len()
+                    }
+                },
+            };
+            if whole == 0 {
+                return;
             }
+            let rest = self.unfinished.split_off(whole);
+            self.screen.process(&std::mem::replace(&mut self.unfinished, rest));
+        }
+    }
+
+    /// Types, and waits until the program has drawn since.
+    #[track_caller]
+    pub(crate) fn drawn(&mut self, text: &str) -> &mut Self {
+        let before = self.drawings;
+        self.type_in(text);
+        let end = Instant::now() + PATIENCE;
+        while self.drawings == before {
+            self.more(end, "another drawing");
         }
         self
     }
@@ -126,8 +194,9 @@ impl Terminal {
     pub(crate) fn end(&mut self) -> (Option<i32>, String) {
         let end = Instant::now() + PATIENCE;
         while let Ok(bytes) = self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            self.screen.process(&bytes);
+            self.take(&bytes);
         }
+        self.screen.process(&self.unfinished);
         if Instant::now() >= end {
             self.signal(Signal::KILL);
             self.child.wait().expect("it can be waited for");

@@ -22,6 +22,16 @@ fn spec() -> Spec {
         .unwrap()
 }
 
+/// The server `a` and the router `b`, as the model says.
+fn deployed(lab: &Lab) -> Admin<'_> {
+    let admin = Admin::new(lab);
+    admin.init("small");
+    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
+    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--ssh", "b"]);
+    admin.deploy();
+    admin
+}
+
 /// The screens, on a terminal of this size.
 fn open(admin: &Admin<'_>, options: &[&str], size: (u16, u16)) -> Terminal {
     let mut command = admin.command(options);
@@ -71,14 +81,7 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     let passphrase = "correct horse battery staple";
     terminal.type_in(&format!("{passphrase}\r{passphrase}\r"));
     agree(&mut terminal);
-    terminal.expect("shown this once").expect("Esc close").type_in("\u{1b}").gone("Esc close").expect("Topology");
-    // Esc is told from the beginning of another key by the time after it; once more does nothing.
-    for _ in 0..2 {
-        std::thread::sleep(Duration::from_millis(300));
-        terminal.type_in("\u{1b}");
-    }
-    std::thread::sleep(Duration::from_millis(300));
-
+    terminal.expect("shown this once").close().expect("Topology");
     terminal.type_in("2").expect("No nodes yet").type_in("V").expect("--endpoint");
     let server = [("NAME...", "a"), ("--endpoint", "198.51.100.11"), ("--ssh", "a")];
     fill(&mut terminal, &server);
@@ -106,23 +109,14 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     let made = wait_until(PATIENCE, || admin.ok(&["backup", "list"]).contains("full"));
     assert!(made, "{}", terminal.contents());
     admin.ok(&["remove", "b", "--yes"]);
-    terminal
-        .type_in("\u{1b}")
-        .gone("Esc close")
-        .type_in(":go backups\r")
-        .expect("Backups (1)")
-        .type_in("b")
-        .expect("--mode");
+    terminal.type_in(":go backups\r").expect("Backups (1)").type_in("b").expect("--mode");
     terminal.type_in("\u{13}").expect("Unlock the database").type_in(passphrase).type_in("\r");
     agree(&mut terminal);
     assert!(wait_until(PATIENCE, || admin.run(&["show", "b"]).status == 0), "{}", terminal.contents());
-    terminal
-        .type_in("\u{1b}")
-        .gone("Esc close")
-        .type_in("4")
-        .expect("as the model says")
-        .type_in("1")
-        .expect("2/2 hosts");
+    // What was put back is opened anew.
+    terminal.type_in("4").expect("Unlock the database").type_in(passphrase).type_in("\r");
+    let both = |host: &str| format!("{host}                     as the model says");
+    terminal.expect(&both("a")).expect(&both("b")).type_in("1").expect("2/2 hosts");
     terminal.type_in("q");
     assert_eq!(terminal.end().0, Some(0));
     Ok(())
@@ -131,11 +125,7 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
 #[test]
 fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() -> Result {
     let lab = lab_or_skip!(spec());
-    let admin = Admin::new(&lab);
-    admin.init("small");
-    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
-    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--ssh", "b"]);
-    admin.deploy();
+    let admin = deployed(&lab);
     admin.ok(&["network", "set", "mtu=1380"]);
     let settings = tempfile::NamedTempFile::new()?;
     std::fs::write(settings.path(), "confirm_timeout = 12\nhost_timeout = 15\n")?;
@@ -161,7 +151,7 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
     // Somebody adds a peer by hand.
     let stranger = lab.host("ctl").sh("wg genkey | wg pubkey")?.trim().to_owned();
     lab.host("a").sh(&addressed(&format!("wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32")))?;
-    terminal.type_in("5").expect("Drift (").type_in("c").expect("Esc close").type_in("\u{1b}").gone("Esc close");
+    terminal.type_in("5").expect("Drift (").type_in("c").close();
     terminal.expect("Drift (2)").expect("drift").type_in("m");
     deploy(&mut terminal, 1);
     assert!(!lab.host("a").sh("wg show wg0 peers")?.contains(&stranger));
@@ -173,11 +163,7 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
 #[test]
 fn a_host_that_never_answers_slows_nothing() -> Result {
     let lab = lab_or_skip!(spec());
-    let admin = Admin::new(&lab);
-    admin.init("small");
-    admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11", "--ssh", "a"]);
-    admin.ok(&["add", "router", "b", "--lan", "192.168.12.0/24", "--ssh", "b"]);
-    admin.deploy();
+    let admin = deployed(&lab);
     lab.drop_packets("b", "")?;
     let mut terminal = open(&admin, &[], (110, 40));
     terminal.expect("1/2 hosts");

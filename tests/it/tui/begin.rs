@@ -26,7 +26,7 @@ fn a_first_network_is_made_after_it_was_shown_and_its_recovery_key_is_read() {
     terminal.type_in("\r").expect("shown this once");
     let said = terminal.contents();
     assert!(!said.contains(PASSPHRASE), "{said}");
-    terminal.type_in("\u{1b}").gone("Esc close").expect("Topology").expect("office").expect("1 server");
+    terminal.close().expect("Topology").expect("office").expect("1 server");
     terminal.type_in("q");
     let (code, left) = terminal.end();
     assert_eq!((code, left.trim()), (Some(0), ""), "the terminal is as it was");
@@ -60,14 +60,7 @@ fn a_network_in_files_is_shown_and_adopted() {
     super::go_to(&mut terminal, "--as");
     terminal.type_in("hub.conf=server\u{13}").expect("A new passphrase");
     terminal.type_in(&format!("{PASSPHRASE}\r{PASSPHRASE}\r")).expect("Nothing is changed yet");
-    terminal
-        .type_in("\r")
-        .expect("shown this once")
-        .type_in("\u{1b}")
-        .gone("Esc close")
-        .expect("Topology")
-        .type_in("2")
-        .expect("hub");
+    terminal.type_in("\r").expect("shown this once").close().expect("Topology").type_in("2").expect("hub");
     terminal.type_in("qq");
     assert_eq!(terminal.end().0, Some(0));
     assert_eq!(env.run(&["generate", "hub"]), hub);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::env::TestEnv;
-use crate::terminal::Terminal;
+use crate::terminal::{ESC, Terminal};
 
 fn echoes(terminal: &Terminal) -> bool {
     tcgetattr(&*terminal.keyboard).expect("a terminal has modes").local_modes.contains(LocalModes::ECHO)
@@ -69,9 +69,8 @@ fn in_a_window_of_any_size_they_stay_usable() {
     terminal.type_in("2").expect("alice-phone");
     for size in [(20, 5), (1, 1), (200, 60), (5, 2), (100, 40)] {
         terminal.resize(size);
-        for key in ["\u{1b}[B", "?", "\u{1b}", ":", "\u{1b}", "a", "\u{1b}", "4", "\u{1b}", "2"] {
-            terminal.type_in(key);
-            std::thread::sleep(Duration::from_millis(15)); // a lone Esc is told from a key by the time after it
+        for key in ["\u{1b}[B", "?", ESC, ":", ESC, "a", ESC, "4", ESC, "2"] {
+            terminal.drawn(key);
         }
     }
     terminal.expect("alice-phone").expect("9 Operations").type_in("q");

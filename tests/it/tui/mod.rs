@@ -21,8 +21,7 @@ fn command(env: &TestEnv) -> pty_process::blocking::Command {
     command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8")
 }
 
-/// The field of a form that keys act on: its sign is the rightmost, a list behind the form has one further to the left. While
-/// the screen is being drawn there may be none, or two.
+/// The field of a form that keys act on: its sign is the rightmost, a list behind the form has one further to the left.
 fn field(screen: &vt100::Screen) -> Option<String> {
     let contents = screen.contents();
     let column = |line: &str| line.chars().collect::<Vec<_>>().iter().rposition(|c| *c == '▸');
