@@ -1,6 +1,7 @@
 //! From a key to a line, and from a line to what it has said: what changes something is shown first and asked about.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::Size;
 
 use super::app::{App, Place, is_locked};
 use super::commands::{self, New};
@@ -212,7 +213,7 @@ impl App {
         }
         let Some(mut overlay) = self.overlay.take() else { return Vec::new() };
         let place = reading(self.area);
-        let height = place.height.saturating_sub(2);
+        let size = Size { width: place.width.saturating_sub(2), height: place.height.saturating_sub(2) };
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match &mut overlay {
             Overlay::Palette(palette) => match palette.key(key) {
@@ -243,7 +244,7 @@ impl App {
                     self.overlay = Some(overlay);
                     return self.copy();
                 }
-                _ => _ = ask.pane.key(key, height.saturating_sub(4)),
+                _ => _ = ask.pane.key(key, Size { height: size.height.saturating_sub(4), ..size }),
             },
             Overlay::Runs(runs) if control && key.code == KeyCode::Char('c') => {
                 let runs = runs.purpose.clone();
@@ -260,11 +261,11 @@ impl App {
                     self.overlay = Some(overlay);
                     return self.copy();
                 }
-                _ => _ = said.pane.key(key, height),
+                _ => _ = said.pane.key(key, size),
             },
             Overlay::Help(pane) => match key.code {
                 KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | '?') => return Vec::new(),
-                _ => _ = pane.key(key, height),
+                _ => _ = pane.key(key, size),
             },
             Overlay::Unlock(unlock) => match key.code {
                 KeyCode::Esc => {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Rect, Size};
 use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
 
@@ -200,7 +200,17 @@ impl Browse {
                     self.forget(); // what is still read is about another row
                 }
             }
-            (Focus::Text, _) => return self.pane.key(key, text.height.saturating_sub(2)),
+            (Focus::Text, code) => {
+                let size = Size { width: text.width.saturating_sub(2), height: text.height.saturating_sub(2) };
+                match (self.pane.key(key, size), code) {
+                    (true, _) => {}
+                    // To the side of a text that is seen whole is the next one, or the list.
+                    (false, KeyCode::Right) if self.tab + 1 < tabs => self.turn(1),
+                    (false, KeyCode::Left) if self.tab > 0 => self.turn(tabs - 1),
+                    (false, KeyCode::Left) => self.focus = Focus::List,
+                    (false, _) => return false,
+                }
+            }
         }
         true
     }

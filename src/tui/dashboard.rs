@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chrono::{DateTime, Utc};
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,7 +11,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::browse::block;
-use super::msg::Head;
+use super::msg::{Head, Waits};
 use super::screens::ago;
 use super::theme::{Theme, Tone};
 use super::widgets::cut;
@@ -25,6 +26,9 @@ const REMEMBERED: usize = 100;
 /// From so many columns on, links and the rest stand side by side.
 const WIDE: u16 = 100;
 
+/// From so many columns on a link's line has its address.
+const ROOMY: usize = 90;
+
 /// What is known of the network as it is now.
 #[derive(Debug, Default)]
 pub struct Dashboard {
@@ -33,12 +37,27 @@ pub struct Dashboard {
     traffic: BTreeMap<(Option<Name>, Name), VecDeque<u64>>,
     events: VecDeque<Event>,
     fault: Option<String>,
+    waits: Waits,
+    /// When the first picture came.
+    since: Option<DateTime<Utc>>,
     top: usize,
+}
+
+/// How the network is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Hosts that answer, and all hosts.
+    pub hosts: [usize; 2],
+    /// Links that carry traffic, and all links.
+    pub links: [usize; 2],
+    /// Whether the links between servers, routers and exits all carry traffic.
+    pub whole: bool,
 }
 
 impl Dashboard {
     /// Takes in how things stand.
     pub fn picture(&mut self, picture: Picture, events: Vec<Event>) {
+        self.since.get_or_insert_with(Utc::now);
         for line in &picture.links {
             let rates = self.traffic.entry((line.link.near.clone(), line.link.node.clone())).or_default();
             rates.push_back(line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0));
@@ -51,6 +70,11 @@ impl Dashboard {
         self.fault = None;
     }
 
+    /// Takes in what hosts wait for.
+    pub fn waits(&mut self, waits: Waits) {
+        self.waits = waits;
+    }
+
     /// Says why nobody watches.
     pub fn fails(&mut self, fault: String) {
         self.fault = Some(fault);
@@ -61,12 +85,15 @@ impl Dashboard {
         *self = Self::default();
     }
 
-    /// Returns hosts that answer and all hosts, links that carry traffic and all links.
-    pub fn health(&self) -> Option<[usize; 4]> {
-        let picture = self.picture.as_ref()?;
+    /// Returns how the network is; nothing where nobody can be asked.
+    pub fn health(&self) -> Option<Health> {
+        let picture = self.picture.as_ref().filter(|picture| !picture.hosts.is_empty())?;
         let answer = picture.hosts.iter().filter(|host| host.state == HostState::Connected).count();
-        let carry = picture.links.iter().filter(|line| line.link.state == LinkState::Connected).count();
-        Some([answer, picture.hosts.len(), carry, picture.links.len()])
+        let carries = |line: &&LinkLine| line.link.state == LinkState::Connected;
+        let carry = picture.links.iter().filter(carries).count();
+        // A phone that is off is nothing to worry about.
+        let whole = picture.links.iter().filter(|line| line.link.role != Role::Remote).all(|line| carries(&line));
+        Some(Health { hosts: [answer, picture.hosts.len()], links: [carry, picture.links.len()], whole })
     }
 
     /// Scrolls; returns whether the key meant that.
@@ -88,7 +115,7 @@ impl Dashboard {
 
     /// Draws it.
     pub fn draw(&self, frame: &mut Frame<'_>, area: Rect, head: &Head, theme: &Theme) {
-        let waits = waits(head, theme);
+        let waits = waits(head, self.waits, theme);
         let (links, side) = if area.width >= WIDE {
             let [links, side] =
                 Layout::horizontal([Constraint::Percentage(62), Constraint::Percentage(38)]).areas(area);
@@ -98,7 +125,7 @@ impl Dashboard {
             let [links, side] = Layout::vertical([Constraint::Min(3), Constraint::Length(height)]).areas(area);
             (links, side)
         };
-        self.draw_links(frame, links, theme);
+        self.draw_links(frame, links, head, theme);
         let hosts = self.picture.as_ref().map_or(0, |picture| picture.hosts.len());
         let lines = (waits.len() as u16 + 2).min(side.height);
         let rest = side.height - lines;
@@ -108,12 +135,15 @@ impl Dashboard {
         boxed(frame, first, "To do", waits, theme);
         boxed(frame, second, "Hosts", self.hosts(theme, second.width), theme);
         if third.height > 2 {
-            boxed(frame, third, "Changes", self.changes(theme), theme);
+            boxed(frame, third, "Changes (UTC)", self.changes(theme), theme);
         }
     }
 
-    fn draw_links(&self, frame: &mut Frame<'_>, area: Rect, theme: &Theme) {
-        let counts = self.health().map(|[.., carry, all]| format!(" {carry} of {all} connected ")).unwrap_or_default();
+    fn draw_links(&self, frame: &mut Frame<'_>, area: Rect, head: &Head, theme: &Theme) {
+        let counts = self
+            .health()
+            .map(|Health { links: [carry, all], .. }| format!(" {carry} of {all} connected "))
+            .unwrap_or_default();
         let block = block(theme, true).title(" Topology ").title_bottom(Line::from(counts).right_aligned());
         let inside = block.inner(area);
         frame.render_widget(block, area);
@@ -131,7 +161,7 @@ impl Dashboard {
             frame.render_widget(say(text, Tone::Dim), inside);
             return;
         }
-        let rows = tree(picture);
+        let rows = tree(picture, root(head));
         let inside = match &self.fault {
             Some(fault) => {
                 let [line, rest] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(inside);
@@ -161,7 +191,7 @@ impl Dashboard {
                 let sign = theme.sign("◆ ", "# ");
                 return Line::from(vec![
                     Span::styled(sign, theme.style(Tone::Code)),
-                    Span::styled(cut(name.as_str(), width.saturating_sub(2), theme.ascii), theme.style(Tone::Strong)),
+                    Span::styled(cut(name, width.saturating_sub(2), theme.ascii), theme.style(Tone::Strong)),
                 ]);
             }
             Branch::Link(line, last) => (line, *last),
@@ -186,7 +216,8 @@ impl Dashboard {
         };
         let rate = line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0);
         let rates = self.traffic.get(&(link.near.clone(), link.node.clone()));
-        let right = width.saturating_sub(60).min(24);
+        let address = if width >= ROOMY { link.address.clone().unwrap_or_default() } else { String::new() };
+        let right = width.saturating_sub(if width >= ROOMY { 78 } else { 60 }).min(24);
         let spark = rates.map(|rates| spark(rates, right, theme)).unwrap_or_default();
         let name = cut(link.node.as_str(), 22, theme.ascii);
         let role = if link.role == Role::Server { "server".to_owned() } else { link.role.to_string() };
@@ -196,6 +227,7 @@ impl Dashboard {
             Span::styled(format!("{sign} "), theme.style(tone)),
             Span::styled(pad(&name, 22), theme.style(Tone::Strong)),
             Span::styled(format!(" {} ", pad(&role, 6)), theme.style(Tone::Dim)),
+            Span::raw(if width >= ROOMY { pad(&cut(&address, 17, theme.ascii), 18) } else { String::new() }),
             Span::styled(pad(&seen, 13), theme.style(tone)),
             Span::raw(pad(&if rate > 0 { per_second(rate) } else { String::new() }, 10)),
             Span::styled(spark, theme.style(Tone::Good)),
@@ -205,7 +237,8 @@ impl Dashboard {
     fn hosts(&self, theme: &Theme, width: u16) -> Vec<Line<'static>> {
         let Some(picture) = &self.picture else { return Vec::new() };
         if picture.hosts.is_empty() {
-            return vec![Line::styled("none yet", theme.style(Tone::Dim))];
+            let text = "none that can be asked: `a` under `3` adds one";
+            return vec![Line::styled(text, theme.style(Tone::Dim))];
         }
         let line = |host: &crate::ops::watch::HostLine| {
             let (sign, tone) = match host.state {
@@ -240,6 +273,9 @@ impl Dashboard {
                 Span::styled(words, theme.style(if good { Tone::Good } else { Tone::Warn })),
             ])
         };
+        if let (true, Some(since)) = (self.events.is_empty(), self.since) {
+            return vec![Line::styled(format!("none since {}", since.format("%H:%M:%S")), theme.style(Tone::Dim))];
+        }
         self.events.iter().rev().map(line).collect()
     }
 }
@@ -247,22 +283,28 @@ impl Dashboard {
 /// A line of the drawing.
 enum Branch<'a> {
     /// Whom others are linked to.
-    Root(&'a Name),
+    Root(&'a str),
     /// A link of the one above; whether it is the last.
     Link(&'a LinkLine, bool),
 }
 
-/// The links below the nodes that tell of them. A link that nobody tells of yet stands below its server.
-fn tree(picture: &Picture) -> Vec<Branch<'_>> {
-    let mut roots: BTreeMap<Option<&Name>, Vec<&LinkLine>> = BTreeMap::new();
+/// The node below which links stand that nobody tells of: the server, or all of the network where there are several.
+fn root(head: &Head) -> &str {
+    match head.names.get("SERVER").map(Vec::as_slice) {
+        Some([server]) => server,
+        _ => &head.network,
+    }
+}
+
+/// The links below the nodes that tell of them.
+fn tree<'a>(picture: &'a Picture, otherwise: &'a str) -> Vec<Branch<'a>> {
+    let mut roots: BTreeMap<&str, Vec<&LinkLine>> = BTreeMap::new();
     for line in &picture.links {
-        roots.entry(line.link.near.as_ref()).or_default().push(line);
+        roots.entry(line.link.near.as_ref().map_or(otherwise, Name::as_str)).or_default().push(line);
     }
     let mut rows = Vec::new();
     for (near, links) in roots {
-        if let Some(near) = near {
-            rows.push(Branch::Root(near));
-        }
+        rows.push(Branch::Root(near));
         let last = links.len() - 1;
         rows.extend(links.into_iter().enumerate().map(|(at, line)| Branch::Link(line, at == last)));
     }
@@ -270,7 +312,7 @@ fn tree(picture: &Picture) -> Vec<Branch<'_>> {
 }
 
 /// What waits to be done.
-fn waits(head: &Head, theme: &Theme) -> Vec<Line<'static>> {
+fn waits(head: &Head, known: Waits, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut say = |count: usize, one: &str, many: &str, key: &str| {
         if count > 0 {
@@ -281,6 +323,9 @@ fn waits(head: &Head, theme: &Theme) -> Vec<Line<'static>> {
             ]));
         }
     };
+    say(known.never, "host waits for its first deploy", "hosts wait for their first deploy", "4");
+    say(known.changed, "host doesn't have the model's changes", "hosts don't have the model's changes", "4");
+    say(known.drifted, "host was changed by hand", "hosts were changed by hand", "5");
     say(head.devices, "device needs a new file", "devices need a new file", "o");
     say(head.open, "deploy has no known end", "deploys have no known end", "3 r");
     if !head.encrypted {

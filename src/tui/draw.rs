@@ -7,7 +7,8 @@ use ratatui::widgets::{Clear, Paragraph};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::app::{App, Place};
-use super::browse::block;
+use super::browse::{Focus, block};
+use super::dashboard::Health;
 use super::keys;
 use super::screens::{Goal, NUMBERED};
 use super::theme::Tone;
@@ -103,10 +104,10 @@ impl App {
         };
         let mut parts: Vec<(String, Tone)> = Vec::new();
         parts.extend(self.head.roles.iter().map(|(role, count)| (format!("{count} {role}"), Tone::Plain)));
-        if let Some([answer, hosts, carry, links]) = self.dashboard.health() {
-            let tone = |some: usize, all: usize| if some == all { Tone::Good } else { Tone::Warn };
-            parts.insert(0, (format!("{answer}/{hosts} hosts"), tone(answer, hosts)));
-            parts.insert(1, (format!("{carry}/{links} links"), tone(carry, links)));
+        if let Some(Health { hosts: [answer, hosts], links: [carry, links], whole }) = self.dashboard.health() {
+            let tone = |good: bool| if good { Tone::Good } else { Tone::Warn };
+            parts.insert(0, (format!("{answer}/{hosts} hosts"), tone(answer == hosts)));
+            parts.insert(1, (format!("{carry}/{links} links"), tone(whole)));
         }
         let mut room = usize::from(area.width).saturating_sub(network.width() + lock.0.width() + 6);
         for (text, tone) in parts {
@@ -160,6 +161,11 @@ impl App {
             _ => {}
         }
         if let Some(screen) = self.screen() {
+            match self.browse().map(|browse| browse.focus) {
+                Some(Focus::List) if !screen.tabs.is_empty() => keys.push(("Enter".into(), "open")),
+                Some(Focus::Text) => keys.extend([("Esc".into(), "list"), ("Tab".into(), "next")]),
+                _ => {}
+            }
             keys.extend(screen.deeds.iter().map(|deed| (deed.key.to_string(), deed.label)));
         }
         let global = keys::GLOBAL.iter().filter(|binding| !binding.label.is_empty());

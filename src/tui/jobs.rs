@@ -9,12 +9,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::line::{Cancel, Line, Runner};
-use super::msg::{Head, Msg, Planned, Purpose, Secrets, Step};
-use super::screens::Screen;
+use super::msg::{Head, Msg, Planned, Purpose, Secrets, Step, Waits};
+use super::screens::{self, Screen};
 use super::source::Source;
 use crate::fleet::RealFleet;
 use crate::model::{Name, Role};
-use crate::ops::clock::System;
+use crate::ops::clock::{Clock as _, System};
 use crate::ops::deploy::{self, report::PlanReport};
 use crate::ops::deploy::{HostOutcome, Options, Phase, Progress, Stop};
 use crate::ops::watch::schedule::Schedule;
@@ -80,6 +80,10 @@ impl Jobs {
     pub fn head(&self, source: Source, number: u64) {
         self.work(move |answers| {
             let _gone = answers.send(Msg::Head(number, Box::new(head(&source))));
+            // This one may take a moment in a large network.
+            if let Ok(waits) = waits(&source) {
+                let _gone = answers.send(Msg::Waits(waits));
+            }
         });
     }
 
@@ -213,11 +217,20 @@ fn head(source: &Source) -> Result<Head, Error> {
         Err(Error::Store(db::Error::NoNetworkChosen { .. })) => return Ok(head),
         Err(error) => return Err(error),
     };
-    head.before = ops::network::history::log(&database, None, 2)?.get(1).map(|state| state.number);
+    head.before = ops::network::history::before_last(&database)?;
     head.open = ops::deploy::status::recorded(&database)?.open.len();
     // A model that contradicts itself compiles no files; what is wrong with it is said where it is edited.
     head.devices = revision::needed(&database).map_or(0, |devices| devices.len());
     Ok(head)
+}
+
+fn waits(source: &Source) -> Result<Waits, Error> {
+    let database = source.open()?;
+    let pending = deploy::pending(&database)?;
+    let never = pending.iter().filter(|pending| pending.never).count();
+    let drift = ops::drift::history::report(&database, screens::drift::DAYS, System.now())?;
+    let drifted = drift.hosts.iter().filter(|host| host.present > 0).count();
+    Ok(Waits { never, changed: pending.len() - never, drifted })
 }
 
 fn tell(head: &mut Head, topology: &model::Topology) {

@@ -240,7 +240,7 @@ impl App {
     }
 
     fn open_palette(&mut self) {
-        let screens = screens::ALL.iter().filter(|screen| self.exists || screen.title == "Begin");
+        let screens = screens::ALL.iter().filter(|screen| self.exists != (screen.title == "Begin"));
         let mut extra: Vec<Entry> = screens
             .map(|screen| Entry::other(screen.title, &format!("go to {}", screen.title.to_lowercase()), screen.about))
             .collect();

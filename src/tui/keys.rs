@@ -67,7 +67,12 @@ pub const GLOBAL: &[Binding] = &[
     key(KeyCode::Char('d'), Global::Dashboard, "", "The dashboard"),
     key(KeyCode::Char('o'), Global::Operations, "", "Operations: vault, backups, audit, reports"),
     key(KeyCode::Char('S'), Global::Sort, "", "Order the list by the next column, up and down"),
-    key(KeyCode::Char('u'), Global::Undo, "undo", "Take the last change of the model back"),
+    key(
+        KeyCode::Char('u'),
+        Global::Undo,
+        "undo",
+        "Take the last change of the model back; once more, the one before it",
+    ),
     key(KeyCode::Char('y'), Global::Copy, "", "Copy the command line that does or shows the same"),
     key(KeyCode::Char('L'), Global::Lock, "", "Unlock the database, or lock it"),
     key(KeyCode::Char('T'), Global::Theme, "", "Dark, light, 16 colours, no colour"),
@@ -109,7 +114,7 @@ pub const MOVING: &[(&str, &str)] = &[
     ("Home End", "To the first or last"),
     ("Space", "Mark the row: what is done is done to all that are marked"),
     ("Enter →", "Into the text about the row; there Enter reads what is held back"),
-    ("Tab [ ]", "The next or the previous text about the row"),
+    ("Tab [ ] ← →", "The next or the previous text about the row; back to the list"),
 ];
 
 #[cfg(test)]

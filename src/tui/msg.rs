@@ -29,6 +29,8 @@ pub enum Msg {
     Ran(Purpose, Box<Ran>),
     /// What the header says was read anew; the number says for which request.
     Head(u64, Box<Result<Head, Error>>),
+    /// What hosts wait for.
+    Waits(Waits),
     /// The passphrase was tried.
     Unlocked(Result<DataKey, Error>),
     /// The network as hosts tell it; the number says to which watch.
@@ -84,7 +86,7 @@ pub struct Head {
     pub hosts: usize,
     /// How many deploys have no known end.
     pub open: usize,
-    /// The state of the model before the present one.
+    /// The state of the model that takes the last change back.
     pub before: Option<i64>,
     /// How many devices need a new file.
     pub devices: usize,
@@ -94,6 +96,17 @@ pub struct Head {
     pub remembered: bool,
     /// Names of what there is, by kind, to complete what is typed.
     pub names: std::collections::BTreeMap<&'static str, Vec<String>>,
+}
+
+/// What hosts wait for, as far as is known without asking them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// How many were never deployed.
+    pub never: usize,
+    /// For how many the model was changed since they were deployed.
+    pub changed: usize,
+    /// On how many the last look found changes by hand.
+    pub drifted: usize,
 }
 
 /// What a line is run for; the numbers say for which request.

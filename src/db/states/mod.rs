@@ -40,8 +40,8 @@ use super::networks::{FIRST, NETWORK};
 use super::row::Cells;
 use super::{Database, groups, micros};
 use crate::model::{
-    Access, AllPskRules, ExitGroup, ExitGroupId, Group, GroupId, Host, InterfaceId, LinkId, Node, NodeId, PskScope,
-    Source, Topology,
+    Access, Action, AllPskRules, ExitGroup, ExitGroupId, Group, GroupId, Host, InterfaceId, LinkId, Node, NodeId,
+    PskScope, Source, Topology,
 };
 
 /// What kind of entity a value belongs to.
@@ -225,6 +225,17 @@ impl Database {
     /// Returns the number of the newest state; `None` before the first change.
     pub fn newest_state(&self) -> Result<Option<i64>> {
         newest(&self.conn)
+    }
+
+    /// Returns the earlier state to which the model was brought back by one; `None` for a state that changed something else.
+    pub fn returned_to(&self, number: i64) -> Result<Option<i64>> {
+        let sql = "SELECT a.details ->> 'state' FROM states s JOIN audit a ON a.id = s.audit_id
+                   WHERE s.id = ?1 AND a.action = ?2";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        Ok(statement
+            .query_row(params![number, Action::ModelRolledBack.as_str()], |row| row.get(0))
+            .optional()?
+            .flatten())
     }
 
     /// Returns the number of the state that the model was at at a time; `None` before its history.

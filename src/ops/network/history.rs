@@ -141,6 +141,16 @@ pub fn log(database: &Database, since: Option<DateTime<Utc>>, limit: u32) -> Res
     Ok(database.states(&StateFilter { since, limit: Some(limit), about: None })?)
 }
 
+/// Returns the state that takes the last change back: the one before it. Of a model that was brought back already it is the
+/// one before the state that it was brought back to, so that taking back again goes further back.
+pub fn before_last(database: &Database) -> Result<Option<i64>, Error> {
+    let Some(mut at) = database.newest_state()? else { return Ok(None) };
+    while let Some(earlier) = database.returned_to(at)?.filter(|earlier| *earlier < at) {
+        at = earlier;
+    }
+    Ok((at > 1).then(|| at - 1))
+}
+
 /// Lists what concerned the nodes and hosts that have or had a name, or the node whose guid begins so.
 pub fn about(database: &Database, name: &str, since: Option<DateTime<Utc>>, limit: u32) -> Result<About, Error> {
     let topology = database.topology()?;

@@ -61,7 +61,7 @@ fn mend(rows: &[&Row]) -> Act {
 }
 
 /// So many days are looked back.
-const DAYS: u32 = 30;
+pub const DAYS: u32 = 30;
 
 fn load(source: &Source) -> Result<Vec<Row>, Error> {
     let summary = report(&source.open()?, DAYS, System.now())?;

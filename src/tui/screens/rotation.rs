@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Act, Deed, Screen, Tab, When, about, fill, fill_all};
+use super::{Act, Deed, Screen, Tab, When, about, ago, fill, fill_all};
 use crate::ops::Error;
 use crate::ops::clock::{Clock as _, System};
 use crate::ops::rotation::policy::due::{self, Standing, State};
@@ -98,6 +98,7 @@ fn load(source: &Source) -> Result<Vec<Row>, Error> {
     let facts = view::facts(&database)?;
     let standings: BTreeMap<_, Standing> =
         due::standings(&facts, now, None).into_iter().map(|standing| (standing.id, standing)).collect();
+    let ages = due::key_ages(&facts);
     let topology = &facts.topology;
     let row = |node: &crate::model::Node| {
         let standing = standings.get(&node.id);
@@ -109,7 +110,7 @@ fn load(source: &Source) -> Result<Vec<Row>, Error> {
             Some(_) => ("in order", Tone::Good),
             None => ("", Tone::Plain),
         };
-        let age = standing.map(|standing| format!("{} days", (now - standing.last).num_days()));
+        let age = ages.get(&node.id).map(|since| ago((now - *since).num_seconds()));
         let next = standing.and_then(|standing| standing.next).map(|next| next.format("%Y-%m-%d").to_string());
         Row::new(
             node.name.to_string(),

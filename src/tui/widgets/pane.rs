@@ -3,7 +3,7 @@
 use ansi_to_tui::IntoText as _;
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::layout::Rect;
+use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 
@@ -47,8 +47,10 @@ impl Pane {
         self.text.lines.iter().map(|line| line.to_string() + "\n").collect()
     }
 
-    /// Scrolls; returns whether the key meant that.
-    pub fn key(&mut self, key: KeyEvent, height: u16) -> bool {
+    /// Scrolls in a place of this size; returns whether the key meant that. To the side there is nothing where all is seen.
+    pub fn key(&mut self, key: KeyEvent, size: Size) -> bool {
+        let Size { width, height } = size;
+        let right = self.text.width().saturating_sub(width.into());
         let page = usize::from(height.saturating_sub(1)).max(1);
         let last = self.text.lines.len().saturating_sub(usize::from(height).max(1));
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -64,11 +66,11 @@ impl Pane {
                 0
             }
             KeyCode::End => last,
-            KeyCode::Right => {
-                self.left = (self.left + 8).min(self.text.width().saturating_sub(8));
+            KeyCode::Right if self.left < right => {
+                self.left = (self.left + 8).min(right);
                 self.top
             }
-            KeyCode::Left => {
+            KeyCode::Left if self.left > 0 => {
                 self.left = self.left.saturating_sub(8);
                 self.top
             }
@@ -157,6 +159,8 @@ mod tests {
 
     use super::*;
 
+    const SIZE: Size = Size { width: 14, height: 4 };
+
     fn drawn(pane: &Pane, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| pane.draw(frame, frame.area(), &Theme::default())).unwrap();
@@ -167,19 +171,22 @@ mod tests {
     fn what_does_not_fit_is_told_and_found_by_scrolling() {
         let text: String = (1..=9).map(|n| format!("\u{1b}[32mline {n}\u{1b}[0m of a longer text\n")).collect();
         let mut pane = Pane::of(&text);
-        insta::assert_snapshot!(drawn(&pane, 14, 4), @r#"
+        insta::assert_snapshot!(drawn(&pane, SIZE.width, SIZE.height), @r#"
         "line 1 of a l›"
         "line 2 of a l›"
         "line 3 of a l›"
         "↓ 6 more lines"
         "#);
-        assert!(pane.key(KeyCode::End.into(), 4) && pane.key(KeyCode::Right.into(), 4));
-        insta::assert_snapshot!(drawn(&pane, 14, 4), @r#"
+        assert!(pane.key(KeyCode::End.into(), SIZE) && pane.key(KeyCode::Right.into(), SIZE));
+        insta::assert_snapshot!(drawn(&pane, SIZE.width, SIZE.height), @r#"
         "f a longer te›"
         "f a longer te›"
         "f a longer te›"
         "f a longer te›"
         "#);
-        assert!(!pane.key(KeyCode::Char('x').into(), 4));
+        assert!(pane.key(KeyCode::Right.into(), SIZE));
+        assert!(drawn(&pane, SIZE.width, SIZE.height).ends_with("\"longer text   \"\n"), "up to its end");
+        assert!(!pane.key(KeyCode::Right.into(), SIZE), "and no further");
+        assert!(!pane.key(KeyCode::Char('x').into(), SIZE));
     }
 }

@@ -87,11 +87,12 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     fill(&mut terminal, &server);
     terminal.expect("1 server").type_in("A").expect("--lan");
     fill(&mut terminal, &[("NAME...", "b"), ("--ssh", "b"), ("--lan", "192.168.12.0/24")]);
-    terminal.expect("1 router").type_in("4").expect("2 of 2 hosts");
+    terminal.expect("1 router").type_in("1").expect("2 hosts wait for their first deploy");
+    terminal.type_in("4").expect("2 of 2 hosts");
     deploy(&mut terminal, 2);
     let through = addressed("ping -n -c 1 -W 1 10.66.0.1");
     assert!(wait_until(PATIENCE, || lab.host("b").sh(&through).is_ok()), "the tunnel carries packets");
-    terminal.type_in("1").expect("2/2 hosts").expect("1/1 links");
+    terminal.type_in("1").expect("2/2 hosts").expect("1/1 links").expect("nothing");
 
     // A rotation, followed until the new key is in use.
     let before = key(&lab, "b")?;
@@ -102,6 +103,7 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     assert_ne!(key(&lab, "b")?, before);
     terminal.type_in("6").gone("next one on its way");
     assert!(wait_until(PATIENCE, || lab.host("b").sh(&through).is_ok()), "the tunnel carries packets");
+    terminal.type_in("1").expect("nothing");
 
     // A backup, a mistake, and back.
     terminal.type_in("o").expect("Operations (").type_in("b").expect("--kind").type_in("\u{13}");
@@ -135,7 +137,7 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
     // One host hangs in the middle of its change: its time runs, the other one is done meanwhile.
     lab.host("b").at_arguments("ip", "link set dev wg0 mtu 1380", &Mishap::First("pkill -STOP '^sshd'".into()))?;
     terminal
-        .expect("Topology")
+        .expect("2 hosts don't have the model's changes")
         .type_in("4")
         .expect("Enter deploy")
         .type_in("\r\u{1b}[B")
@@ -152,7 +154,8 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
     let stranger = lab.host("ctl").sh("wg genkey | wg pubkey")?.trim().to_owned();
     lab.host("a").sh(&addressed(&format!("wg set wg0 peer {stranger} allowed-ips 10.66.0.99/32")))?;
     terminal.type_in("5").expect("Drift (").type_in("c").close();
-    terminal.expect("Drift (2)").expect("drift").type_in("m");
+    terminal.expect("Drift (2)").expect("drift");
+    terminal.type_in("1").expect("1 host was changed by hand").type_in("5").expect("Drift (2)").type_in("m");
     deploy(&mut terminal, 1);
     assert!(!lab.host("a").sh("wg show wg0 peers")?.contains(&stranger));
     terminal.type_in("5").expect("Drift (2)").type_in("q");

@@ -94,6 +94,7 @@ fn what_is_wrong_is_said_while_it_is_typed_and_escape_takes_nothing() {
 fn a_node_that_was_removed_is_had_again_by_undoing() {
     let env = TestEnv::with_nodes();
     let before = names(&env);
+    let last = env.json(&["history", "--limit", "1"])["states"][0]["number"].as_i64().expect("a state");
     let mut terminal = Terminal::spawn(super::command(&env), (130, 40));
     terminal.expect("Topology").type_in("2").expect("alice-phone");
     terminal.type_in("/alice-phone\r").expect("1 of ").type_in("x");
@@ -105,13 +106,15 @@ fn a_node_that_was_removed_is_had_again_by_undoing() {
     assert!(wait_until(PATIENCE, || !names(&env).contains(&"alice-phone".to_owned())));
     terminal
         .type_in("u")
-        .expect("rollback --model")
+        .expect(&format!("rollback --model {last}"))
         .expect("Nothing is changed yet")
         .type_in("\r")
         .gone("What would be done");
     terminal.wait("the row again", |screen| screen.contents().contains("alice-phone"));
     assert!(wait_until(PATIENCE, || names(&env) == before), "{}", terminal.contents());
-    terminal.type_in("q");
+    // Once more takes the change before that one back, and not the taking back.
+    terminal.type_in("u").expect(&format!("rollback --model {} ", last - 1)).expect("Nothing is changed yet");
+    terminal.type_in("\u{1b}").gone("What would be done").type_in("q");
     assert_eq!(terminal.end().0, Some(0));
 }
 

@@ -196,6 +196,13 @@ pub fn standings(facts: &Facts, now: DateTime<Utc>, within: Option<TimeDelta>) -
     standings
 }
 
+/// Returns since when the newest key of each enabled node is known; of several interfaces the oldest one counts.
+pub fn key_ages(facts: &Facts) -> BTreeMap<NodeId, DateTime<Utc>> {
+    let keys = by_interface(&facts.keys);
+    let of = |node: &Node| Some((node.id, known(node, &keys, &BTreeMap::new())?.newest));
+    facts.topology.nodes.iter().filter(|node| node.enabled).filter_map(of).collect()
+}
+
 /// Gathers the keys of each interface, the newest last.
 fn by_interface(keys: &[KeyOf]) -> BTreeMap<InterfaceId, Vec<&KeyOf>> {
     let mut found: BTreeMap<InterfaceId, Vec<&KeyOf>> = BTreeMap::new();
