@@ -17,9 +17,8 @@ use crate::ops::Error;
 use crate::ops::clock::Clock as _;
 use crate::ops::deploy::Stop;
 use crate::ops::deploy::status::LinkState;
-use crate::ops::watch::picture::Subject;
 use crate::ops::watch::schedule::Schedule;
-use crate::ops::watch::{Event, HostLine, HostState, LinkLine, Options, Picture, Show, idle, watch};
+use crate::ops::watch::{Event, HostLine, HostState, LinkLine, Options, Picture, Show, Subject, idle, watch};
 
 /// How long a host that is watched may leave a question without an answer.
 const PATIENCE: Duration = Duration::from_secs(15);

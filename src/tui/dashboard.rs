@@ -26,6 +26,8 @@ const REMEMBERED: usize = 100;
 /// From so many columns on, links and the rest stand side by side.
 const WIDE: u16 = 100;
 
+/// Names have at least so many columns.
+const SHORT: usize = 14;
 /// From so many columns on a link's line has its address.
 const ROOMY: usize = 90;
 
@@ -172,6 +174,8 @@ impl Dashboard {
             None => inside,
         };
         let height = usize::from(inside.height);
+        let longest = picture.links.iter().map(|line| line.link.node.as_str().width()).max().unwrap_or(0);
+        let names = longest.clamp(SHORT, usize::from(inside.width).saturating_sub(46).max(SHORT));
         let top = self.top.min(rows.len().saturating_sub(height));
         for (at, branch) in rows.iter().skip(top).take(height).enumerate() {
             let row = Rect { y: inside.y + at as u16, height: 1, ..inside };
@@ -180,12 +184,13 @@ impl Dashboard {
                 let more = format!("{} {} more", theme.sign("↓", "v"), rows.len() - top - at);
                 frame.render_widget(Span::styled(more, theme.style(Tone::Dim)), row);
             } else {
-                frame.render_widget(self.branch(branch, usize::from(inside.width), theme), row);
+                frame.render_widget(self.branch(branch, usize::from(inside.width), names, theme), row);
             }
         }
     }
 
-    fn branch(&self, branch: &Branch<'_>, width: usize, theme: &Theme) -> Line<'static> {
+    /// `names`: the columns that names have.
+    fn branch(&self, branch: &Branch<'_>, width: usize, names: usize, theme: &Theme) -> Line<'static> {
         let (line, last) = match branch {
             Branch::Root(name) => {
                 let sign = theme.sign("◆ ", "# ");
@@ -217,15 +222,15 @@ impl Dashboard {
         let rate = line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0);
         let rates = self.traffic.get(&(link.near.clone(), link.node.clone()));
         let address = if width >= ROOMY { link.address.clone().unwrap_or_default() } else { String::new() };
-        let right = width.saturating_sub(if width >= ROOMY { 78 } else { 60 }).min(24);
+        let right = width.saturating_sub(names + if width >= ROOMY { 56 } else { 38 }).min(24);
         let spark = rates.map(|rates| spark(rates, right, theme)).unwrap_or_default();
-        let name = cut(link.node.as_str(), 22, theme.ascii);
+        let name = cut(link.node.as_str(), names, theme.ascii);
         let role = if link.role == Role::Server { "server".to_owned() } else { link.role.to_string() };
         let pad = |text: &str, columns: usize| format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())));
         Line::from(vec![
             Span::styled(stem, theme.style(Tone::Dim)),
             Span::styled(format!("{sign} "), theme.style(tone)),
-            Span::styled(pad(&name, 22), theme.style(Tone::Strong)),
+            Span::styled(pad(&name, names), theme.style(Tone::Strong)),
             Span::styled(format!(" {} ", pad(&role, 6)), theme.style(Tone::Dim)),
             Span::raw(if width >= ROOMY { pad(&cut(&address, 17, theme.ascii), 18) } else { String::new() }),
             Span::styled(pad(&seen, 13), theme.style(tone)),

@@ -9,7 +9,7 @@ mod run;
 pub mod schedule;
 pub mod state;
 
-pub use picture::{Event, HostLine, LinkLine, Picture};
+pub use picture::{Event, HostLine, LinkLine, Picture, Subject};
 pub use poll::idle;
 pub use run::{Options, Show, watch};
 pub use state::HostState;

@@ -5,6 +5,7 @@ mod forms;
 mod manners;
 mod nodes;
 mod parity;
+mod pictures;
 mod screens;
 
 use crate::env::TestEnv;

@@ -15,7 +15,7 @@ use wg_friend::tui::source::Source;
 use wg_friend::tui::theme::{Look, Theme, Tone};
 use wg_friend::tui::widgets::list::{Cell, Row};
 
-const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 
 /// Rows with a long name, a long text and each tone.
 fn rows(screen: &Screen) -> Vec<Row> {
@@ -34,23 +34,30 @@ fn rows(screen: &Screen) -> Vec<Row> {
 }
 
 /// The screens at a size, of a database that is there.
-fn app(theme: Theme, (width, height): (u16, u16)) -> (App, tempfile::TempDir) {
+pub(super) fn app(theme: Theme, size: (u16, u16)) -> (App, tempfile::TempDir) {
+    let (app, dir, _) = watching(theme, size);
+    (app, dir)
+}
+
+/// The same, and the number under which the network is watched.
+pub(super) fn watching(theme: Theme, (width, height): (u16, u16)) -> (App, tempfile::TempDir, u64) {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join("test.db");
     std::fs::write(&database, "").unwrap();
     let actor = Actor { operator: "tester".to_owned(), address: None, source: From::Tui };
     let source = Source { database, network: None, actor, settings: Settings::default(), key: None };
     let mut app = App::new(source, wg_friend::cli::definition(), theme, Instant::now());
-    app.begin();
+    let watch = |effect: &Effect| if let Effect::Watch(number) = effect { Some(*number) } else { None };
+    let watch = app.begin().iter().find_map(watch).expect("it is watched");
     app.update(Msg::Input(Event::Resize(width, height)));
     let roles = vec![("server".to_owned(), 1), ("remotes".to_owned(), 29)];
     let head = Head { network: "office".to_owned(), networks: 1, roles, encrypted: true, ..Head::default() };
     app.update(Msg::Head(0, Box::new(Ok(head))));
-    (app, dir)
+    (app, dir, watch)
 }
 
 /// Goes to a screen by its name, and gives it rows.
-fn go(app: &mut App, screen: &'static Screen) {
+pub(super) fn go(app: &mut App, screen: &'static Screen) {
     let mut effects = Vec::new();
     let keys = format!(":go to {}", screen.title.to_lowercase());
     for c in keys.chars() {
@@ -64,7 +71,7 @@ fn go(app: &mut App, screen: &'static Screen) {
     app.update(Msg::Rows(screen, number.unwrap_or_else(|| panic!("{}", screen.title)), Ok(rows(screen))));
 }
 
-fn draw(app: &App, (width, height): (u16, u16)) -> Terminal<TestBackend> {
+pub(super) fn draw(app: &App, (width, height): (u16, u16)) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| app.draw(frame)).unwrap();
     terminal
