@@ -63,6 +63,31 @@ fn what_clashes_between_networks_on_a_shared_host_stays_and_the_rest_comes() {
 }
 
 #[test]
+fn a_lan_that_clashes_on_a_host_of_another_node_stays_and_not_the_network_with_it() {
+    let env = TestEnv::with_network();
+    env.ok(&["network", "add", "lab", "--cidr6", "fd00:67::/64"]);
+    env.ok(&["host", "add", "shared", "root@192.0.2.4"]);
+    env.ok(&["--network", "office", "set", "hub", "host=shared"]);
+    let hub = ["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com", "--host", "shared"];
+    env.ok(&hub);
+    let twin = twin(&env);
+    env.ok(&["--network", "office", "add", "router", "one", "--lan", "192.168.1.0/24"]);
+    twin.ok(&["--network", "lab", "add", "router", "two", "--lan", "192.168.1.0/24"]);
+    twin.ok(&["--network", "lab", "network", "set", "mtu=1380"]);
+    twin.ok(&["--network", "office", "network", "set", "mtu=1380"]);
+    let _filters = hidden();
+    let said = merge(&env, &backup(&twin));
+    let conflicts = said.split_once("CONFLICT").unwrap().1;
+    assert_snapshot!(conflicts.split_once("\n\n").unwrap().0, @"
+      WHY, AND WHAT TO DO
+    two       on the host `shared`, `hub` of the network `office` has 192.168.1.0/24 and `hub` of the network `lab` has 192.168.1.0/24, which overlap: packets would go by one of the two alone. Give one of the networks or LANs another prefix, or one of the nodes another host; then merge again
+    ");
+    for network in ["office", "lab"] {
+        assert_eq!(env.json(&["--network", network, "topology"])["network"]["mtu"], 1380, "{network}");
+    }
+}
+
+#[test]
 fn what_is_in_another_network_here_is_told() {
     let env = TestEnv::with_network();
     env.ok(&["network", "add", "annex"]);

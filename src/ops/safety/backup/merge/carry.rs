@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::bring::Theirs;
+use super::clash::called_as;
 use super::decide::{Barred, Fate, Left, Merged, Prefer, Terms, merge};
 use super::hosts::{Hosts, merge_hosts};
 use super::numbers::{Here, Numbers, same};
@@ -276,35 +277,50 @@ fn together(
         let each = all.iter().enumerate();
         each.flat_map(|(at, one)| shared_host::conflicts(one, &all[at + 1..])).collect::<Vec<_>>()
     };
+    let merge_one = |one: &Prepared<'_>, barred: &Barred| {
+        let terms = sides.terms((one.id, one.whole), &one.last, &one.documents, &one.gone);
+        merge((&one.ours, &one.theirs), hosts, &terms, barred)
+    };
     let known = clashes(prepared.iter().map(|one| one.ours.topology.clone()).collect());
     loop {
-        let mut merged = Vec::new();
-        for one in prepared.iter() {
-            let terms = sides.terms((one.id, one.whole), &one.last, &one.documents, &one.gone);
-            merged.push(merge((&one.ours, &one.theirs), hosts, &terms, &one.barred).map_err(Error::Model)?);
-        }
-        let mut found = clashes(merged.iter().map(|one: &Merged| one.model.topology.clone()).collect());
+        let merged = prepared.iter().map(|one| merge_one(one, &one.barred)).collect::<Result<Vec<Merged>, _>>();
+        let merged = merged.map_err(Error::Model)?;
+        let all: Vec<Topology> = merged.iter().map(|one| one.model.topology.clone()).collect();
+        let mut found = clashes(all.clone());
         found.retain(|clash| !known.contains(clash));
-        let mut is_more = false;
-        for (one, merged) in prepared.iter_mut().zip(&merged) {
-            for clash in &found {
-                if let Some(thing) = on_host(clash, merged, one.id) {
-                    is_more |= one.barred.insert(thing, format!("{clash}; then merge again")).is_none();
-                }
-            }
+        if found.is_empty() {
+            return Ok(merged);
         }
-        if !is_more {
+        // What is named is looked at first, and then all else: a node's host leads to the LANs of others, too.
+        let takes_away = |at: usize, thing: Thing| {
+            let barred = prepared[at].barred.clone().into_iter().chain([(thing, String::new())]).collect();
+            let mut without = all.clone();
+            without[at] = called_as(merge_one(&prepared[at], &barred).ok()?.model.topology, &all[at]);
+            let left = clashes(without);
+            let clash = found.iter().find(|clash| !left.contains(clash))?;
+            Some((at, thing, format!("{clash}; then merge again")))
+        };
+        let taken = merged.iter().enumerate().flat_map(|(at, one)| one.taken.iter().map(move |thing| (at, *thing)));
+        let (named, others): (Vec<_>, Vec<_>) = taken.partition(|(at, thing)| is_named(&found, &all[*at], *thing));
+        let mut culprits: Vec<_> = named.into_iter().filter_map(|(at, thing)| takes_away(at, thing)).collect();
+        if culprits.is_empty() {
+            culprits.extend(others.into_iter().filter_map(|(at, thing)| takes_away(at, thing)));
+        }
+        if culprits.is_empty() {
             return Ok(merged); // what is left has to do with nothing that was taken over, and refuses the whole
+        }
+        for (at, thing, why) in culprits {
+            prepared[at].barred.insert(thing, why);
         }
     }
 }
 
-/// Returns what was taken over in a network and clashes on a host: the node, or else the network's own values.
-fn on_host(clash: &shared_host::Conflict, merged: &Merged, id: NetworkId) -> Option<Thing> {
-    let topology = &merged.model.topology;
-    let side = clash.sides().into_iter().find(|side| side.network == topology.network.name)?;
-    let node = topology.nodes.iter().find(|node| node.name == side.node).map(|node| Thing::Node(node.id));
-    node.into_iter().chain([Thing::Network(id)]).find(|thing| merged.taken.contains(thing))
+/// Whether a node is named in what clashes on a host.
+fn is_named(found: &[shared_host::Conflict], topology: &Topology, thing: Thing) -> bool {
+    let Thing::Node(id) = thing else { return false };
+    let sides = || found.iter().flat_map(shared_host::Conflict::sides);
+    let network = &topology.network.name;
+    topology.node(id).is_some_and(|node| sides().any(|side| side.network == *network && side.node == node.name))
 }
 
 /// What a network was and is.

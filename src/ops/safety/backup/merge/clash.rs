@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::{Barred, Merged};
 use crate::db::{Model, Thing};
-use crate::model::{
-    Egress, ExitGroup, ExitRule, Group, InterfaceId, Name, Node, NodeId, PublicKey, RuleAction, Topology,
-};
+use crate::model::{Egress, ExitGroup, ExitRule, Group, Name, Node, NodeId, PublicKey, RuleAction, Topology};
 use crate::ops::network::change::new_contradictions;
 use crate::wg::compile::Refusal;
 
@@ -134,30 +132,33 @@ fn are_rules(rules: &[ExitRule], topology: &Topology) -> bool {
 }
 
 /// Returns what was taken over and is named in the reason why a network can't be compiled: nodes if there are any, else
-/// groups, else links, else the network itself.
+/// groups. Links and the network's own values aren't named in any, and a node that gave only its key is named whatever the
+/// reason is: whether it is because of those has to be tried.
 fn culprits(refusal: &Refusal, merged: &Merged) -> Vec<Thing> {
     let topology = &merged.model.topology;
     let is_taken = |thing: &Thing| merged.taken.contains(thing);
-    let nodes = taken_nodes(merged).filter(|node| refusal.names(&node.name)).map(|node| Thing::Node(node.id));
-    let nodes: Vec<Thing> = nodes.collect();
+    let nodes = topology.nodes.iter().filter(|node| refusal.names(&node.name)).map(|node| Thing::Node(node.id));
+    let nodes: Vec<Thing> = nodes.filter(is_taken).collect();
     if !nodes.is_empty() {
         return nodes;
     }
     let groups = topology.groups.iter().filter(|group| refusal.names(&group.name)).map(|group| Thing::Group(group.id));
     let exits = topology.exit_groups.iter().filter(|group| refusal.names(&group.name));
-    let groups: Vec<Thing> = groups.chain(exits.map(|group| Thing::ExitGroup(group.id))).filter(is_taken).collect();
-    if !groups.is_empty() {
-        return groups;
+    groups.chain(exits.map(|group| Thing::ExitGroup(group.id))).filter(is_taken).collect()
+}
+
+/// Gives a network, its nodes and its groups the names that they have in another one: reasons are the same if they name
+/// the same.
+pub(super) fn called_as(mut topology: Topology, other: &Topology) -> Topology {
+    topology.network.name.clone_from(&other.network.name);
+    for node in &mut topology.nodes {
+        node.name = other.node(node.id).map_or_else(|| node.name.clone(), |other| other.name.clone());
     }
-    let ends: BTreeSet<InterfaceId> =
-        topology.nodes.iter().filter(|node| refusal.names(&node.name)).map(|node| node.main().id).collect();
-    let links = topology.links.iter().filter(|link| {
-        let (low, high) = link.id.ends();
-        ends.contains(&low) || ends.contains(&high)
-    });
-    let links: Vec<Thing> = links.map(|link| Thing::Link(link.id)).filter(is_taken).collect();
-    if !links.is_empty() {
-        return links;
+    for group in &mut topology.groups {
+        group.name = other.group(group.id).map_or_else(|| group.name.clone(), |other| other.name.clone());
     }
-    merged.taken.iter().filter(|thing| matches!(thing, Thing::Network(_))).copied().collect()
+    for group in &mut topology.exit_groups {
+        group.name = other.exit_group(group.id).map_or_else(|| group.name.clone(), |other| other.name.clone());
+    }
+    topology
 }

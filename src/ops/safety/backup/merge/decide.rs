@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::clash::clashes;
+use super::clash::{called_as, clashes};
 use super::ends::Ends;
 use super::hosts::Hosts;
 use super::join::{Exists, Keys, fit_exit_group, fit_group, fit_node, join};
@@ -199,9 +199,9 @@ pub(super) fn merge(
         let merged = merge_without(&barred);
         let found = match clashes(ours, &merged, &unplaced) {
             Ok(found) => found,
-            Err(refusals) => hidden(ours, &merged, refusals, |thing| {
-                let with_it = barred.iter().map(|(thing, why)| (*thing, why.clone())).chain([(thing, String::new())]);
-                merge_without(&with_it.collect())
+            Err(refusals) => hidden(ours, &merged, refusals, |things| {
+                let more = things.iter().map(|thing| (*thing, String::new()));
+                merge_without(&barred.clone().into_iter().chain(more).collect())
             })?,
         };
         if found.is_empty() {
@@ -212,20 +212,32 @@ pub(super) fn merge(
 }
 
 /// Finds what stands behind reasons that don't name it: something is said of a node that stays as it is here because of how
-/// another one was changed there. It is what takes the reason away when it is left out.
+/// another one, a link or the network's own values were changed there. It is what takes a reason away when it alone is left
+/// out; or else, if there is more than one cause, each that brings a reason when it alone is taken over.
 fn hidden(
     ours: &Model,
     merged: &Merged,
     refusals: Vec<Refusal>,
-    merge_without: impl Fn(Thing) -> Merged,
+    merge_without: impl Fn(&BTreeSet<Thing>) -> Merged,
 ) -> Result<Barred, Vec<Refusal>> {
-    let mut found = Barred::new();
     let nodes = merged.keys.values().map(|id| Thing::Node(*id));
     let candidates: BTreeSet<Thing> = merged.taken.iter().copied().chain(nodes).collect();
-    for thing in candidates {
-        let left = new_contradictions(&ours.topology, &merge_without(thing).model.topology);
-        if let Some(refusal) = refusals.iter().find(|refusal| !left.contains(refusal)) {
-            found.insert(thing, format!("with it as the backup has it, {refusal}; then merge again"));
+    let left = |without: &BTreeSet<Thing>| {
+        let topology = merge_without(without).model.topology;
+        new_contradictions(&ours.topology, &called_as(topology, &merged.model.topology))
+    };
+    let why = |refusal: &Refusal| format!("with it as the backup has it, {refusal}; then merge again");
+    let mut found = Barred::new();
+    for thing in &candidates {
+        let left = left(&[*thing].into());
+        let gone = refusals.iter().find(|refusal| !left.contains(refusal));
+        found.extend(gone.map(|refusal| (*thing, why(refusal))));
+    }
+    if found.is_empty() {
+        for thing in &candidates {
+            let left = left(&candidates.iter().copied().filter(|other| other != thing).collect());
+            let brought = refusals.iter().find(|refusal| left.contains(refusal));
+            found.extend(brought.map(|refusal| (*thing, why(refusal))));
         }
     }
     if found.is_empty() { Err(refusals) } else { Ok(found) }

@@ -1,19 +1,21 @@
 //! What holds of any two copies, and what becomes of each kind of thing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::decide::{Barred, Fate, Merged, Prefer, Terms, merge};
+use super::decide::{Barred, Fate, Left, Merged, Prefer, Terms, merge};
 use super::hosts::{Hosts, merge_hosts};
 use super::numbers::{Here, Numbers};
 use crate::db::{Last, LastNumbers, Model, Thing};
 use crate::model::{
-    Custody, Destination, Grant, Group, GroupId, InterfaceId, Lan, NetworkId, Node, NodeId, Protocol, PublicKey, Role,
-    Topology,
+    Custody, Destination, Grant, Group, GroupId, InterfaceId, Lan, Link, LinkId, Network, NetworkId, Node, NodeId,
+    Protocol, PublicKey, Role, Topology, WhenDown,
 };
 use crate::ops::network::change::new_contradictions;
+use crate::ops::network::history::What;
 use crate::wg::compile::fixture::Fixture;
 
 mod sides;
@@ -42,6 +44,11 @@ fn minute(minute: i64) -> DateTime<Utc> {
 impl Copy {
     /// What both were when they parted.
     fn shared() -> Self {
+        static SHARED: LazyLock<Copy> = LazyLock::new(Copy::everything); // its keys are dear
+        SHARED.clone()
+    }
+
+    fn everything() -> Self {
         let mut topology = Fixture::everything().topology;
         topology.groups.push(Group {
             id: GroupId(1),
@@ -72,17 +79,17 @@ impl Copy {
 
     /// Does something, and notes what it changed.
     fn at(&mut self, time: i64, work: impl FnOnce(&mut Model)) -> &mut Self {
-        let (before, network) = (things(&self.model), self.model.topology.clone());
+        let earlier = self.model.clone();
         work(&mut self.model);
         self.model.topology.nodes.sort_by_key(|node| node.id);
-        let after = things(&self.model);
+        let (before, after) = (things(&earlier), things(&self.model));
         self.state += 1;
         for thing in before.keys().chain(after.keys()) {
             if before.get(thing) != after.get(thing) {
                 let last = Last { state: self.state, time: Some(minute(time)), there: after.contains_key(thing) };
                 self.last.insert(*thing, last);
                 if !last.there {
-                    self.gone.insert(*thing, network.clone());
+                    self.gone.insert(*thing, earlier.topology.clone());
                 }
             }
         }
@@ -101,14 +108,24 @@ fn held(model: &Model) -> impl Iterator<Item = PublicKey> {
     nodes.map(|node| node.main().public_key)
 }
 
-/// Writes out each thing that there is.
-fn things(model: &Model) -> BTreeMap<Thing, String> {
+/// What a thing is.
+#[derive(PartialEq)]
+enum Is<'m> {
+    Network(&'m Network),
+    Node(&'m Node),
+    Group(&'m Group),
+    Link(&'m Link),
+    PresharedKey(&'m DateTime<Utc>),
+}
+
+/// Returns each thing that there is.
+fn things(model: &Model) -> BTreeMap<Thing, Is<'_>> {
     let topology = &model.topology;
-    let nodes = topology.nodes.iter().map(|node| (Thing::Node(node.id), format!("{node:?}")));
-    let groups = topology.groups.iter().map(|group| (Thing::Group(group.id), format!("{group:?}")));
-    let links = topology.links.iter().map(|link| (Thing::Link(link.id), format!("{link:?}")));
-    let keys = model.preshared.iter().map(|(link, since)| (Thing::PresharedKey(*link), format!("{since:?}")));
-    let network = (Thing::Network(NETWORK), format!("{:?}", topology.network));
+    let nodes = topology.nodes.iter().map(|node| (Thing::Node(node.id), Is::Node(node)));
+    let groups = topology.groups.iter().map(|group| (Thing::Group(group.id), Is::Group(group)));
+    let links = topology.links.iter().map(|link| (Thing::Link(link.id), Is::Link(link)));
+    let keys = model.preshared.iter().map(|(link, since)| (Thing::PresharedKey(*link), Is::PresharedKey(since)));
+    let network = (Thing::Network(NETWORK), Is::Network(&topology.network));
     nodes.chain(groups).chain(links).chain(keys).chain([network]).collect()
 }
 
@@ -139,7 +156,14 @@ fn add(model: &mut Model, name: &str, number: u8) {
     model.topology.nodes.push(node);
 }
 
-fn merged_with(ours: &Copy, theirs: &Copy, prefer: Prefer) -> Merged {
+/// Gives a node another key, and retires the one that it had.
+fn rotate(copy: &mut Copy, time: i64, name: &str, number: u8) {
+    let old = copy.node(name).unwrap().main().public_key;
+    copy.retired.insert(old);
+    copy.at(time, |model| named(model, name).interfaces[0].public_key = PublicKey::from_bytes([number; 32]));
+}
+
+fn merged_by(ours: &Copy, theirs: &Copy, prefer: Prefer, barred: &Barred) -> Merged {
     let (hosts, documents) = (no_hosts(), BTreeSet::new());
     let terms = Terms {
         network: NETWORK,
@@ -154,15 +178,31 @@ fn merged_with(ours: &Copy, theirs: &Copy, prefer: Prefer) -> Merged {
         held: [&ours.held, &theirs.held],
         gone: &ours.gone,
     };
-    merge((&ours.model, &theirs.model), &hosts, &terms, &Barred::new()).unwrap()
+    merge((&ours.model, &theirs.model), &hosts, &terms, barred).unwrap()
 }
 
 fn no_hosts() -> Hosts {
     Hosts { all: BTreeMap::new(), names: BTreeMap::new(), taken: BTreeSet::new(), left: Vec::new() }
 }
 
+fn merged_with(ours: &Copy, theirs: &Copy, prefer: Prefer) -> Merged {
+    merged_by(ours, theirs, prefer, &Barred::new())
+}
+
 fn merged(ours: &Copy, theirs: &Copy) -> Merged {
     merged_with(ours, theirs, Prefer::Newer)
+}
+
+/// Returns the nodes, and the network, that stay as they are because they can't be together with the rest.
+fn conflicts(merged: &Merged, theirs: &Copy) -> Barred {
+    let thing = |left: &Left| match left.guid {
+        Some(guid) => {
+            theirs.model.topology.nodes.iter().find(|node| node.guid == guid).map(|node| Thing::Node(node.id))
+        }
+        None => (left.what == What::Network).then_some(Thing::Network(NETWORK)),
+    };
+    let conflicts = merged.left.iter().filter(|left| left.fate == Fate::Conflict);
+    conflicts.filter_map(|left| Some((thing(left)?, left.why.clone()?))).collect()
 }
 
 /// Says what came of a merge: a line for each thing that was taken or left.
@@ -292,11 +332,6 @@ fn what_cannot_be_together_stays_as_it_is_here_with_both_sides_named() {
 #[test]
 fn a_key_that_was_retired_on_either_side_stays_retired() {
     let key = |number: u8| PublicKey::from_bytes([number; 32]);
-    let rotate = |copy: &mut Copy, time: i64, name: &str, number: u8| {
-        let old = copy.node(name).unwrap().main().public_key;
-        copy.retired.insert(old);
-        copy.at(time, |model| named(model, name).interfaces[0].public_key = key(number));
-    };
     let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
     rotate(&mut ours, 10, "alice", 71);
     theirs.at(20, |model| named(model, "alice").notes = "there".into());
@@ -388,6 +423,42 @@ fn hosts_of_one_name_that_came_on_both_sides_are_one_and_those_of_before_go_by_t
     assert_eq!(hosts.names[&"db".parse().unwrap()], Some("hub".parse().unwrap()), "nodes there live on this one");
 }
 
+#[test]
+fn what_is_not_why_something_clashes_comes_although_what_is_why_is_not_named() {
+    let moved = |copy: &mut Copy| {
+        copy.at(20, |model| named(model, "office").lans[1].cidr = "192.168.60.0/24".parse().unwrap());
+        copy.at(21, |model| model.topology.network.keepalive = 99);
+    };
+    // There nobody is granted anything in the LAN any more, and here somebody is.
+    let (ours, mut theirs) = (Copy::shared(), Copy::shared());
+    theirs.at(10, |model| remove(model, "dave"));
+    moved(&mut theirs);
+    insta::assert_snapshot!(said(&ours, &merged(&ours, &theirs)), @"
+    ~ Network(NetworkId(1))
+    = office Conflict: with it as the backup has it, `dave` is granted `fd00:10::/64 any`, which lies neither in the network nor in an advertised LAN: correct the destination; then merge again
+    = dave RemovedThere
+    ");
+
+    let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
+    ours.at(30, |model| named(model, "dave").notes = "here".into());
+    theirs.at(10, |model| named(model, "dave").grants.clear());
+    theirs.at(11, |model| {
+        let link = LinkId::between(named(model, "hub").main().id, named(model, "dave").main().id);
+        let weight = Some(3.try_into().unwrap());
+        model.topology.links.push(Link { id: link, weight, when_down: WhenDown::Stay });
+    });
+    rotate(&mut theirs, 12, "dave", 71);
+    moved(&mut theirs);
+    let merged = merged(&ours, &theirs);
+    insta::assert_snapshot!(said(&ours, &merged), @"
+    ~ Network(NetworkId(1))
+    ~ Link(LinkId { low: InterfaceId(100), high: InterfaceId(900) })
+    = office Conflict: with it as the backup has it, `dave` is granted `fd00:10::/64 any`, which lies neither in the network nor in an advertised LAN: correct the destination; then merge again
+    = dave NewerHere
+    ");
+    assert_eq!(merged.keys.len(), 1, "and `dave` has the key of there");
+}
+
 /// What somebody does to a copy.
 #[derive(Clone, Debug)]
 enum Deed {
@@ -452,9 +523,10 @@ fn done(copy: &mut Copy, (deed, time): &(Deed, i64), side: u8) {
         }
     }
     let unique = after.topology.nodes.iter().map(|node| node.name.as_str().to_lowercase()).collect::<BTreeSet<_>>();
-    let is_sound = unique.len() == after.topology.nodes.len()
-        && new_contradictions(&copy.model.topology, &after.topology).is_empty();
-    if is_sound {
+    // Only these can contradict what is there otherwise, and to compile the network for each deed would be most of the work.
+    let may_contradict = matches!(deed, Deed::Move(..) | Deed::Lan(..));
+    let contradicts = || may_contradict && !new_contradictions(&copy.model.topology, &after.topology).is_empty();
+    if unique.len() == after.topology.nodes.len() && !contradicts() {
         copy.retired.extend(retired);
         copy.at(*time, |model| *model = after);
     }
@@ -499,9 +571,9 @@ fn renumbered(copy: &Copy) -> Copy {
 
 /// Merges as it is done with a database: the other copy's numbers are found first.
 fn found_and_merged(ours: &Copy, theirs: &Copy) -> Merged {
-    let shared: BTreeSet<Thing> = things(&Copy::shared().model).into_keys().collect();
-    let (here, there) = ([(NETWORK, ours.model.clone())], [(NETWORK, theirs.model.clone())]);
     let base = Copy::shared();
+    let shared: BTreeSet<Thing> = things(&base.model).into_keys().collect();
+    let (here, there) = ([(NETWORK, ours.model.clone())], [(NETWORK, theirs.model.clone())]);
     let nodes = base.model.topology.nodes.iter().chain(&ours.model.topology.nodes);
     let ever = nodes.map(|node| (node.guid, node.clone())).collect();
     let last = LastNumbers { node: 100_000, interface: 100_000, ..LastNumbers::default() };
@@ -560,6 +632,23 @@ proptest! {
         let second = merged(&once, &theirs);
         prop_assert_eq!(&second.model, &once.model);
         prop_assert!(second.taken.is_empty() && second.keys.is_empty(), "{:?}", second.taken);
+        // Of a later backup comes what was done since, and nothing else.
+        let mut later = theirs.clone();
+        later.at(2000, |model| model.topology.network.keepalive = 99);
+        let third = merged(&once, &later);
+        prop_assert_eq!(third.taken, BTreeSet::from([Thing::Network(NETWORK)]));
+        prop_assert_eq!(third.model.topology.nodes, once.model.topology.nodes.clone());
+    }
+
+    #[test]
+    fn what_stays_as_a_conflict_would_clash_with_the_rest((ours, theirs) in copies()) {
+        let conflicts = conflicts(&merged(&ours, &theirs), &theirs);
+        for (thing, why) in &conflicts {
+            let others = conflicts.iter().filter(|(other, _)| *other != thing);
+            let others: Barred = others.map(|(other, why)| (*other, why.clone())).collect();
+            let again = merged_by(&ours, &theirs, Prefer::Newer, &others);
+            prop_assert!(self::conflicts(&again, &theirs).contains_key(thing), "{thing:?}: {why}");
+        }
     }
 
     #[test]

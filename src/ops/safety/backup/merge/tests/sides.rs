@@ -1,8 +1,7 @@
 //! What is decided by what each side did since both parted, not by who changed a node last.
 
 use super::*;
-use crate::model::{LinkId, Port};
-use crate::ops::network::history::What;
+use crate::model::Port;
 
 fn node<'m>(merged: &'m Merged, name: &str) -> &'m Node {
     merged.model.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap()
@@ -136,11 +135,6 @@ fn a_port_that_only_one_side_changed_is_the_one_and_else_it_is_told() {
         let node = named(model, name);
         node.interfaces[0].listen_port = Some(Port::new(port).unwrap());
         node.endpoint.as_mut().unwrap().port = Port::new(port).unwrap();
-    };
-    let rotate = |copy: &mut Copy, time: i64, name: &str, number: u8| {
-        let old = copy.node(name).unwrap().main().public_key;
-        copy.retired.insert(old);
-        copy.at(time, |model| named(model, name).interfaces[0].public_key = key(number));
     };
     let (mut ours, mut theirs) = (Copy::shared(), Copy::shared());
     rotate(&mut ours, 10, "berlin", 71);
