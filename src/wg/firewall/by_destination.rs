@@ -5,20 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
 use crate::model::{Cidr, PortRange, Protocol};
 use crate::wg::UplinkRoute;
 
-use super::ruleset::{ADDRESS, Set, pair, plain};
+use super::ruleset::{Chain, Set, VERDICTS, pair, plain};
 use super::{ExitPath, Firewall, PathRule, RulePath, ServerRules};
-
-/// A list of rules as the template writes it.
-#[derive(Serialize)]
-pub(super) struct Chain {
-    name: String,
-    lines: Vec<String>,
-}
 
 /// Returns a chain for each list.
 pub(super) fn chains(rules: &ServerRules) -> Vec<Chain> {
@@ -46,8 +37,7 @@ pub(super) fn sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
     let lists = (1..).zip(&rules.by_destination);
     let ruled: BTreeMap<Cidr, String> =
         lists.flat_map(|(number, list)| list.sources.iter().map(move |source| (*source, name(number)))).collect();
-    let of_chains = ADDRESS.map(|of| if of == ADDRESS[0] { "ipv4_addr : verdict" } else { "ipv6_addr : verdict" });
-    sets.extend(pair("map", "ruled", of_chains, false, ruled, |(source, chain)| {
+    sets.extend(pair("map", "ruled", VERDICTS, false, ruled, |(source, chain)| {
         (source, format!("{} : jump {chain}", plain(&source)))
     }));
     let ways = ways(firewall, rules);

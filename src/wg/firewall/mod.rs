@@ -5,12 +5,11 @@
 //! doesn't grow with the number of peers.
 
 mod by_destination;
+mod lists;
 #[cfg(test)]
 mod packets;
 mod ruleset;
-mod selections;
 mod shares;
-mod split;
 #[cfg(test)]
 mod tests;
 
@@ -82,7 +81,8 @@ pub struct RouterRules {
     pub direct: Vec<Cidr>,
     /// What each source may reach: those, and the router's own LANs.
     pub sources: BTreeMap<Cidr, Access>,
-    /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN.
+    /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN, and none of a source in
+    /// another one.
     pub selected: Vec<(Cidr, Cidr)>,
     /// What sources may reach beyond their level, as in [`ServerRules`].
     pub granted: Vec<Granted>,
@@ -124,7 +124,8 @@ pub struct ServerRules {
     pub nat: bool,
     /// What each source may reach: addresses of nodes and LANs. Whoever is missing may only answer.
     pub sources: BTreeMap<Cidr, Access>,
-    /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN.
+    /// The LANs that each source with [`Access::LanOnly`] may reach; sorted by source, then LAN, and none of a source in
+    /// another one.
     pub selected: Vec<(Cidr, Cidr)>,
     /// What sources may reach beyond their level; sorted, and no two of one source, protocol and end
     /// overlap.

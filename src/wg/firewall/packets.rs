@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::ruleset;
-use crate::model::{Access, ExitRule, PortRange, Protocol, Role, RuleAction};
+use crate::model::{Access, ExitRule, Node, PortRange, Protocol, Role, RuleAction};
 use crate::wg::compile::compile;
 use crate::wg::compile::fixture::Fixture;
 use crate::wg::namespace::{printed, run};
@@ -119,6 +119,31 @@ fn reached(fixture: &Fixture, attempts: &[String]) -> Option<Vec<String>> {
     Some(attempts.iter().filter(|attempt| succeeded.contains(&attempt.as_str())).cloned().collect())
 }
 
+/// Tells whom each of some reaches, out of addresses of both families that aren't his own.
+fn table(fixture: &Fixture, from: &[&str], four: &[&str], six: &[&str]) -> Option<String> {
+    let mut attempts: Vec<String> = Vec::new();
+    for name in from {
+        let own: Vec<&str> =
+            PLACES.iter().filter(|place| place.0 == *name).flat_map(|place| place.2).copied().collect();
+        let has = |family: &str| own.iter().any(|address| address.contains(family));
+        let others = four.iter().filter(|_| has(".")).chain(six.iter().filter(|_| has(":")));
+        for to in others.filter(|to| !own.iter().any(|own| own.split('/').next() == Some(to))) {
+            attempts.extend([format!("{name} {to} icmp"), format!("{name} {to} 22")]);
+        }
+    }
+    let reached = reached(fixture, &attempts)?;
+    let mut table = String::new();
+    for name in from {
+        let to = |how: &str| {
+            let fits = |line: &&String| line.starts_with(&format!("{name} ")) && line.ends_with(&format!(" {how}"));
+            let address = |line: &String| line.split(' ').nth(1).unwrap().to_owned();
+            reached.iter().filter(fits).map(address).collect::<Vec<_>>().join(" ")
+        };
+        writeln!(table, "{name}: ping {}\n  tcp 22 {}", to("icmp"), to("22")).unwrap();
+    }
+    Some(table)
+}
+
 #[test]
 fn everyone_reaches_what_he_may_and_nothing_else() {
     // To: a remote, two LANs, the server's own LAN, the exits, the server, and the internet behind each way out.
@@ -136,26 +161,8 @@ fn everyone_reaches_what_he_may_and_nothing_else() {
         "198.51.100.3",
     ];
     let six = ["fd00:66::6", "fd00:10::5", "fd00:66::1", "2001:db8::2", "2001:db8::3"];
-    let from: Vec<&str> = PLACES.iter().map(|(name, _, _)| *name).collect();
-    let mut attempts: Vec<String> = Vec::new();
-    for name in from {
-        let own: Vec<&str> = PLACES.iter().filter(|place| place.0 == name).flat_map(|place| place.2).copied().collect();
-        let has = |family: &str| own.iter().any(|address| address.contains(family));
-        let others = four.iter().filter(|_| has(".")).chain(six.iter().filter(|_| has(":")));
-        for to in others.filter(|to| !own.iter().any(|own| own.split('/').next() == Some(to))) {
-            attempts.extend([format!("{name} {to} icmp"), format!("{name} {to} 22")]);
-        }
-    }
-    let Some(reached) = reached(&Fixture::everything(), &attempts) else { return };
-    let mut table = String::new();
-    for (name, _, _) in PLACES {
-        let to = |how: &str| {
-            let fits = |line: &&String| line.starts_with(&format!("{name} ")) && line.ends_with(&format!(" {how}"));
-            let address = |line: &String| line.split(' ').nth(1).unwrap().to_owned();
-            reached.iter().filter(fits).map(address).collect::<Vec<_>>().join(" ")
-        };
-        writeln!(table, "{name}: ping {}\n  tcp 22 {}", to("icmp"), to("22")).unwrap();
-    }
+    let from = PLACES.map(|(name, _, _)| name);
+    let Some(table) = table(&Fixture::everything(), &from, &four, &six) else { return };
     insta::assert_snapshot!(table, @"
     office: ping 10.66.0.6 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:10::5 fd00:66::1
       tcp 22 10.66.0.6 192.168.10.5 192.168.20.7 192.168.1.5 10.66.0.4 10.66.0.1 fd00:66::6 fd00:10::5 fd00:66::1
@@ -469,17 +476,56 @@ fn with_very_many_grants_everyone_reaches_what_he_does_with_few() {
     assert_eq!(reached(&many, &attempts), Some(expected));
 }
 
+/// Lets a node reach the network and these LANs, or parts of them.
+fn select(node: &mut Node, lans: &[&str]) {
+    node.access = Access::LanOnly;
+    node.lan_selection = lans.iter().map(|lan| lan.parse().unwrap()).collect();
+}
+
 #[test]
-fn with_very_many_selected_lans_everyone_reaches_what_he_does_with_few() {
+fn whoever_has_lan_only_reaches_the_lans_of_his_own_list() {
+    let mut fixture = Fixture::everything();
+    select(fixture.node("hub"), &["192.168.10.0/24"]);
+    select(fixture.node("office"), &["192.168.20.0/24"]);
+    select(fixture.node("alice"), &["192.168.1.0/24", "192.168.10.0/24", "192.168.10.5/32", "192.168.20.4/30"]);
+    select(fixture.node("bob"), &[]);
+    select(fixture.node("dave"), &["192.168.20.7/32", "fd00:10::/64"]);
+    let parts: Vec<String> = (8..20).map(|part| format!("192.168.20.{}/30", 4 * part)).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).chain(["192.168.10.5/32"]).collect();
+    select(fixture.node("frank"), &parts);
+    let text = ruleset(compile(&fixture.topology).unwrap()[0].interfaces[0].firewall.as_ref().unwrap());
+    assert!(text.contains("set lans_"), "one of the lists is long");
+    let from = ["home", "lan10", "alice", "bob", "carol", "dave", "frank"];
+    let four = ["10.66.0.6", "10.66.0.2", "10.66.0.1", "192.168.10.5", "192.168.20.7", "192.168.1.5", "198.51.100.2"];
+    let Some(table) = table(&fixture, &from, &four, &["fd00:66::2", "fd00:66::1", "fd00:10::5"]) else { return };
+    insta::assert_snapshot!(table, @"
+    home: ping 10.66.0.6 10.66.0.2 10.66.0.1 192.168.10.5
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.1 192.168.10.5
+    lan10: ping 10.66.0.6 10.66.0.2 10.66.0.1 192.168.20.7 fd00:66::2 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.1 192.168.20.7 fd00:66::2 fd00:66::1
+    alice: ping 10.66.0.2 10.66.0.1 192.168.10.5 192.168.20.7 192.168.1.5 fd00:66::2 fd00:66::1
+      tcp 22 10.66.0.2 10.66.0.1 192.168.10.5 192.168.20.7 192.168.1.5 fd00:66::2 fd00:66::1
+    bob: ping 10.66.0.6 10.66.0.2 10.66.0.1 fd00:66::2 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.1 fd00:66::2 fd00:66::1
+    carol: ping 10.66.0.6 10.66.0.2 10.66.0.1 192.168.10.5 fd00:66::2 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.1 192.168.10.5 fd00:66::2 fd00:66::1
+    dave: ping 10.66.0.6 10.66.0.2 10.66.0.1 192.168.20.7 fd00:66::2 fd00:66::1 fd00:10::5
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.1 192.168.20.7 fd00:66::2 fd00:66::1 fd00:10::5
+    frank: ping 10.66.0.6 10.66.0.2 10.66.0.1 192.168.10.5 198.51.100.2 fd00:66::2 fd00:66::1
+      tcp 22 10.66.0.6 10.66.0.2 10.66.0.1 192.168.10.5 198.51.100.2 fd00:66::2 fd00:66::1
+    ");
+}
+
+#[test]
+fn with_very_many_lists_of_lans_everyone_reaches_what_he_does_with_few() {
     let few = Fixture::everything();
     let mut many = Fixture::everything();
     for number in 0..140 {
-        let guest = many.add(&format!("guest-{number}"), Role::Remote);
-        guest.access = Access::LanOnly;
-        guest.lan_selection = ["192.168.10.0/24", "192.168.20.0/24"].map(|lan| lan.parse().unwrap()).into();
+        let own = format!("192.168.20.{number}/32");
+        select(many.add(&format!("guest-{number}"), Role::Remote), &["192.168.10.0/24", &own, "fd00:10::/64"]);
     }
     let text = ruleset(compile(&many.topology).unwrap()[0].interfaces[0].firewall.as_ref().unwrap());
-    assert!(text.contains("chain selected_"), "they are many");
+    assert_eq!(text.matches("chain lans_").count(), 142, "one each, carol's and one of IPv6");
     let mut attempts = Vec::new();
     for from in ["dave", "carol", "bob"] {
         for to in ["192.168.20.7", "192.168.10.5", "10.66.0.2", "fd00:10::5", "fd00:66::2"] {

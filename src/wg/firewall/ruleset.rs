@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::model::{Cidr, InterfaceName, Protocol};
+use crate::model::{Access, Cidr, InterfaceName, Protocol};
 use crate::render;
 
 use crate::wg::UplinkRoute;
 
-use super::selections::Selections;
+use super::lists::Lists;
 use super::shares::Shares;
-use super::split::Chain;
 use super::{Duty, ExitPath, Firewall, Granted, Rights, ServerRules, by_destination};
 
 /// What is not the internet: "this host" (RFC 1122), private use (RFC 1918), shared address space (RFC 6598),
@@ -41,6 +40,13 @@ pub(super) struct Set {
     pub(super) elements: Vec<String>,
 }
 
+/// A chain that the template doesn't name, as it writes it.
+#[derive(Serialize)]
+pub(super) struct Chain {
+    pub(super) name: String,
+    pub(super) lines: Vec<String>,
+}
+
 /// What the templates are filled with.
 #[derive(Serialize)]
 struct Values<'a> {
@@ -59,10 +65,8 @@ struct Values<'a> {
     share_masks: Option<[String; 2]>,
     /// The shares of grants, where there are very many.
     shares: Vec<Chain>,
-    /// What of a source's address says where the LANs are that it may reach, where those are very many.
-    selection_masks: Option<[String; 2]>,
-    /// The parts of what is selected then.
-    selections: Vec<Chain>,
+    /// The lists of LANs that sources may reach.
+    lists: Vec<Chain>,
     /// Whether some sources leave an exit with their own addresses.
     routed: bool,
     /// Whether something goes on from an exit to another one.
@@ -70,7 +74,7 @@ struct Values<'a> {
     /// Whether something is told to leave by an exit after this one.
     held: bool,
     /// Rules by destination, a chain for each list.
-    rules: Vec<by_destination::Chain>,
+    rules: Vec<Chain>,
     /// The mark of what such a rule lets out at the server.
     server_mark: String,
     sets: Vec<Set>,
@@ -127,9 +131,7 @@ pub fn ruleset(firewall: &Firewall) -> String {
     let ends = common.unwrap_or_default().iter().map(DateTime::timestamp).collect();
     let share_masks = shares.as_ref().and_then(Shares::masks);
     let shares = shares.as_ref().map(Shares::chains).unwrap_or_default();
-    let selections = rights.map(Selections::of);
-    let selection_masks = selections.as_ref().and_then(Selections::masks);
-    let selections = selections.as_ref().map(Selections::chains).unwrap_or_default();
+    let lists = rights.map(|rights| Lists::of(rights).chains()).unwrap_or_default();
     let routed = matches!(&firewall.duty, Duty::Exit { routed, .. } if !routed.is_empty());
     let onward = matches!(&firewall.duty, Duty::Exit { onward, .. } if !onward.is_empty());
     let held = matches!(&firewall.duty, Duty::Exit { held, .. } if !held.is_empty());
@@ -151,8 +153,7 @@ pub fn ruleset(firewall: &Firewall) -> String {
         ends,
         share_masks,
         shares,
-        selection_masks,
-        selections,
+        lists,
         routed,
         onward,
         held,
@@ -206,6 +207,7 @@ pub(super) fn pair<T>(
 }
 
 pub(super) const ADDRESS: [&str; 2] = ["ipv4_addr", "ipv6_addr"];
+pub(super) const VERDICTS: [&str; 2] = ["ipv4_addr : verdict", "ipv6_addr : verdict"];
 
 fn prefixes(name: &str, items: &[Cidr]) -> Vec<Set> {
     pair("set", name, ADDRESS, true, items, |cidr| (*cidr, plain(cidr))).into()
@@ -246,23 +248,18 @@ fn server_sets(firewall: &Firewall, rules: &ServerRules) -> Vec<Set> {
 
 /// Who may reach what.
 fn rights(rights: Rights<'_>) -> Vec<Set> {
-    levels(rights).into_iter().chain(Selections::of(rights).sets()).chain(granted(rights)).collect()
+    let lists = Lists::of(rights);
+    levels(rights, &lists).into_iter().chain(lists.sets()).chain(granted(rights)).collect()
 }
 
 /// Single addresses are looked up by hash; LANs need a search tree.
-fn levels(rules: Rights<'_>) -> Vec<Set> {
-    let verdicts = ["ipv4_addr : verdict", "ipv6_addr : verdict"];
+fn levels(rules: Rights<'_>, lists: &Lists) -> Vec<Set> {
     let (single, wide): (Vec<_>, Vec<_>) = rules.sources.iter().partition(|(source, _)| is_single(source));
-    let element =
-        |(source, access): (&Cidr, &crate::model::Access)| (*source, format!("{} : goto {access}", plain(source)));
-    let singles = pair("map", "levels", verdicts, false, single, element);
-    singles.into_iter().chain(pair("map", "lan_levels", verdicts, true, wide, element)).collect()
-}
-
-/// Returns the sets of which LANs sources may reach.
-pub(super) fn selected(name: &str, pairs: &[&(Cidr, Cidr)]) -> [Set; 2] {
-    let of = ["ipv4_addr . ipv4_addr", "ipv6_addr . ipv6_addr"];
-    pair("set", name, of, true, pairs, |(source, lan)| (*source, format!("{} . {}", plain(source), plain(lan))))
+    let element = |(source, access): (&Cidr, &Access)| {
+        (*source, format!("{} : goto {}", plain(source), lists.chain_of(source, *access)))
+    };
+    let singles = pair("map", "levels", VERDICTS, false, single, element);
+    singles.into_iter().chain(pair("map", "lan_levels", VERDICTS, true, wide, element)).collect()
 }
 
 /// What is granted for good, then what ends, by time; then what is in shares.

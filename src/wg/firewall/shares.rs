@@ -6,13 +6,13 @@
 //! at many different times, each of which is a look of its own. What is granted to a whole LAN stays in the common sets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, Utc};
 
 use crate::model::Cidr;
 
-use super::ruleset::{Set, granted_until, is_single};
-use super::split::{Chain, Split, name, ways};
+use super::ruleset::{Chain, Set, VERDICTS, granted_until, is_single, pair};
 use super::{Granted, Rights};
 
 /// As many grants of single sources as are in common sets.
@@ -24,12 +24,10 @@ const COMMON_ENDS: usize = 8;
 /// About as many as those in one share have beyond that.
 const ENDS_EACH: usize = 4;
 
-/// What the chains of the shares are called.
-const CHAIN: &str = "share";
-
 /// The grants of single sources by the end of their address; none while they are few.
 pub(super) struct Shares<'r> {
-    split: Split,
+    /// How many there may be: a power of two.
+    count: u32,
     parts: BTreeMap<u32, Vec<&'r Granted>>,
 }
 
@@ -39,12 +37,14 @@ impl<'r> Shares<'r> {
         let single = || rights.granted.iter().filter(|grant| is_single(&grant.source));
         let grants = single().count();
         let ends = single().filter_map(|grant| grant.until).collect::<BTreeSet<_>>().len();
-        let split = Split::in_parts((grants / EACH).max(ends / ENDS_EACH));
+        // Never more than an address's last 16 bits tell apart.
+        let count = (grants / EACH).max(ends / ENDS_EACH).next_power_of_two();
+        let count = u32::try_from(count).unwrap_or(1 << 16).min(1 << 16);
         let mut parts: BTreeMap<u32, Vec<&Granted>> = BTreeMap::new();
         if grants > COMMON || ends > COMMON_ENDS {
-            single().for_each(|grant| parts.entry(split.part_of(&grant.source)).or_default().push(grant));
+            single().for_each(|grant| parts.entry(share_of(&grant.source, count)).or_default().push(grant));
         }
-        Self { split, parts }
+        Self { count, parts }
     }
 
     /// Returns whether the grants of a source are in a share.
@@ -54,7 +54,7 @@ impl<'r> Shares<'r> {
 
     /// Returns the part of a source's address that says which share it is in, for IPv4 and IPv6; none without shares.
     pub(super) fn masks(&self) -> Option<[String; 2]> {
-        (!self.parts.is_empty()).then(|| self.split.masks())
+        (!self.parts.is_empty()).then(|| [true, false].map(|ipv4| end(ipv4, self.count - 1)))
     }
 
     /// Returns the maps that lead to the shares, and the sets of each.
@@ -64,7 +64,12 @@ impl<'r> Shares<'r> {
         }
         let sources =
             self.parts.iter().flat_map(|(number, grants)| grants.iter().map(move |grant| (&grant.source, *number)));
-        let mut sets: Vec<Set> = ways("shares", CHAIN, sources).into();
+        let ways: BTreeSet<(bool, u32)> = sources.map(|(source, number)| (source.is_ipv4(), number)).collect();
+        let mut sets: Vec<Set> = pair("map", "shares", VERDICTS, false, ways, |(ipv4, number)| {
+            let family = if ipv4 { Cidr::ALL4 } else { Cidr::ALL6 };
+            (family, format!("{} : jump {}", end(ipv4, number), name(number)))
+        })
+        .into();
         for (number, grants) in &self.parts {
             sets.extend(sets_of(*number, grants).into_iter().flat_map(|(_, of)| of));
         }
@@ -76,17 +81,36 @@ impl<'r> Shares<'r> {
         let chain = |(number, grants): (&u32, &Vec<&Granted>)| {
             let sets = sets_of(*number, grants).into_iter();
             let lines = sets.flat_map(|(until, sets)| sets.into_iter().flat_map(move |set| lines(until, &set.name)));
-            Chain { name: name(CHAIN, *number), lines: lines.collect() }
+            Chain { name: name(*number), lines: lines.collect() }
         };
         self.parts.iter().map(chain).collect()
     }
+}
+
+/// Returns the number of the share that a source is in, out of so many.
+fn share_of(source: &Cidr, count: u32) -> u32 {
+    let end = match source.net().addr() {
+        IpAddr::V4(address) => u32::from(address),
+        IpAddr::V6(address) => (u32::from(address.segments()[6]) << 16) | u32::from(address.segments()[7]),
+    };
+    end & (count - 1)
+}
+
+/// Returns the name of a share's chain.
+fn name(number: u32) -> String {
+    format!("share_{number}")
+}
+
+/// Writes a number as the end of an address.
+fn end(ipv4: bool, number: u32) -> String {
+    if ipv4 { Ipv4Addr::from(number).to_string() } else { Ipv6Addr::from(u128::from(number)).to_string() }
 }
 
 /// Returns the sets of a share that aren't empty, by when their grants end.
 fn sets_of(number: u32, grants: &[&Granted]) -> Vec<(Option<DateTime<Utc>>, Vec<Set>)> {
     let ends: BTreeSet<Option<DateTime<Utc>>> = grants.iter().map(|grant| grant.until).collect();
     let of = |until: Option<DateTime<Utc>>| {
-        let own = name(CHAIN, number);
+        let own = name(number);
         let name = until.map_or_else(|| own.clone(), |end| format!("{own}_until_{}", end.timestamp()));
         let sets = granted_until(&name, grants.iter().copied(), until);
         (until, sets.into_iter().filter(|set| !set.elements.is_empty()).collect())
@@ -113,8 +137,6 @@ fn lines(until: Option<DateTime<Utc>>, set: &str) -> [String; 2] {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
 
     /// So many devices with two grants each, one of which ends.

@@ -14,6 +14,12 @@ fn firewalls(fixture: &Fixture) -> Vec<Firewall> {
     nodes.into_iter().filter_map(|mut node| node.interfaces.remove(0).firewall).collect()
 }
 
+/// Returns a ruleset from here to there.
+fn part<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+    let rest = &text[text.find(from).unwrap()..];
+    &rest[..rest.find(to).unwrap()]
+}
+
 /// Twice: loading replaces.
 fn assert_loads(text: &str) {
     let script = "cd /etc/wireguard; nft -c -f x.nft; nft -f x.nft; nft -c -f x.nft; nft -f x.nft; nft list ruleset";
@@ -82,6 +88,35 @@ fn grants_that_overlap_become_entries_that_do_not() {
     192.168.20.9/32 udp 54-65535
     ");
     assert_loads(&ruleset(&firewalls[0]));
+}
+
+#[test]
+fn lans_that_lie_in_one_another_are_one_in_a_list() {
+    let mut fixture = Fixture::everything();
+    let parts = (0..20).map(|part| format!("192.168.20.{}/31", 2 * part));
+    let wide = ["192.168.10.0/24", "192.168.10.7/32", "192.168.20.0/29", "192.168.20.16/28"].map(str::to_owned);
+    fixture.node("carol").lan_selection = parts.chain(wide).map(|lan| lan.parse().unwrap()).collect();
+    let text = ruleset(&firewalls(&fixture)[0]);
+    assert_loads(&text);
+    insta::assert_snapshot!(part(&text, "    set lans_", "    set granted_ports4"), @"
+    set lans_6f192413742f4871 {
+        type ipv4_addr
+        flags interval
+        elements = {
+            192.168.10.0/24,
+            192.168.20.0/29,
+            192.168.20.8/31,
+            192.168.20.10/31,
+            192.168.20.12/31,
+            192.168.20.14/31,
+            192.168.20.16/28,
+            192.168.20.32/31,
+            192.168.20.34/31,
+            192.168.20.36/31,
+            192.168.20.38/31
+        }
+    }
+    ");
 }
 
 #[test]

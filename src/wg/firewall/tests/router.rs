@@ -74,3 +74,59 @@ fn a_router_joins_its_lans_and_the_tunnel_and_nothing_else() {
     }
     "#);
 }
+
+#[test]
+fn a_router_judges_those_with_links_of_their_own_by_their_lists() {
+    let mut fixture = Fixture::everything();
+    fixture.link("carol", "office", 1);
+    fixture.node("carol").lan_selection.insert("fd00:10::/64".parse().unwrap());
+    let firewalls = firewalls(&fixture);
+    let judges = |wall: &&Firewall| matches!(wall.duty, Duty::Router { judged: Some(_), .. });
+    let text = ruleset(firewalls.iter().find(judges).unwrap());
+    assert_loads(&text);
+    insta::assert_snapshot!(part(&text, "    map levels4", "    set granted_ports4"), @"
+    map levels4 {
+        type ipv4_addr : verdict
+        elements = {
+            10.66.0.8 : goto lans_66bc7887669eca0b
+        }
+    }
+
+    map levels6 {
+        type ipv6_addr : verdict
+        elements = {
+            fd00:66::8 : goto lans_5b88c0868ef72e53
+        }
+    }
+
+    map lan_levels4 {
+        type ipv4_addr : verdict
+        flags interval
+        elements = {
+            192.168.10.0/24 : goto full
+        }
+    }
+
+    map lan_levels6 {
+        type ipv6_addr : verdict
+        flags interval
+        elements = {
+            fd00:10::/64 : goto full
+        }
+    }
+    ");
+    insta::assert_snapshot!(part(&text, "    # Whoever has lan-only", "    chain custom"), @"
+    # Whoever has lan-only reaches the network and the LANs of a list. Each list has a chain, named after what is in it.
+    chain lans_66bc7887669eca0b {
+        ct direction original ip daddr 192.168.10.0/24 accept
+        ct direction reply ip saddr 192.168.10.0/24 accept
+        goto vpn_only
+    }
+
+    chain lans_5b88c0868ef72e53 {
+        ct direction original ip6 daddr fd00:10::/64 accept
+        ct direction reply ip6 saddr fd00:10::/64 accept
+        goto vpn_only
+    }
+    ");
+}
