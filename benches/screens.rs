@@ -7,7 +7,6 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event, KeyCode};
 use wg_friend::model::{Actor, Source as From};
-use wg_friend::settings::Settings;
 use wg_friend::tui::app::App;
 use wg_friend::tui::msg::{Effect, Msg};
 use wg_friend::tui::screens;
@@ -23,7 +22,7 @@ fn nodes(size: usize) -> (App, Terminal<TestBackend>, tempfile::TempDir) {
     let database = dir.path().join("bench.db");
     std::fs::File::create(&database).expect("a file");
     let actor = Actor { operator: "bench".to_owned(), address: None, source: From::Tui };
-    let source = Source { database, network: None, actor, settings: Settings::default(), key: None };
+    let source = Source { database, network: None, actor, settings_file: None, key: None };
     let mut app = App::new(source, wg_friend::cli::definition(), Theme::default(), Instant::now());
     app.begin();
     app.update(Msg::Input(Event::Resize(200, 60)));

@@ -20,6 +20,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A setting that has to be at least 1 isn't.
+    #[error("{key} = 0 in {}: it has to be at least 1", path.display())]
+    Zero {
+        /// Which file.
+        path: PathBuf,
+        /// Which setting.
+        key: &'static str,
+    },
     /// The file isn't TOML, or has a key or value that doesn't exist.
     #[error("the settings in {} are wrong:\n{}", path.display(), source.to_string().trim_end())]
     Wrong {
@@ -76,23 +84,74 @@ impl Default for Settings {
 impl Settings {
     /// Reads settings from the text of a file; `path` is for messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|source| Error::Wrong { path: path.to_owned(), source: Box::new(source) })
+        let path = || path.to_owned();
+        let settings: Self =
+            toml::from_str(text).map_err(|source| Error::Wrong { path: path(), source: Box::new(source) })?;
+        let least_one = [
+            ("parallel", settings.parallel as u64),
+            ("confirm_timeout", settings.confirm_timeout),
+            ("host_timeout", settings.host_timeout),
+        ];
+        match least_one.into_iter().find(|(_, value)| *value == 0) {
+            Some((key, _)) => Err(Error::Zero { path: path(), key }),
+            None => Ok(settings),
+        }
+    }
+
+    /// Returns the value of a setting as it is written in the file, without quotes. `key`: one of [`KEYS`].
+    ///
+    /// # Errors
+    /// When it is the database's default and nobody knows where the user's home is.
+    pub fn value(&self, key: &str) -> Result<String, Error> {
+        Ok(match key {
+            "db" => match &self.db {
+                Some(path) => path.display().to_string(),
+                None => default_database()?.display().to_string(),
+            },
+            "parallel" => self.parallel.to_string(),
+            "confirm_timeout" => self.confirm_timeout.to_string(),
+            "host_timeout" => self.host_timeout.to_string(),
+            "keep_versions" => self.keep_versions.to_string(),
+            "kdf" => match self.kdf {
+                KdfProfile::Standard => "standard".to_owned(),
+                KdfProfile::Light => "light".to_owned(),
+            },
+            other => unreachable!("`{other}` is not among the settings"),
+        })
     }
 
     /// Reads the file at `path`, or the one in the user's configuration directory; without a file, all is default.
     ///
     /// A file that was named must be there.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
-        let (path, named) = match path {
-            Some(path) => (path.to_owned(), true),
-            None => (config_directory()?.join("wg-friend/wg-friend.toml"), false),
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text, &path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(Self::default()),
-            Err(source) => Err(Error::Unreadable { path, source }),
+        let file = file(path)?;
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Self::parse(&text, &file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_none() => Ok(Self::default()),
+            Err(source) => Err(Error::Unreadable { path: file, source }),
         }
     }
+}
+
+/// The settings and what they are about, in the order in which they are shown.
+pub const KEYS: [(&str, &str); 6] = [
+    ("db", "the database"),
+    ("parallel", "hosts worked on at once"),
+    ("confirm_timeout", "seconds until a host takes back a deploy that nobody confirmed"),
+    ("host_timeout", "seconds that a host may leave a question without an answer"),
+    ("keep_versions", "confirmed versions of each host that are kept"),
+    ("kdf", "the cost of new passphrases: standard (1 GiB of memory a try) or light (64 MiB)"),
+];
+
+/// Returns where the settings are: in the file that was named, or in the one in the user's configuration directory.
+///
+/// # Errors
+/// When it isn't known where the user's home is.
+pub fn file(named: Option<&Path>) -> Result<PathBuf, Error> {
+    Ok(match named {
+        Some(path) => path.to_owned(),
+        None => config_directory()?.join("wg-friend/wg-friend.toml"),
+    })
 }
 
 fn directories() -> Result<etcetera::base_strategy::Xdg, Error> {
@@ -137,6 +196,25 @@ mod tests {
                 kdf: KdfProfile::Light
             }
         );
+    }
+
+    #[test]
+    fn every_setting_has_a_value_and_is_said_what_it_is_about() {
+        let error = Settings::parse("nonsense = 1\n", Path::new("x")).unwrap_err().to_string();
+        let known = error.split("expected one of").nth(1).unwrap();
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        assert_eq!(KEYS.map(|(key, _)| key).as_slice(), known);
+        let settings = Settings { db: Some("/x".into()), ..Settings::default() };
+        assert!(KEYS.iter().all(|(key, _)| !settings.value(key).unwrap().is_empty()));
+    }
+
+    #[test]
+    fn what_has_to_be_at_least_one_is_not_nothing() {
+        for key in ["parallel", "confirm_timeout", "host_timeout"] {
+            let error = Settings::parse(&format!("{key} = 0\n"), Path::new("x")).unwrap_err();
+            assert_eq!(error.to_string(), format!("{key} = 0 in x: it has to be at least 1"));
+        }
+        assert!(Settings::parse("keep_versions = 0\n", Path::new("x")).is_err());
     }
 
     #[test]

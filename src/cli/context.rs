@@ -25,6 +25,8 @@ pub struct Context {
     pub out: Output,
     /// What the settings file says.
     pub settings: Settings,
+    /// The settings file that was named, if one was.
+    pub settings_file: Option<PathBuf>,
     /// The machine's clock.
     pub clock: System,
     /// Where the database is.
@@ -103,6 +105,7 @@ impl Context {
         Ok(Self {
             out,
             settings,
+            settings_file: global.config,
             clock: System,
             database,
             network: global.network,

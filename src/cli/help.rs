@@ -31,7 +31,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Give it to devices", &["generate", "qr", "export", "handouts"]),
     ("Bring it to hosts", &["plan", "deploy", "sync", "rollback", "status", "log", "history", "drift"]),
     ("Keep it safe", &["unlock", "lock", "vault", "audit", "backup", "report"]),
-    ("Set up your shell", &["completions", "man"]),
+    ("Set it up", &["settings", "completions", "man"]),
 ];
 
 /// The heading of commands that are in no group; a test sees to it that there are none.

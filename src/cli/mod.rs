@@ -46,6 +46,7 @@ mod rotation;
 mod screen;
 mod screens;
 mod set;
+mod settings;
 mod show;
 mod status;
 mod sync;
@@ -209,6 +210,7 @@ enum Command {
     Audit(audit::Args),
     Backup(backup::Args),
     Report(report::Args),
+    Settings(settings::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -297,6 +299,7 @@ impl Command {
             Self::Audit(args) => audit::run(args, context),
             Self::Backup(args) => backup::run(args, context),
             Self::Report(args) => report::run(&args, context),
+            Self::Settings(args) => settings::run(args, context),
             Self::Completions(args) => completions::run(&args, context),
             Self::Man(args) => man::run(&args, context),
         }

@@ -32,7 +32,7 @@ pub(super) fn open(global: Global, out: Output, environment: Environment) -> Res
         actor: Actor { source: Source::Tui, ..context.actor() },
         database: context.database.clone(),
         network: context.network.clone(),
-        settings: context.settings.clone(),
+        settings_file: context.settings_file.clone(),
         definition: definition(),
         options,
         passphrase,

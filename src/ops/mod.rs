@@ -11,6 +11,7 @@ pub mod import;
 pub mod interface;
 pub mod network;
 pub mod parallel;
+pub mod preferences;
 pub mod psk;
 pub mod reach;
 pub mod report;

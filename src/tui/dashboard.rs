@@ -16,6 +16,7 @@ use super::screens::ago;
 use super::theme::{Theme, Tone};
 use super::widgets::cut;
 use crate::model::{Name, Role};
+use crate::ops::clock::{Clock as _, System};
 use crate::ops::deploy::status::LinkState;
 use crate::ops::watch::{Event, HostState, LinkLine, Picture};
 
@@ -59,7 +60,7 @@ pub struct Health {
 impl Dashboard {
     /// Takes in how things stand.
     pub fn picture(&mut self, picture: Picture, events: Vec<Event>) {
-        self.since.get_or_insert_with(Utc::now);
+        self.since.get_or_insert_with(|| System.now());
         for line in &picture.links {
             let rates = self.traffic.entry((line.link.near.clone(), line.link.node.clone())).or_default();
             rates.push_back(line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0));

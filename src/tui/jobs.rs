@@ -19,6 +19,7 @@ use crate::ops::deploy::{self, report::PlanReport};
 use crate::ops::deploy::{HostOutcome, Options, Phase, Progress, Stop};
 use crate::ops::watch::schedule::Schedule;
 use crate::ops::{self, Error, revision, watch};
+use crate::settings::Settings;
 use crate::{db, model};
 
 /// How often hosts are asked while the dashboard is seen.
@@ -146,7 +147,7 @@ impl Jobs {
             let line = Told { answers: answers.clone(), number };
             let (go, gone) = channel::<Stop>();
             let planned = plan(&source, &hosts, &line);
-            let (mut store, fleet, plan) = match planned {
+            let (mut store, fleet, settings, plan) = match planned {
                 Ok(planned) => planned,
                 Err(error) => {
                     let _gone = answers.send(Msg::Planned(number, Box::new(Err(error))));
@@ -156,7 +157,6 @@ impl Jobs {
             let planned = Planned { report: PlanReport::from(&plan), go };
             let _gone = answers.send(Msg::Planned(number, Box::new(Ok(planned))));
             let Ok(stop) = gone.recv() else { return };
-            let settings = &source.settings;
             let options = Options {
                 confirm_within: settings.confirm_timeout,
                 parallel: settings.parallel,
@@ -181,22 +181,25 @@ fn slot(purpose: &Purpose) -> &'static str {
     }
 }
 
-fn plan(source: &Source, hosts: &[String], line: &Told) -> Result<(db::Store, RealFleet, deploy::Plan), Error> {
+/// What a plan is made with, and the plan.
+type Made = (db::Store, RealFleet, Settings, deploy::Plan);
+
+fn plan(source: &Source, hosts: &[String], line: &Told) -> Result<Made, Error> {
     let mut store = source.store()?;
-    let fleet = source.fleet()?;
+    let settings = source.settings()?;
+    let fleet = RealFleet::new()?.answering_within(Duration::from_secs(settings.host_timeout));
     let topology = store.topology()?;
     let find = |host: &String| ops::network::find::host(&topology, host).map(|host| host.name.clone());
     let names: Vec<Name> = hosts.iter().map(find).collect::<Result<_, _>>()?;
-    let parallel = source.settings.parallel;
-    let plan = deploy::plan(&mut store, &fleet, &System, &source.actor, &names, parallel, line)?;
-    Ok((store, fleet, plan))
+    let plan = deploy::plan(&mut store, &fleet, &System, &source.actor, &names, settings.parallel, line)?;
+    Ok((store, fleet, settings, plan))
 }
 
 fn watched(source: &Source, stop: Stop, show: &mut watch::Show<'_>) -> Result<(), Error> {
     let database = source.open()?;
     let schedule = Schedule::every(INTERVAL);
     let fleet = RealFleet::new()?.answering_within(PATIENCE).staying_connected(watch::idle(schedule));
-    let options = watch::Options { schedule, parallel: source.settings.parallel, stop };
+    let options = watch::Options { schedule, parallel: source.settings()?.parallel, stop };
     let mut store = source.store().ok(); // only so that counters can be taken down
     watch::watch(&database, Arc::new(fleet), &System, &options, store.as_mut(), show)
 }

@@ -44,7 +44,6 @@ use zeroize::Zeroizing;
 
 use crate::model::{Actor, Name};
 use crate::ops::Error;
-use crate::settings::Settings;
 
 /// What the screens are opened with.
 #[derive(Debug)]
@@ -55,8 +54,8 @@ pub struct Surroundings {
     pub network: Option<Name>,
     /// Who is at work.
     pub actor: Actor,
-    /// What the settings file says.
-    pub settings: Settings,
+    /// The settings file that was named, if one was.
+    pub settings_file: Option<PathBuf>,
     /// The definition of the command line.
     pub definition: clap::Command,
     /// Options that each line is run with.
@@ -70,9 +69,9 @@ pub struct Surroundings {
 /// # Errors
 /// When the terminal can't be used.
 pub fn run(surroundings: Surroundings) -> Result<(), Error> {
-    let Surroundings { database, network, actor, settings, definition, options, passphrase } = surroundings;
+    let Surroundings { database, network, actor, settings_file, definition, options, passphrase } = surroundings;
     let program = std::env::current_exe().map_err(Error::Output)?;
-    let source = Source { database, network, actor, settings, key: None };
+    let source = Source { database, network, actor, settings_file, key: None };
     let theme = theme();
     let (sender, messages) = channel();
     let jobs = Jobs::new(sender.clone(), Runner { program, options, coloured: theme.look != Look::Plain });

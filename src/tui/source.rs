@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::db::{DataKey, Database, Passphrase, Store};
-use crate::fleet::RealFleet;
 use crate::model::{Actor, Name};
 use crate::ops::Error;
 use crate::ops::clock::System;
@@ -22,8 +21,8 @@ pub struct Source {
     pub network: Option<Name>,
     /// Who is at work.
     pub actor: Actor,
-    /// What the settings file says.
-    pub settings: Settings,
+    /// The settings file that was named, if one was.
+    pub settings_file: Option<PathBuf>,
     /// The key, once somebody has unlocked it here.
     pub key: Option<DataKey>,
 }
@@ -34,7 +33,7 @@ impl Clone for Source {
             database: self.database.clone(),
             network: self.network.clone(),
             actor: self.actor.clone(),
-            settings: self.settings.clone(),
+            settings_file: self.settings_file.clone(),
             key: self.key.as_ref().map(DataKey::duplicate),
         }
     }
@@ -83,12 +82,12 @@ impl Source {
         Ok(store.data_key().duplicate())
     }
 
-    /// Returns the way to the hosts.
+    /// Returns what the settings file says now.
     ///
     /// # Errors
-    /// When no runtime for it can be made.
-    pub fn fleet(&self) -> Result<RealFleet, Error> {
-        Ok(RealFleet::new()?.answering_within(std::time::Duration::from_secs(self.settings.host_timeout)))
+    /// When it can't be read, or is wrong.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings::load(self.settings_file.as_deref())?)
     }
 
     /// Returns what a line that is run now is handed.

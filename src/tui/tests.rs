@@ -19,7 +19,6 @@ use crate::db::DataKey;
 use crate::model::{Actor, Source as From};
 use crate::ops::deploy::report::PlanReport;
 use crate::ops::watch::Picture;
-use crate::settings::Settings;
 
 /// A small command line: what the screens know of the real one, they know by its definition alone.
 fn definition() -> clap::Command {
@@ -36,7 +35,7 @@ fn app() -> (App, tempfile::TempDir) {
     std::fs::write(&database, "").unwrap();
     let actor = Actor { operator: "tester".into(), address: None, source: From::Tui };
     let key = Some(DataKey::from_bytes(&[7; 32]));
-    let source = Source { database, network: None, actor, settings: Settings::default(), key };
+    let source = Source { database, network: None, actor, settings_file: None, key };
     let mut app = App::new(source, definition(), Theme::default(), Instant::now());
     app.begin();
     let head = Head { network: "office".into(), networks: 1, encrypted: true, ..Head::default() };

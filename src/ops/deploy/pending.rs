@@ -1,6 +1,7 @@
 //! Which hosts wait for a deploy, told from what is recorded: no host is asked, and nothing is unlocked.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::db::{self, Database, Model};
 use crate::model::{DeploymentState, Name, NodeId};
@@ -38,10 +39,11 @@ pub fn pending(database: &Database) -> Result<Vec<Pending>, Error> {
             None => pending.push(Pending { host: host.name.clone(), never: true }),
             Some(state) if state == newest => {}
             Some(state) => {
-                if !earlier.contains_key(&state) {
-                    earlier.insert(state, known(database, state)?);
-                }
-                let Some((then, meant)) = &earlier[&state] else { continue };
+                let known = match earlier.entry(state) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(known(database, state)?),
+                };
+                let Some((then, meant)) = known else { continue };
                 let there = then.hosts.get(row).map(|host| on(then, meant, &host.name)).unwrap_or_default();
                 if there != here {
                     pending.push(Pending { host: host.name.clone(), never: false });

@@ -120,6 +120,12 @@ const AREAS: &[Area] = &[
         line: &["rotation", "policy", "list"],
         goal: Goal::Screen(&super::rotation::SCREEN),
     },
+    Area {
+        name: "Settings",
+        about: "what goes for you on this machine",
+        line: &["settings"],
+        goal: Goal::Screen(&SCREEN),
+    },
 ];
 
 fn area(row: &Row) -> Option<&'static Area> {
@@ -134,6 +140,7 @@ fn go(rows: &[&Row]) -> Act {
     match rows.first().and_then(|row| area(row)) {
         Some(Area { goal, .. }) if *goal != Goal::Screen(&SCREEN) => Act::Go(goal.clone()),
         Some(Area { name: "Report", .. }) => Act::Fill(&["report"], vec![]),
+        Some(Area { name: "Settings", .. }) => Act::Fill(&["settings", "set"], vec![]),
         Some(_) => Act::Fill(&["vault", "passphrase"], vec![]),
         None => Act::Not("nothing is chosen"),
     }

@@ -25,6 +25,7 @@ mod model;
 mod networks;
 mod other_tools;
 mod plain;
+mod preferences;
 mod psk;
 mod report;
 mod rotate;

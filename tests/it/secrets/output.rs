@@ -104,6 +104,8 @@ const SILENT: &[&[&str]] = &[
     &["plan", "--out", "x.plan"],
     &["deploy", "--yes"],
     &["deploy", "--dry-run"],
+    &["settings"],
+    &["settings", "set", "host_timeout=9"],
     &["status"],
     &["status", "--live"],
     &["log", "branch"],

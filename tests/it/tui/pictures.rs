@@ -111,6 +111,8 @@ fn question(app: &mut App, _: u64) {
 
 /// A way to something that is seen, from the dashboard on.
 type Way = Box<dyn Fn(&mut App, u64)>;
+/// One that holds nothing.
+type Plain = fn(&mut App, u64);
 
 /// Everything that can be seen, by name.
 fn views() -> BTreeMap<String, Way> {
@@ -118,7 +120,7 @@ fn views() -> BTreeMap<String, Way> {
     for screen in screens::ALL.into_iter().filter(|screen| screen.title != "Begin") {
         views.insert(screen.title.to_lowercase(), Box::new(move |app, _| go(app, screen)));
     }
-    let others: [(&str, fn(&mut App, u64)); 8] = [
+    let others: [(&str, Plain); 8] = [
         ("dashboard", dashboard),
         ("filter", |app, _| {
             go(app, &screens::nodes::SCREEN);

@@ -7,7 +7,6 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event, KeyCode};
 use ratatui::style::{Color, Modifier};
 use wg_friend::model::{Actor, Source as From};
-use wg_friend::settings::Settings;
 use wg_friend::tui::app::App;
 use wg_friend::tui::msg::{Effect, Head, Msg};
 use wg_friend::tui::screens::{self, Screen};
@@ -45,7 +44,7 @@ pub(super) fn watching(theme: Theme, (width, height): (u16, u16)) -> (App, tempf
     let database = dir.path().join("test.db");
     std::fs::write(&database, "").unwrap();
     let actor = Actor { operator: "tester".to_owned(), address: None, source: From::Tui };
-    let source = Source { database, network: None, actor, settings: Settings::default(), key: None };
+    let source = Source { database, network: None, actor, settings_file: None, key: None };
     let mut app = App::new(source, wg_friend::cli::definition(), theme, Instant::now());
     let watch = |effect: &Effect| if let Effect::Watch(number) = effect { Some(*number) } else { None };
     let watch = app.begin().iter().find_map(watch).expect("it is watched");
