@@ -187,13 +187,16 @@ fn refuse_new_contradictions(before: &Topology, after: &Topology) -> Result<(), 
 
 /// Returns why a network can't be compiled, as far as that isn't so already.
 pub(in crate::ops) fn new_contradictions(before: &Topology, after: &Topology) -> Vec<Refusal> {
-    let found = check(after);
-    if found.is_empty() {
-        return found;
+    unless_known(check(after), || check(before))
+}
+
+/// Returns reasons against a network as far as they are new. What is known is asked for only if there are any.
+pub(in crate::ops) fn unless_known(mut found: Vec<Refusal>, known: impl FnOnce() -> Vec<Refusal>) -> Vec<Refusal> {
+    if !found.is_empty() {
+        let known = known();
+        found.retain(|refusal| !known.contains(refusal) && !matches!(refusal, Refusal::NoServer));
     }
-    let known = check(before);
-    let is_new = |refusal: &Refusal| !known.contains(refusal) && !matches!(refusal, Refusal::NoServer);
-    found.into_iter().filter(is_new).collect()
+    found
 }
 
 /// Makes a preshared key.

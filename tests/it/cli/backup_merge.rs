@@ -527,3 +527,30 @@ fn what_was_revoked_before_a_removal_stays_revoked() {
     let groups = env.json(&["group", "list"]).to_string();
     assert!(groups.contains("alice-laptop") && !groups.contains("alice-phone"), "{groups}");
 }
+
+#[test]
+fn a_chain_of_exits_gets_the_uplink_that_its_exit_has_not_here() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["add", "exit", "exit-nl", "--endpoint", "203.0.113.11"]);
+    let twin = twin(&env);
+    twin.ok(&["exit", "assign", "alice-phone", "--via", "exit-de,exit-nl"]);
+    env.ok(&["set", "exit-de", "notes=here"]);
+    let report = env.json(&arguments(&backup(&twin)));
+    assert_eq!(fates(&report), [("exit-de".into(), "newer_here".into())]);
+    assert_eq!(node(&env, "alice-phone")["exit"], node(&twin, "alice-phone")["exit"]);
+    assert_eq!(node(&env, "exit-de")["interfaces"].as_array().unwrap().len(), 2);
+    files(&env);
+}
+
+#[test]
+fn who_is_only_named_beside_what_clashes_comes() {
+    let env = TestEnv::with_nodes();
+    let twin = twin(&env);
+    env.ok(&["set", "hub", "endpoint=198.51.100.1"]);
+    twin.ok(&["set", "branch", "lan+=198.51.100.0/24"]);
+    twin.ok(&["add", "remote", "gina"]);
+    let report = env.run(&[&arguments(&backup(&twin))[..], &["--json"]].concat());
+    assert!(report.ends_with("[exit 1]\n"), "{report}");
+    assert_eq!(node(&env, "gina")["guid"], node(&twin, "gina")["guid"]);
+    assert_eq!(node(&env, "branch")["lans"].as_array().unwrap().len(), 1);
+}

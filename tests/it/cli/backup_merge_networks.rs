@@ -144,3 +144,52 @@ fn what_was_removed_there_is_listed_whatever_it_is() {
     psk_rules node branch removed_there
     ");
 }
+
+#[test]
+fn a_key_that_clashes_on_a_host_with_its_port_stays_away_and_the_rest_comes() {
+    let env = TestEnv::with_network();
+    env.ok(&["network", "add", "lab", "--cidr6", "fd00:67::/64"]);
+    env.ok(&["host", "add", "shared", "root@192.0.2.4"]);
+    env.ok(&["--network", "office", "set", "hub", "host=shared"]);
+    let hub = ["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com", "--host", "shared"];
+    env.ok(&hub);
+    let twin = twin(&env);
+    twin.ok(&["--network", "office", "rotate", "hub", "--now", "--yes"]);
+    twin.ok(&["--network", "office", "set", "hub", "port=7777"]);
+    twin.ok(&["--network", "office", "add", "remote", "kettle"]);
+    env.ok(&["--network", "lab", "set", "hub", "port=7777"]);
+    env.ok(&["--network", "office", "set", "hub", "notes=here"]);
+    let key = |env: &TestEnv| env.json(&["--network", "office", "show", "hub"])["public_key"].clone();
+    let before = key(&env);
+    let _filters = hidden();
+    let said = merge(&env, &backup(&twin));
+    assert!(said.contains("+ kettle") && said.ends_with("[exit 1]\n"), "{said}");
+    let conflicts = said.split_once("CONFLICT").unwrap().1;
+    assert_snapshot!(conflicts.split_once("\n\n").unwrap().0, @"
+      WHY, AND WHAT TO DO
+    hub       on the host `shared`, `hub` of the network `office` and `hub` of the network `lab` both listen on port 7777: give one of them another with `wg-friend set NODE port=PORT`; then merge again
+    ");
+    assert_eq!(key(&env), before);
+}
+
+#[test]
+fn a_host_that_is_renamed_there_is_the_same_for_networks_that_are_only_here() {
+    let env = TestEnv::with_network();
+    env.ok(&["host", "add", "shared", "root@192.0.2.4"]);
+    env.ok(&["--network", "office", "set", "hub", "host=shared"]);
+    let twin = twin(&env);
+    env.ok(&["network", "add", "lab", "--cidr6", "fd00:67::/64"]);
+    env.ok(&["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com", "--host", "shared"]);
+    env.ok(&["--network", "lab", "add", "router", "two", "--lan", "192.168.1.0/24"]);
+    twin.ok(&["host", "set", "shared", "name=rack"]);
+    twin.ok(&["add", "router", "one", "--lan", "192.168.1.0/24"]);
+    twin.ok(&["add", "remote", "kettle", "--address", "10.66.0.60"]);
+    let _filters = hidden();
+    let said = merge(&env, &backup(&twin));
+    assert!(said.contains("+ kettle") && said.ends_with("[exit 1]\n"), "{said}");
+    let conflicts = said.split_once("CONFLICT").unwrap().1;
+    assert_snapshot!(conflicts.split_once("\n\n").unwrap().0, @"
+      WHY, AND WHAT TO DO
+    one       on the host `rack`, `hub` of the network `office` has 192.168.1.0/24 and `hub` of the network `lab` has 192.168.1.0/24, which overlap: packets would go by one of the two alone. Give one of the networks or LANs another prefix, or one of the nodes another host; then merge again
+    ");
+}

@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 
 use super::bring::Theirs;
 use super::clash::called_as;
-use super::decide::{Barred, Fate, Left, Merged, Prefer, Terms, merge};
+use super::decide::{Barred, Fate, Left, Merged, Prefer, Terms};
 use super::hosts::{Hosts, merge_hosts};
 use super::numbers::{Here, Numbers, same};
+use super::settle::Pair;
+use super::together::together;
 use super::{Brought, decide};
 use crate::db::{self, Last, Model, Returned, Store, Thing, Tx};
 use crate::model::{Egress, InterfaceId, Name, Network, NetworkId, Node, NodeId, PublicKey, Role, Topology};
@@ -115,7 +117,7 @@ pub(super) fn carry_out(tx: &Tx<'_>, theirs: &Store, prefer: Prefer, now: DateTi
             Err(left) => carried.left.push(left),
         }
     }
-    let merged = together(&mut prepared, &sides, &hosts, &present)?;
+    let merged = merge_all(&prepared, &sides, &hosts, &present)?;
     let mut settled = Vec::new();
     for (one, merged) in prepared.iter().zip(&merged) {
         settled.extend(one_network(tx, (one, merged), &sides, now, &mut carried)?);
@@ -216,13 +218,7 @@ fn prepare<'a>(
         }
     };
     tx.choose_again(id)?;
-    let mut ours = tx.model_now()?;
-    for host in ours.topology.nodes.iter_mut().filter_map(|node| node.host.as_mut()) {
-        let row = ours.hosts.iter().find(|(_, own)| own.name == *host).map(|(row, _)| row);
-        if let Some(merged) = row.and_then(|row| hosts.all.get(row)) {
-            host.clone_from(&merged.name);
-        }
-    }
+    let ours = on_hosts(tx.model_now()?, hosts);
     let theirs = numbers.model(&network.model);
     let last = numbers.last_changes(&sides.theirs, &sides.shared);
     let documents = network.differing(tx, &numbers)?;
@@ -264,66 +260,34 @@ fn taken_elsewhere(id: NetworkId, (ours, theirs): (&Model, &Model), present: &[(
 }
 
 /// Merges all networks, without what would clash between two of them on a host.
-fn together(
-    prepared: &mut [Prepared<'_>],
+fn merge_all(
+    prepared: &[Prepared<'_>],
     sides: &Sides,
     hosts: &Hosts,
     present: &[(NetworkId, Model)],
 ) -> Result<Vec<Merged>, Error> {
+    let terms = prepared.iter().map(|one| sides.terms((one.id, one.whole), &one.last, &one.documents, &one.gone));
+    let terms: Vec<Terms<'_>> = terms.collect();
+    let both = prepared.iter().zip(&terms);
+    let pairs: Vec<Pair<'_>> = both.map(|(one, terms)| Pair::new((&one.ours, &one.theirs), hosts, terms)).collect();
+    let start: Vec<Barred> = prepared.iter().map(|one| one.barred.clone()).collect();
     let untouched = present.iter().filter(|(id, _)| prepared.iter().all(|one| one.id != *id));
-    let untouched: Vec<Topology> = untouched.map(|(_, model)| model.topology.clone()).collect();
-    let clashes = |own: Vec<Topology>| {
-        let all: Vec<Topology> = own.into_iter().chain(untouched.iter().cloned()).collect();
-        let each = all.iter().enumerate();
-        each.flat_map(|(at, one)| shared_host::conflicts(one, &all[at + 1..])).collect::<Vec<_>>()
-    };
-    let merge_one = |one: &Prepared<'_>, barred: &Barred| {
-        let terms = sides.terms((one.id, one.whole), &one.last, &one.documents, &one.gone);
-        merge((&one.ours, &one.theirs), hosts, &terms, barred)
-    };
-    let known = clashes(prepared.iter().map(|one| one.ours.topology.clone()).collect());
-    loop {
-        let merged = prepared.iter().map(|one| merge_one(one, &one.barred)).collect::<Result<Vec<Merged>, _>>();
-        let merged = merged.map_err(Error::Model)?;
-        let all: Vec<Topology> = merged.iter().map(|one| one.model.topology.clone()).collect();
-        let mut found = clashes(all.clone());
-        found.retain(|clash| !known.contains(clash));
-        if found.is_empty() {
-            return Ok(merged);
-        }
-        // What is named is looked at first, and then all else: a node's host leads to the LANs of others, too.
-        let takes_away = |at: usize, thing: Thing| {
-            let barred = prepared[at].barred.clone().into_iter().chain([(thing, String::new())]).collect();
-            let mut without = all.clone();
-            without[at] = called_as(merge_one(&prepared[at], &barred).ok()?.model.topology, &all[at]);
-            let left = clashes(without);
-            let clash = found.iter().find(|clash| !left.contains(clash))?;
-            Some((at, thing, format!("{clash}; then merge again")))
-        };
-        let taken = merged.iter().enumerate().flat_map(|(at, one)| one.taken.iter().map(move |thing| (at, *thing)));
-        let (named, others): (Vec<_>, Vec<_>) = taken.partition(|(at, thing)| is_named(&found, &all[*at], *thing));
-        let mut culprits: Vec<_> = named.into_iter().filter_map(|(at, thing)| takes_away(at, thing)).collect();
-        if culprits.is_empty() {
-            culprits.extend(others.into_iter().filter_map(|(at, thing)| takes_away(at, thing)));
-        }
-        if culprits.is_empty() {
-            return Ok(merged); // what is left has to do with nothing that was taken over, and refuses the whole
-        }
-        for (at, thing, why) in culprits {
-            prepared[at].barred.insert(thing, why);
+    let untouched: Vec<Topology> = untouched.map(|(_, model)| on_hosts(model.clone(), hosts).topology).collect();
+    together(&pairs, &start, &untouched).map_err(Error::Model)
+}
+
+/// Calls the hosts of a network's nodes what they are called once they are merged.
+fn on_hosts(mut model: Model, hosts: &Hosts) -> Model {
+    for host in model.topology.nodes.iter_mut().filter_map(|node| node.host.as_mut()) {
+        let row = model.hosts.iter().find(|(_, own)| own.name == *host).map(|(row, _)| row);
+        if let Some(merged) = row.and_then(|row| hosts.all.get(row)) {
+            host.clone_from(&merged.name);
         }
     }
+    model
 }
 
-/// Whether a node is named in what clashes on a host.
-fn is_named(found: &[shared_host::Conflict], topology: &Topology, thing: Thing) -> bool {
-    let Thing::Node(id) = thing else { return false };
-    let sides = || found.iter().flat_map(shared_host::Conflict::sides);
-    let network = &topology.network.name;
-    topology.node(id).is_some_and(|node| sides().any(|side| side.network == *network && side.node == node.name))
-}
-
-/// What a network was and is.
+/// What a network was, in the names that it has now, and is.
 type Settled = (NetworkId, Topology, Topology);
 
 /// Carries out what was decided of a network; `None` if nothing was to do.
@@ -350,7 +314,8 @@ fn one_network(
     for id in &merged.back {
         uplinks::to_exits(tx, &mut topology, *id, now)?;
     }
-    let after = settled_alone(tx, &ours.topology, now)?;
+    let before = called_as(one.ours.topology.clone(), &topology);
+    let after = settled_alone(tx, &before, now)?;
     psk::links::after_change(tx, (&ours.topology, &rules), &after, now)?;
     carried.is_something = true;
     let is = tx.model_now()?;
@@ -367,7 +332,7 @@ fn one_network(
     carried.deploy.extend(deploy);
     carried.new_files.extend(new_files);
     carried.remarks.extend(remarks(&returned, merged, &after, &sides.ours));
-    Ok(Some((one.id, ours.topology, after)))
+    Ok(Some((one.id, before, after)))
 }
 
 /// Returns the network just before each node and group was removed here that the other copy has.

@@ -1,38 +1,44 @@
 //! What of the other copy can't be together with what is here, with both sides named. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::{Barred, Merged};
-use crate::db::{Model, Thing};
-use crate::model::{Egress, ExitGroup, ExitRule, Group, Name, Node, NodeId, PublicKey, RuleAction, Topology};
-use crate::ops::network::change::new_contradictions;
-use crate::wg::compile::Refusal;
+use crate::db::Thing;
+use crate::model::{
+    Egress, ExitGroup, ExitRule, Group, Interface, InterfaceId, InterfaceKind, InterfaceName, Name, Node, NodeId, Port,
+    PublicKey, Role, RuleAction, Topology,
+};
+use crate::wg::compile::{Refusal, taken_by, uplinks};
 
 /// So many characters of a guid tell it from others.
 const GUID: usize = 8;
 
-/// Finds what was taken over and clashes.
+/// Finds what was taken over and clashes. `contradictions` says why the network can't be compiled.
 ///
 /// # Errors
-/// Why the network couldn't be compiled, if that has to do with nothing that was taken over.
+/// Those reasons, if nothing that was taken over is named in them.
 pub(super) fn clashes(
-    ours: &Model,
     merged: &Merged,
     unplaced: &BTreeMap<NodeId, Name>,
+    contradictions: impl FnOnce() -> Vec<Refusal>,
 ) -> Result<Barred, Vec<Refusal>> {
     let mut found = names(merged);
     found.extend(dangling(merged, unplaced));
     if !found.is_empty() {
         return Ok(found); // what is compiled has to have a name and lead somewhere
     }
-    let mut refusals = new_contradictions(&ours.topology, &merged.model.topology);
-    refusals.retain(|refusal| !matches!(refusal, Refusal::NoUplink { .. })); // those are made once both ends are here
+    let refusals = contradictions();
+    if refusals.is_empty() {
+        return Ok(found);
+    }
+    let by_name = by_name(merged);
     for refusal in &refusals {
-        for thing in culprits(refusal, merged) {
+        for thing in culprits(refusal, &by_name) {
             found.entry(thing).or_insert_with(|| format!("{refusal}; then merge again"));
         }
     }
-    if found.is_empty() && !refusals.is_empty() { Err(refusals) } else { Ok(found) }
+    if found.is_empty() { Err(refusals) } else { Ok(found) }
 }
 
 fn taken_nodes(merged: &Merged) -> impl Iterator<Item = &Node> {
@@ -131,20 +137,85 @@ fn are_rules(rules: &[ExitRule], topology: &Topology) -> bool {
     })
 }
 
+/// Returns what was taken over, by its name.
+fn by_name(merged: &Merged) -> BTreeMap<&str, Thing> {
+    let topology = &merged.model.topology;
+    let nodes = topology.nodes.iter().map(|node| (node.name.as_str(), Thing::Node(node.id)));
+    let groups = topology.groups.iter().map(|group| (group.name.as_str(), Thing::Group(group.id)));
+    let exits = topology.exit_groups.iter().map(|group| (group.name.as_str(), Thing::ExitGroup(group.id)));
+    nodes.chain(groups).chain(exits).filter(|(_, thing)| merged.taken.contains(thing)).collect()
+}
+
 /// Returns what was taken over and is named in the reason why a network can't be compiled: nodes if there are any, else
 /// groups. Links and the network's own values aren't named in any, and a node that gave only its key is named whatever the
 /// reason is: whether it is because of those has to be tried.
-fn culprits(refusal: &Refusal, merged: &Merged) -> Vec<Thing> {
+fn culprits(refusal: &Refusal, by_name: &BTreeMap<&str, Thing>) -> BTreeSet<Thing> {
+    let text = refusal.to_string();
+    let named = text.split('`').skip(1).step_by(2); // whatever is named stands in backquotes
+    let all: BTreeSet<Thing> = named.filter_map(|name| by_name.get(name).copied()).collect();
+    let is_node = |thing: &Thing| matches!(thing, Thing::Node(_));
+    if all.iter().any(is_node) { all.into_iter().filter(is_node).collect() } else { all }
+}
+
+/// Returns those of some reasons that remain, as far as what there is now lets see: what is found in a network that was
+/// compiled is hidden by what keeps it from being compiled.
+pub(super) fn remaining(refusals: &[Refusal], now: &[Refusal]) -> Vec<Refusal> {
+    let is_late = |refusal: &Refusal| {
+        use Refusal::{EndpointInTunnel, MoveNeedsKeepalive, MtuTooSmallOnTheWay};
+        matches!(refusal, EndpointInTunnel { .. } | MtuTooSmallOnTheWay { .. } | MoveNeedsKeepalive { .. })
+    };
+    let hides = now.iter().any(|refusal| !is_late(refusal));
+    let remains = |refusal: &&Refusal| now.contains(refusal) || hides && is_late(refusal);
+    refusals.iter().filter(remains).cloned().collect()
+}
+
+/// Returns the merged network with the uplinks that are made when it is carried out: what their lack would be a reason against
+/// hides what else there is.
+pub(super) fn with_uplinks(merged: &Merged) -> Cow<'_, Topology> {
     let topology = &merged.model.topology;
-    let is_taken = |thing: &Thing| merged.taken.contains(thing);
-    let nodes = topology.nodes.iter().filter(|node| refusal.names(&node.name)).map(|node| Thing::Node(node.id));
-    let nodes: Vec<Thing> = nodes.filter(is_taken).collect();
-    if !nodes.is_empty() {
-        return nodes;
+    let is_back = |id: NodeId| merged.back.contains(&id);
+    let mut wanted = uplinks(topology);
+    let is_exit = |id: NodeId| topology.node(id).is_some_and(|node| node.role == Role::Exit);
+    wanted.retain(|(from, to)| is_exit(*from) && is_exit(*to));
+    for server in topology.with_role(Role::Server) {
+        let exits = topology.with_role(Role::Exit).filter(|exit| is_back(exit.id) || is_back(server.id));
+        wanted.extend(exits.map(|exit| (server.id, exit.id)));
     }
-    let groups = topology.groups.iter().filter(|group| refusal.names(&group.name)).map(|group| Thing::Group(group.id));
-    let exits = topology.exit_groups.iter().filter(|group| refusal.names(&group.name));
-    groups.chain(exits.map(|group| Thing::ExitGroup(group.id))).filter(is_taken).collect()
+    wanted.retain(|(from, to)| topology.node(*from).is_some_and(|node| node.uplink_to(*to).is_none()));
+    if wanted.is_empty() {
+        return Cow::Borrowed(topology);
+    }
+    let mut topology = topology.clone();
+    let interfaces = || topology.nodes.iter().flat_map(|node| &node.interfaces);
+    let mut id = interfaces().map(|interface| interface.id.0).max().unwrap_or(0);
+    let names: BTreeSet<InterfaceName> = interfaces().map(|interface| interface.name.clone()).collect();
+    let ports: BTreeSet<Port> = topology.nodes.iter().flat_map(taken_ports).collect();
+    let lowest = topology.network.port.get();
+    let free = (1..=u16::MAX - lowest).filter_map(|n| {
+        let (name, port) = (format!("wgx{n}").parse().ok()?, Port::new(lowest + n)?);
+        (!names.contains(&name) && !ports.contains(&port)).then_some((name, port))
+    });
+    for ((from, to), (name, port)) in wanted.into_iter().zip(free.collect::<Vec<_>>()) {
+        let Some(node) = topology.nodes.iter_mut().find(|node| node.id == from) else { continue };
+        id += 1;
+        let mut key = [u8::MAX; 32]; // nobody's
+        key[..8].copy_from_slice(&id.to_le_bytes());
+        node.interfaces.push(Interface {
+            id: InterfaceId(id),
+            name,
+            kind: InterfaceKind::Uplink(to),
+            listen_port: Some(port),
+            public_key: PublicKey::from_bytes(key),
+            staged_key: None,
+            overlap: None,
+            kept: None,
+        });
+    }
+    Cow::Owned(topology)
+}
+
+fn taken_ports(node: &Node) -> impl Iterator<Item = Port> {
+    node.interfaces.iter().flat_map(|interface| taken_by(node, interface)).filter_map(|(_, port)| port)
 }
 
 /// Gives a network, its nodes and its groups the names that they have in another one: reasons are the same if they name

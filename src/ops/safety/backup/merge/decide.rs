@@ -3,15 +3,14 @@
 //! Nothing that is here is taken away. What only the other copy has comes back, unless it was removed here since; of what
 //! both have and differs, the one that was changed last counts. "Since" and "last" are what the histories say: up to the state
 //! at which both parted they are one, so what was changed on one side alone is newer there, whatever the clocks say.
-//! What can't be together stays as it is here. That is found by trying: a thing of the other copy that clashes is barred, and
-//! all is decided anew without it, until nothing clashes. So the outcome depends on no order.
+//! What can't be together stays as it is here: it is barred, and all is decided anew without it. What that is is found in
+//! `settle`, and between networks in `together`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::clash::{called_as, clashes};
 use super::ends::Ends;
 use super::hosts::Hosts;
 use super::join::{Exists, Keys, fit_exit_group, fit_group, fit_node, join};
@@ -20,10 +19,8 @@ use crate::model::{
     Custody, Destination, ExitGroup, ExitMember, Grant, Group, GroupId, InterfaceId, LinkId, Name, NetworkId, Node,
     NodeId, PskScope, PublicKey, Topology,
 };
-use crate::ops::network::change::new_contradictions;
 use crate::ops::network::history::What;
 use crate::ops::psk;
-use crate::wg::compile::Refusal;
 
 /// Which side counts where both have something and it differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -180,84 +177,12 @@ pub(super) struct Merged {
     pub(super) keys: BTreeMap<InterfaceId, NodeId>,
     /// What stays as it is here.
     pub(super) left: Vec<Left>,
+    /// What was barred, and why.
+    pub(super) barred: Barred,
 }
 
-/// Merges a network, without what is barred from the start. `theirs` has the numbers of `ours`.
-///
-/// # Errors
-/// Why it couldn't be compiled, if that has to do with nothing that could be left out.
-pub(super) fn merge(
-    (ours, theirs): (&Model, &Model),
-    hosts: &Hosts,
-    terms: &Terms<'_>,
-    barred: &Barred,
-) -> Result<Merged, Vec<Refusal>> {
-    let (theirs, unplaced) = placed(theirs, hosts);
-    let merge_without = |barred: &Barred| Attempt::new(ours, &theirs, terms, barred).merge(hosts);
-    let mut barred = barred.clone();
-    loop {
-        let merged = merge_without(&barred);
-        let found = match clashes(ours, &merged, &unplaced) {
-            Ok(found) => found,
-            Err(refusals) => hidden(ours, &merged, refusals, |things| {
-                let more = things.iter().map(|thing| (*thing, String::new()));
-                merge_without(&barred.clone().into_iter().chain(more).collect())
-            })?,
-        };
-        if found.is_empty() {
-            return Ok(merged);
-        }
-        barred.extend(found);
-    }
-}
-
-/// Finds what stands behind reasons that don't name it: something is said of a node that stays as it is here because of how
-/// another one, a link or the network's own values were changed there. It is what takes a reason away when it alone is left
-/// out; or else, if there is more than one cause, each that brings a reason when it alone is taken over.
-fn hidden(
-    ours: &Model,
-    merged: &Merged,
-    refusals: Vec<Refusal>,
-    merge_without: impl Fn(&BTreeSet<Thing>) -> Merged,
-) -> Result<Barred, Vec<Refusal>> {
-    let nodes = merged.keys.values().map(|id| Thing::Node(*id));
-    let candidates: BTreeSet<Thing> = merged.taken.iter().copied().chain(nodes).collect();
-    let left = |without: &BTreeSet<Thing>| {
-        let topology = merge_without(without).model.topology;
-        new_contradictions(&ours.topology, &called_as(topology, &merged.model.topology))
-    };
-    let why = |refusal: &Refusal| format!("with it as the backup has it, {refusal}; then merge again");
-    let mut found = Barred::new();
-    for thing in &candidates {
-        let left = left(&[*thing].into());
-        let gone = refusals.iter().find(|refusal| !left.contains(refusal));
-        found.extend(gone.map(|refusal| (*thing, why(refusal))));
-    }
-    if found.is_empty() {
-        for thing in &candidates {
-            let left = left(&candidates.iter().copied().filter(|other| other != thing).collect());
-            let brought = refusals.iter().find(|refusal| left.contains(refusal));
-            found.extend(brought.map(|refusal| (*thing, why(refusal))));
-        }
-    }
-    if found.is_empty() { Err(refusals) } else { Ok(found) }
-}
-
-/// Has the nodes name the hosts on which they live as they are called here. Returns also those whose host isn't here, and
-/// which it is.
-fn placed(theirs: &Model, hosts: &Hosts) -> (Model, BTreeMap<NodeId, Name>) {
-    let (mut theirs, mut unplaced) = (theirs.clone(), BTreeMap::new());
-    for node in &mut theirs.topology.nodes {
-        let Some(name) = node.host.take() else { continue };
-        node.host = hosts.names.get(&name).cloned().flatten();
-        if node.host.is_none() {
-            unplaced.insert(node.id, name);
-        }
-    }
-    (theirs, unplaced)
-}
-
-struct Attempt<'a> {
+/// A network that is being merged.
+pub(super) struct Attempt<'a> {
     ours: &'a Model,
     theirs: &'a Model,
     terms: &'a Terms<'a>,
@@ -272,7 +197,8 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(ours: &'a Model, theirs: &'a Model, terms: &'a Terms<'a>, barred: &'a Barred) -> Self {
+    /// Things that are barred stay as they are here.
+    pub(super) fn new(ours: &'a Model, theirs: &'a Model, terms: &'a Terms<'a>, barred: &'a Barred) -> Self {
         Self {
             ours,
             theirs,
@@ -298,7 +224,8 @@ impl<'a> Attempt<'a> {
         fate.is_none()
     }
 
-    fn merge(mut self, hosts: &Hosts) -> Merged {
+    /// Merges what isn't barred, whether that can be together or not.
+    pub(super) fn merge(mut self, hosts: &Hosts) -> Merged {
         let exists = self.existing();
         let mut model = self.ours.clone();
         model.hosts.clone_from(&hosts.all);
@@ -317,7 +244,8 @@ impl<'a> Attempt<'a> {
         self.links(&mut model);
         self.psk_rules(&mut model, &exists);
         self.removed_there();
-        Merged { model, taken: self.taken, back: self.back, keys: self.keys, left: self.left }
+        let barred = self.barred.clone();
+        Merged { model, taken: self.taken, back: self.back, keys: self.keys, left: self.left, barred }
     }
 
     /// Decides which nodes and groups come back, and returns all that there are then.
@@ -410,8 +338,12 @@ impl<'a> Attempt<'a> {
                 ),
             });
         }
-        if let Some(fate) = fate.filter(|_| is_alone) {
-            self.left.push(self.terms.left(thing, of_node(other), fate, None));
+        // Nothing else of it is otherwise there but a key, which would come if it weren't barred.
+        let free = Keys { theirs_newer: self.terms.judge(thing, true).is_none(), kept: false, ..keys };
+        let key_stays = is_barred && !differs && !join(mine, other, true, &free, &self.back).keys.is_empty();
+        if let Some(fate) = fate.filter(|_| is_alone || key_stays) {
+            let why = self.barred.get(&thing).cloned();
+            self.left.push(self.terms.left(thing, of_node(other), fate, why));
         }
         for why in stays {
             self.left.push(self.terms.left(thing, of_node(other), Fate::Conflict, Some(why)));

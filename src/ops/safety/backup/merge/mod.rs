@@ -9,8 +9,11 @@ mod ends;
 mod hosts;
 mod join;
 mod numbers;
+mod settle;
 #[cfg(test)]
 mod tests;
+mod together;
+mod tries;
 
 use std::path::{Path, PathBuf};
 

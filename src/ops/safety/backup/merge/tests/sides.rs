@@ -7,7 +7,7 @@ fn node<'m>(merged: &'m Merged, name: &str) -> &'m Node {
     merged.model.topology.nodes.iter().find(|node| node.name.as_str() == name).unwrap()
 }
 
-fn two(work: impl FnOnce(&mut Model)) -> (Copy, Copy) {
+pub(super) fn two(work: impl FnOnce(&mut Model)) -> (Copy, Copy) {
     let mut model = Copy::shared().model;
     work(&mut model);
     (Copy::of(model.clone()), Copy::of(model))
