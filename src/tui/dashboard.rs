@@ -1,5 +1,6 @@
 //! The whole network at a glance: who can be reached, what flows, and what waits to be done.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
@@ -62,8 +63,15 @@ impl Dashboard {
     pub fn picture(&mut self, picture: Picture, events: Vec<Event>) {
         self.since.get_or_insert_with(|| System.now());
         for line in &picture.links {
-            let rates = self.traffic.entry((line.link.near.clone(), line.link.node.clone())).or_default();
-            rates.push_back(line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0));
+            let rate = line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0);
+            let link = (line.link.near.clone(), line.link.node.clone());
+            // Of most links in a large network nothing is ever seen.
+            let rates = match self.traffic.entry(link) {
+                Entry::Occupied(rates) => rates.into_mut(),
+                Entry::Vacant(none) if rate > 0 => none.insert(VecDeque::new()),
+                Entry::Vacant(_) => continue,
+            };
+            rates.push_back(rate);
             rates.drain(..rates.len().saturating_sub(HISTORY));
         }
         let fresh = events.into_iter().filter(|event| event.before != "pending" && event.before != "unknown");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -34,6 +34,8 @@ pub struct Jobs {
     runner: Runner,
     running: BTreeMap<&'static str, Cancel>,
     watching: Option<Stop>,
+    /// Whose turn it is to compile the whole network: of a large one, two at a time would take twice the memory.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Drop for Jobs {
@@ -50,7 +52,7 @@ const CHANGE: &str = "change";
 impl Jobs {
     /// Workers that answer there.
     pub fn new(answers: Sender<Msg>, runner: Runner) -> Self {
-        Self { answers, runner, running: BTreeMap::new(), watching: None }
+        Self { answers, runner, running: BTreeMap::new(), watching: None, turn: Arc::default() }
     }
 
     /// Says whether colours are shown.
@@ -79,7 +81,9 @@ impl Jobs {
 
     /// Reads what the header says.
     pub fn head(&self, source: Source, number: u64) {
+        let turn = Arc::clone(&self.turn);
         self.work(move |answers| {
+            let _mine = mine(&turn);
             let _gone = answers.send(Msg::Head(number, Box::new(head(&source))));
             // This one may take a moment in a large network.
             if let Ok(waits) = waits(&source) {
@@ -124,9 +128,12 @@ impl Jobs {
         self.unwatch();
         let stop = Stop::default();
         self.watching = Some(stop.clone());
+        let turn = Arc::clone(&self.turn);
         self.work(move |answers| {
             let told = answers.clone();
+            let mut until_seen = Some(mine(&turn));
             let watched = watched(&source, stop, &mut |picture, events| {
+                until_seen = None;
                 let _gone = told.send(Msg::Picture(number, Box::new(picture.clone()), events.to_vec()));
                 Ok(())
             });
@@ -169,6 +176,11 @@ impl Jobs {
             let _gone = answers.send(Msg::Deployed(number, Box::new(done)));
         });
     }
+}
+
+/// Waits until it is one's turn. What another one died of is no reason not to take it.
+fn mine(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a purpose is called among those that run: there is one of each.

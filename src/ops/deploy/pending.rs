@@ -29,6 +29,9 @@ type Meanings = BTreeMap<NodeId, Meaning>;
 pub fn pending(database: &Database) -> Result<Vec<Pending>, Error> {
     let Some(newest) = database.newest_state()? else { return Ok(Vec::new()) };
     let now = database.model_at(newest)?;
+    if now.hosts.is_empty() {
+        return Ok(Vec::new());
+    }
     let means = meanings(&now)?;
     let mut earlier: BTreeMap<i64, Option<(Model, Meanings)>> = BTreeMap::new();
     let mut pending = Vec::new();
@@ -76,7 +79,9 @@ fn known(database: &Database, state: i64) -> Result<Option<(Model, Meanings)>, E
 
 fn meanings(model: &Model) -> Result<Meanings, Error> {
     let compiled = compile::compile(&model.topology).map_err(Error::Model)?;
-    Ok(compiled.iter().map(|config| (config.node, Meaning::of(config, &model.preshared))).collect())
+    let lives = |id: NodeId| model.topology.node(id).is_some_and(|node| node.host.is_some());
+    let living = compiled.iter().filter(|config| lives(config.node));
+    Ok(living.map(|config| (config.node, Meaning::of(config, &model.preshared))).collect())
 }
 
 fn on<'m>(model: &Model, meanings: &'m Meanings, host: &Name) -> BTreeMap<NodeId, &'m Meaning> {

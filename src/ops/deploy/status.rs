@@ -199,6 +199,7 @@ impl Live {
 /// What the hosts are compared with: the model, and what it compiles to.
 pub(in crate::ops) struct Network {
     topology: Topology,
+    /// The nodes that live on hosts.
     compiled: Vec<NodeConfig>,
 }
 
@@ -216,7 +217,9 @@ impl Network {
     /// # Errors
     /// When it contradicts itself.
     pub(in crate::ops) fn over(topology: Topology) -> Result<Self, Error> {
-        let compiled = compile::compile(&topology).map_err(Error::Model)?;
+        let mut compiled = compile::compile(&topology).map_err(Error::Model)?;
+        compiled.retain(|config| topology.node(config.node).is_some_and(|node| node.host.is_some()));
+        compiled.shrink_to_fit();
         Ok(Self { topology, compiled })
     }
 

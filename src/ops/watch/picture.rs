@@ -134,6 +134,11 @@ impl Board {
         self.note = Some(note);
     }
 
+    /// Whether it goes on with an earlier model, because the present one can't be had.
+    pub(super) fn is_kept(&self) -> bool {
+        self.note.is_some()
+    }
+
     /// Returns the network.
     pub(super) fn network(&self) -> &Network {
         &self.network

@@ -59,6 +59,7 @@ pub fn watch(
     let began = Instant::now();
     let now = || Moment { since: began.elapsed(), time: clock.now() };
     let schedule = options.schedule;
+    let mut state = database.newest_state()?;
     let mut board = Board::new(Network::of(database)?, now());
     let shared =
         Shared { fleet, schedule, answering: Gate::new(options.parallel), silent: Gate::new(options.parallel) };
@@ -87,9 +88,17 @@ pub fn watch(
         events.extend(board.wait(schedule.silence(), now()));
         if read.elapsed() >= schedule.interval() {
             read = Instant::now();
-            match Network::of(database) {
-                Ok(network) => events.extend(board.renew(network, now())),
-                Err(error) => board.keep(format!("the model can't be read again, what is shown is as it was: {error}")),
+            match database.newest_state() {
+                // Of a large network it takes longer to make sense than to see that it is the same.
+                Ok(newest) if newest == state && !board.is_kept() => {}
+                Ok(newest) => match Network::of(database) {
+                    Ok(network) => {
+                        events.extend(board.renew(network, now()));
+                        state = newest;
+                    }
+                    Err(error) => board.keep(unreadable(&error)),
+                },
+                Err(error) => board.keep(unreadable(&error)),
             }
             pollers.follow(board.network());
         }
@@ -101,6 +110,10 @@ pub fn watch(
     note(store, &mut unnoted);
     pollers.close();
     Ok(())
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> String {
+    format!("the model can't be read again, what is shown is as it was: {error}")
 }
 
 /// Takes down what counters showed in answers. What isn't noted now, as while somebody else writes, the next answers tell
