@@ -29,6 +29,10 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
         // Before the interface exists, so that there is no moment in which packets pass unjudged.
         hook("PreUp", format!("nft -f {DIRECTORY}/{}", firewall::file_name(&interface.name)));
     }
+    if let (Some(beside), Some(port)) = (&interface.beside, interface.listen_port) {
+        // The other one takes this one's port in the end. A power cut before this file is gone must not leave two that want it.
+        hook("PreUp", format!("! grep -qsx 'ListenPort = {port}' {DIRECTORY}/{}.conf", beside.name));
+    }
     if let Some(file) = &interface.key_file {
         hook("PostUp", key_file::hook(file));
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use wg_friend_lab::{Host, Lab, Protocol, Result, Spec};
 
 use super::family::{Family, addressed, inside, lab_or_skip};
-use super::office::Admin;
+use super::office::{Admin, of_this_run};
 
 /// The PCs behind the two routers, for [`addressed`].
 const PC_A: &str = "192.168.11.50";
@@ -103,6 +103,14 @@ fn last_heard(pc: &Host<'_>) -> Result<i64> {
     Ok(pc.sh("tail -n 1 /run/heard")?.trim().parse().expect("it says seconds"))
 }
 
+/// Nothing more of a connection is heard from now on.
+fn has_ended(from: &Host<'_>, to: &Host<'_>) -> Result {
+    let at = from.sh("date +%s")?.trim().parse::<i64>().unwrap();
+    from.sh(&format!("until [ $(date +%s) -gt {} ]; do sleep 0.2; done", at + 4))?;
+    assert!(last_heard(to)? <= at, "a connection outlived the right it stood on");
+    from.run("pkill -x socat").map(drop)
+}
+
 #[test]
 fn a_grant_ends_on_the_server_by_itself_and_takes_the_connections_that_stand_on_it_along() -> Result {
     let lab = lab_or_skip!(spec());
@@ -142,10 +150,24 @@ fn a_grant_ends_on_the_server_by_itself_and_takes_the_connections_that_stand_on_
     talk(&tablet, &pc)?;
     admin.ok(&["revoke", "contractors", PC_A]);
     admin.deploy();
-    let at = tablet.sh("date +%s")?.trim().parse::<i64>().unwrap();
-    tablet.sh(&format!("until [ $(date +%s) -gt {} ]; do sleep 0.2; done", at + 4))?;
-    assert!(last_heard(&pc)? <= at, "a connection outlived the right it stood on");
-    tablet.run("pkill -x socat")?;
+    has_ended(&tablet, &pc)?;
+
+    // So it does when a LAN is no longer among those of its level.
+    let lans = |lans: &[&str]| {
+        let lans = lans.iter().filter(|lan| of_this_run(lan)).zip(["=", "+=", "+=", "+="]);
+        let lans: Vec<String> = lans.map(|(lan, how)| format!("allow-lan{how}{lan}")).collect();
+        let words = ["set", "tablet", "access=lan-only"].into_iter().chain(lans.iter().map(String::as_str));
+        admin.ok(&words.collect::<Vec<_>>());
+    };
+    admin.add_router("router-b", ["192.168.12.0/24", "fd0a:12::/64"]);
+    lans(&["192.168.11.0/24", "fd0a:11::/64", "192.168.12.0/24", "fd0a:12::/64"]);
+    admin.deploy();
+    admin.hand_out("tablet", str::to_owned)?;
+    admin.wait_for(&["tablet"])?;
+    talk(&tablet, &pc)?;
+    lans(&["192.168.12.0/24", "fd0a:12::/64"]);
+    admin.deploy();
+    has_ended(&tablet, &pc)?;
     Ok(())
 }
 

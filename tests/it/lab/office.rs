@@ -177,7 +177,7 @@ fn program() -> String {
 }
 
 /// Returns whether a value, such as a prefix or a grant, is about nothing that the run doesn't have inside.
-fn of_this_run(value: &str) -> bool {
+pub(super) fn of_this_run(value: &str) -> bool {
     let first = value.split([' ', '/']).next().unwrap_or_default();
     first.parse::<IpAddr>().map_or(true, |address| inside().has(address))
 }

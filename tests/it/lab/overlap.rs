@@ -137,6 +137,7 @@ fn a_server_is_dialled_by_both_keys_until_the_last_device_has_its_new_file() -> 
 
     take_new_file(&admin, "carol")?;
     all_have_moved(&admin);
+    let second = lab.host("hub").sh("cat /etc/wireguard/wg0-next.conf")?;
     let flows = Flows::start(&lab, &ALL)?;
     admin.deploy();
     flows.go_on();
@@ -147,6 +148,16 @@ fn a_server_is_dialled_by_both_keys_until_the_last_device_has_its_new_file() -> 
     assert!(keys(&admin, "hub", "retired").contains(&(before, "yearly".to_owned())));
     nothing_is_left(&admin);
     assert_eq!(need_files(&admin), [""; 0], "nobody needs another file for that");
+
+    // A power cut while the files were put in place may have left both: then only one of them comes up.
+    let hub = lab.host("hub");
+    hub.write("/etc/wireguard/wg0-next.conf", second)?;
+    hub.sh("wg-quick down wg0")?;
+    let tried = hub.run("wg-quick up wg0-next")?;
+    assert!(!tried.success() && tried.stderr.contains("ListenPort = 51822"), "{tried:?}");
+    hub.sh("wg-quick up wg0")?;
+    assert_eq!(runs_with(&lab, "hub")?, next);
+    hub.sh("rm /etc/wireguard/wg0-next.conf")?;
     Ok(())
 }
 
