@@ -98,6 +98,16 @@ pub(super) fn user_name(uid: u32) -> Option<String> {
 impl Context {
     pub(super) fn new(global: Global, out: Output, environment: Environment) -> Result<Self, Error> {
         let settings = Settings::load(global.config.as_deref())?;
+        Self::with(settings, global, out, environment)
+    }
+
+    /// For the command that mends settings: it has to work whatever is wrong with them.
+    pub(super) fn whatever_the_settings(global: Global, out: Output, environment: Environment) -> Result<Self, Error> {
+        let settings = Settings::load(global.config.as_deref()).unwrap_or_default();
+        Self::with(settings, global, out, environment)
+    }
+
+    fn with(settings: Settings, global: Global, out: Output, environment: Environment) -> Result<Self, Error> {
         let database = match global.db.or_else(|| settings.db.clone()) {
             Some(path) => path,
             None => default_database()?,

@@ -334,7 +334,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         width::shown_in(screen.columns);
     }
     let outcome = match cli.command {
-        Some(command) => Context::new(cli.global, out, environment).and_then(|context| command.run_and_sync(&context)),
+        Some(command) => {
+            let make =
+                if matches!(command, Command::Settings(_)) { Context::whatever_the_settings } else { Context::new };
+            make(cli.global, out, environment).and_then(|context| command.run_and_sync(&context))
+        }
         None if out.is_json() || !screens::are_possible() => {
             let missing = definition().error(clap::error::ErrorKind::MissingSubcommand, NO_COMMAND);
             return ExitCode::from(show_usage(&missing, &arguments));

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::output::{Cell, Table, paint, style};
 use super::{Context, Exit};
 use crate::ops::Error;
-use crate::ops::preferences::{self, Assignment, From, Listing, Outcome};
+use crate::ops::preferences::{self, Assignment, Changed, From, Listing, Outcome};
 
 /// Show the settings and where each comes from; change some
 ///
@@ -75,8 +75,13 @@ fn told(outcome: &Outcome) -> String {
         return "nothing to change: it is so already\n".to_owned();
     }
     let mut text = String::new();
-    for change in &outcome.changes {
-        text.push_str(&format!("{}  {} → {}\n", paint(style::STRONG, change.key), change.before, change.after));
+    for Changed { key, before, after, from } in &outcome.changes {
+        let value = match (before == after, from) {
+            (false, _) => format!("{before} → {after}"),
+            (true, From::File) => format!("{after}, in the file now"),
+            (true, From::Default) => format!("{after}, by default now"),
+        };
+        text.push_str(&format!("{}  {value}\n", paint(style::STRONG, key)));
     }
     let done = if outcome.saved { "saved in" } else { "would be saved in" };
     text + &format!("{done} {}\n", outcome.file.display())

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{self, Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -67,7 +68,7 @@ impl FromStr for Assignment {
     }
 }
 
-/// What changed of a setting.
+/// What changed of a setting: its value, or where that comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Changed {
     /// Which.
@@ -76,6 +77,8 @@ pub struct Changed {
     pub before: String,
     /// Its value now.
     pub after: String,
+    /// Where that comes from now.
+    pub from: From,
 }
 
 /// What changing settings came to.
@@ -83,7 +86,7 @@ pub struct Changed {
 pub struct Outcome {
     /// The file.
     pub file: PathBuf,
-    /// Whether it was written; false for a preview, and where nothing differs.
+    /// Whether it was written; false for a preview, and where nothing was to change.
     pub saved: bool,
     /// What differs from before.
     pub changes: Vec<Changed>,
@@ -105,20 +108,28 @@ pub fn list(named: Option<&Path>) -> Result<Listing, Error> {
     Ok(Listing { exists: text.is_some(), settings: KEYS.iter().map(setting).collect::<Result<_, _>>()?, file })
 }
 
-/// Changes settings. Comments and the order of lines stay as they are. The file is made if there is none.
+/// Changes settings. Comments and the order of lines stay as they are. The file is made if there is none; in one that has a wrong
+/// value, this one can be set right.
 ///
 /// # Errors
 /// When a value isn't one that the setting can have, or the file can't be read or written: it stays as it was.
 pub fn set(named: Option<&Path>, assignments: &[Assignment], mode: Mode) -> Result<Outcome, Error> {
     let file = settings::file(named)?;
     let text = read(&file)?.unwrap_or_default();
-    let before = Settings::parse(&text, &file)?;
+    let before = Settings::parse(&text, &file).unwrap_or_default();
     let mut document = document(&text, &file)?;
+    let was_there = |key: &str, document: &DocumentMut| document.contains_key(key);
+    let there: Vec<bool> = KEYS.iter().map(|(key, _)| was_there(key, &document)).collect();
     for Assignment { key, value: wanted } in assignments {
         match wanted {
             None => _ = document.remove(key),
             Some(text) => {
-                let new = text.parse::<i64>().map_or_else(|_| value(text.as_str()), value);
+                let new = match text.parse::<i64>() {
+                    // It is the same file wherever somebody is.
+                    _ if *key == "db" => value(path::absolute(text).unwrap_or(text.into()).display().to_string()),
+                    Ok(number) => value(number),
+                    Err(_) => value(text.as_str()),
+                };
                 let entry = document.entry(key).or_insert(new.clone());
                 // What stands beside the value, such as a comment, is kept.
                 if let (Some(old), Some(mut new)) = (entry.as_value_mut(), new.as_value().cloned()) {
@@ -128,18 +139,20 @@ pub fn set(named: Option<&Path>, assignments: &[Assignment], mode: Mode) -> Resu
             }
         }
     }
-    let text = document.to_string();
-    let after = Settings::parse(&text, &file)?;
+    let changed = document.to_string();
+    let after = Settings::parse(&changed, &file)?;
     let mut changes = Vec::new();
-    for (key, _) in KEYS {
+    for ((key, _), there) in KEYS.iter().zip(there) {
         let (before, after) = (before.value(key)?, after.value(key)?);
-        if before != after {
-            changes.push(Changed { key, before, after });
+        let is_there = was_there(key, &document);
+        if before != after || there != is_there {
+            let from = if is_there { From::File } else { From::Default };
+            changes.push(Changed { key, before, after, from });
         }
     }
-    let saved = mode == Mode::Save && !changes.is_empty();
+    let saved = mode == Mode::Save && changed != text;
     if saved {
-        write(&file, &text)?;
+        write(&file, &changed)?;
     }
     Ok(Outcome { file, saved, changes })
 }
@@ -153,19 +166,26 @@ fn read(file: &Path) -> Result<Option<String>, Error> {
 }
 
 fn document(text: &str, file: &Path) -> Result<DocumentMut, Error> {
-    // Whatever isn't TOML was refused before, with the line.
-    text.parse().map_err(|error| Error::Refused(format!("the settings in {}: {error}", file.display())))
+    text.parse().map_err(|error: toml_edit::TomlError| Error::RefusedWithRemedy {
+        message: format!("the settings in {} are wrong:\n{}", file.display(), error.to_string().trim_end()),
+        hint: "mend that line by hand".to_owned(),
+    })
 }
 
-/// Writes the file whole, or not at all; a link goes on to lead to it, and whoever could read it still can.
+/// Writes the file whole, or not at all; a link goes on to lead to it, and it is whose it was and as readable.
 fn write(file: &Path, text: &str) -> Result<(), Error> {
-    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let rights = fs::metadata(&target).map(|found| found.permissions());
+    let led_to = || Ok(file.parent().unwrap_or(Path::new("")).join(fs::read_link(file)?));
+    let target = fs::canonicalize(file).or_else(|_| led_to()).unwrap_or_else(|_: std::io::Error| file.to_owned());
+    let before = fs::metadata(&target).ok();
     private_file::write(&target, text.as_bytes())?;
-    match rights {
-        Ok(rights) => fs::set_permissions(&target, rights).map_err(|source| Error::Unwritable { path: target, source }),
-        Err(_) => Ok(()),
-    }
+    let Some(before) = before else { return Ok(()) };
+    let as_before = || {
+        if fs::metadata(&target)?.uid() != before.uid() {
+            chown(&target, Some(before.uid()), Some(before.gid()))?;
+        }
+        fs::set_permissions(&target, before.permissions())
+    };
+    as_before().map_err(|source| Error::Unwritable { path: target.clone(), source })
 }
 
 #[cfg(test)]
@@ -193,6 +213,14 @@ mod tests {
         assert_eq!(now, "# mine\nparallel = 8 # the line is slow\nkdf = \"light\"\n");
         assert!(file.is_symlink());
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o644);
+        // A default can be written down, and what is wrong can be set right.
+        let outcome = set_in(&file, &["host_timeout=30"], Mode::Save).unwrap();
+        assert_eq!((outcome.saved, outcome.changes[0].from), (true, From::File));
+        set_in(&file, &["host_timeout="], Mode::Save).unwrap();
+        fs::write(&real, now.replace("parallel = 8", "parallel = 0")).unwrap();
+        assert!(list(Some(&file)).is_err());
+        set_in(&file, &["parallel=8"], Mode::Save).unwrap();
+        assert_eq!(fs::read_to_string(&real).unwrap(), now);
         set_in(&file, &["kdf="], Mode::Save).unwrap();
         assert_eq!(fs::read_to_string(&real).unwrap(), "# mine\nparallel = 8 # the line is slow\n");
     }

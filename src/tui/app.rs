@@ -180,10 +180,6 @@ impl App {
             }
             Msg::Ran(purpose, ran) => self.ran(purpose, *ran),
             Msg::Head(number, head) => self.take_head(number, *head),
-            Msg::Waits(waits) => {
-                self.dashboard.waits(waits);
-                Vec::new()
-            }
             Msg::Unlocked(unlocked) => self.unlocked(unlocked),
             Msg::Picture(number, picture, events) => {
                 if self.watch == Some(number) {

@@ -66,7 +66,8 @@ fn begins(line: &Line, words: &[&str]) -> bool {
 
 /// Whether a line changes nothing.
 pub fn reads(line: &Line) -> bool {
-    READS.iter().any(|words| begins(line, words))
+    // What settings are is told without a further word, and changed with one.
+    line.words() == ["settings"] || READS.iter().any(|words| begins(line, words))
 }
 
 /// Returns which new passphrase a line sets, if it does.
@@ -89,6 +90,7 @@ mod tests {
         assert!(reads(&Line::new(["exit", "group", "show", "europe"])));
         assert!(!reads(&Line::new(["exit", "group", "add", "europe"])));
         assert!(!reads(&Line::new(["rotation", "policy"])));
+        assert!(reads(&Line::new(["settings"])) && !reads(&Line::new(["settings", "set"])));
         assert!(!reads(&Line::new(["no", "such", "command"])));
     }
 

@@ -12,7 +12,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::browse::block;
-use super::msg::{Head, Waits};
+use super::msg::Head;
 use super::screens::ago;
 use super::theme::{Theme, Tone};
 use super::widgets::cut;
@@ -41,7 +41,6 @@ pub struct Dashboard {
     traffic: BTreeMap<(Option<Name>, Name), VecDeque<u64>>,
     events: VecDeque<Event>,
     fault: Option<String>,
-    waits: Waits,
     /// When the first picture came.
     since: Option<DateTime<Utc>>,
     top: usize,
@@ -79,11 +78,6 @@ impl Dashboard {
         self.events.drain(..self.events.len().saturating_sub(REMEMBERED));
         self.picture = Some(picture);
         self.fault = None;
-    }
-
-    /// Takes in what hosts wait for.
-    pub fn waits(&mut self, waits: Waits) {
-        self.waits = waits;
     }
 
     /// Says why nobody watches.
@@ -126,7 +120,7 @@ impl Dashboard {
 
     /// Draws it.
     pub fn draw(&self, frame: &mut Frame<'_>, area: Rect, head: &Head, theme: &Theme) {
-        let waits = waits(head, self.waits, theme);
+        let waits = waits(head, theme);
         let (links, side) = if area.width >= WIDE {
             let [links, side] =
                 Layout::horizontal([Constraint::Percentage(62), Constraint::Percentage(38)]).areas(area);
@@ -326,7 +320,7 @@ fn tree<'a>(picture: &'a Picture, otherwise: &'a str) -> Vec<Branch<'a>> {
 }
 
 /// What waits to be done.
-fn waits(head: &Head, known: Waits, theme: &Theme) -> Vec<Line<'static>> {
+fn waits(head: &Head, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut say = |count: usize, one: &str, many: &str, key: &str| {
         if count > 0 {
@@ -337,9 +331,8 @@ fn waits(head: &Head, known: Waits, theme: &Theme) -> Vec<Line<'static>> {
             ]));
         }
     };
-    say(known.never, "host waits for its first deploy", "hosts wait for their first deploy", "4");
-    say(known.changed, "host doesn't have the model's changes", "hosts don't have the model's changes", "4");
-    say(known.drifted, "host was changed by hand", "hosts were changed by hand", "5");
+    say(head.undeployed, "host waits for its first deploy", "hosts wait for their first deploy", "4");
+    say(head.drifted, "host was changed by hand", "hosts were changed by hand", "5");
     say(head.devices, "device needs a new file", "devices need a new file", "o");
     say(head.open, "deploy has no known end", "deploys have no known end", "3 r");
     if !head.encrypted {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::line::{Cancel, Line, Runner};
-use super::msg::{Head, Msg, Planned, Purpose, Secrets, Step, Waits};
+use super::msg::{Head, Msg, Planned, Purpose, Secrets, Step};
 use super::screens::{self, Screen};
 use super::source::Source;
 use crate::fleet::RealFleet;
@@ -85,10 +85,6 @@ impl Jobs {
         self.work(move |answers| {
             let _mine = mine(&turn);
             let _gone = answers.send(Msg::Head(number, Box::new(head(&source))));
-            // This one may take a moment in a large network.
-            if let Ok(waits) = waits(&source) {
-                let _gone = answers.send(Msg::Waits(waits));
-            }
         });
     }
 
@@ -234,18 +230,12 @@ fn head(source: &Source) -> Result<Head, Error> {
     };
     head.before = ops::network::history::before_last(&database)?;
     head.open = ops::deploy::status::recorded(&database)?.open.len();
+    head.undeployed = ops::deploy::status::undeployed(&database)?.len();
+    let since = System.now() - chrono::Days::new(screens::drift::DAYS.into());
+    head.drifted = ops::drift::history::drifted(&database, since)?.len();
     // A model that contradicts itself compiles no files; what is wrong with it is said where it is edited.
     head.devices = revision::needed(&database).map_or(0, |devices| devices.len());
     Ok(head)
-}
-
-fn waits(source: &Source) -> Result<Waits, Error> {
-    let database = source.open()?;
-    let pending = deploy::pending(&database)?;
-    let never = pending.iter().filter(|pending| pending.never).count();
-    let drift = ops::drift::history::report(&database, screens::drift::DAYS, System.now())?;
-    let drifted = drift.hosts.iter().filter(|host| host.present > 0).count();
-    Ok(Waits { never, changed: pending.len() - never, drifted })
 }
 
 fn tell(head: &mut Head, topology: &model::Topology) {

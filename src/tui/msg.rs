@@ -29,8 +29,6 @@ pub enum Msg {
     Ran(Purpose, Box<Ran>),
     /// What the header says was read anew; the number says for which request.
     Head(u64, Box<Result<Head, Error>>),
-    /// What hosts wait for.
-    Waits(Waits),
     /// The passphrase was tried.
     Unlocked(Result<DataKey, Error>),
     /// The network as hosts tell it; the number says to which watch.
@@ -84,6 +82,10 @@ pub struct Head {
     pub roles: Vec<(String, usize)>,
     /// How many hosts there are.
     pub hosts: usize,
+    /// How many hosts nothing was ever deployed to.
+    pub undeployed: usize,
+    /// On how many hosts the last look found changes by hand.
+    pub drifted: usize,
     /// How many deploys have no known end.
     pub open: usize,
     /// The state of the model that takes the last change back.
@@ -96,17 +98,6 @@ pub struct Head {
     pub remembered: bool,
     /// Names of what there is, by kind, to complete what is typed.
     pub names: std::collections::BTreeMap<&'static str, Vec<String>>,
-}
-
-/// What hosts wait for, as far as is known without asking them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waits {
-    /// How many were never deployed.
-    pub never: usize,
-    /// For how many the model was changed since they were deployed.
-    pub changed: usize,
-    /// On how many the last look found changes by hand.
-    pub drifted: usize,
 }
 
 /// What a line is run for; the numbers say for which request.

@@ -85,8 +85,11 @@ impl Screen {
 
     /// Draws the screens: a terminal that can shows all of it at once (its private mode 2026), never a half of it.
     pub fn draw(&mut self, app: &App) -> io::Result<()> {
+        self.terminal.autoresize()?;
+        // Whatever fails in here has written nothing yet that would have to be ended.
+        app.draw(&mut self.terminal.get_frame());
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| app.draw(frame))?;
+        self.terminal.apply_buffer()?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 

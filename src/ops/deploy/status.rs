@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::{Database, Store};
+use crate::db::{Database, Deployment, Store};
 use crate::fleet::{self, Connection, Fleet, Observed, Question, read_observation};
-use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
+use crate::model::{DeploymentState, Host, Name, Node, NodeId, PublicKey, Role, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
@@ -130,6 +130,27 @@ pub fn recorded(database: &Database) -> Result<Status, Error> {
     let hosts = topology.hosts.iter().filter(|host| !is_theirs(host));
     let hosts = hosts.map(|host| host_status(database, host)).collect::<Result<_, _>>()?;
     Ok(Status { hosts, links: Vec::new(), open: resume::open(database)? })
+}
+
+/// Returns the hosts on which nothing of the network was ever confirmed, though some of it is to be there that wasn't found there;
+/// ordered by name.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn undeployed(database: &Database) -> Result<Vec<Name>, Error> {
+    let Some(newest) = database.newest_state()? else { return Ok(Vec::new()) };
+    let model = database.model_at(newest)?;
+    let is_made_here = |node: &Node| node.interfaces.iter().any(|own| !model.adopted.contains_key(&own.id));
+    let mut waiting = Vec::new();
+    for host in model.hosts.values() {
+        let mut nodes = model.topology.enabled().filter(|node| node.host.as_ref() == Some(&host.name));
+        let is_confirmed = |deployment: &Deployment| deployment.state == DeploymentState::Confirmed;
+        if nodes.any(is_made_here) && !database.deployments(&host.name, u32::MAX)?.iter().any(is_confirmed) {
+            waiting.push(host.name.clone());
+        }
+    }
+    waiting.sort();
+    Ok(waiting)
 }
 
 /// Asks every host, at most `parallel` at once. Needs no secret, so the vault may stay locked.

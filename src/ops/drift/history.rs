@@ -1,12 +1,12 @@
 //! What earlier looks at hosts found: scan by scan, and summed up over days.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 
-use crate::db::{Database, Scan, SeenItem};
-use crate::model::{DriftKind, Name, ScanOutcome, Severity};
+use crate::db::{Database, Deployment, Scan, SeenItem};
+use crate::model::{DeploymentState, DriftKind, Name, ScanOutcome, Severity};
 use crate::ops::error::Error;
 
 use super::{KEPT_DAYS, known};
@@ -102,6 +102,29 @@ pub enum Trend {
     Steady,
     /// Less.
     Falling,
+}
+
+/// Returns the hosts on which the last look since a time found something changed that nobody had acknowledged, and that were not
+/// deployed since.
+///
+/// # Errors
+/// When the store can't be read.
+pub fn drifted(database: &Database, since: DateTime<Utc>) -> Result<BTreeSet<Name>, Error> {
+    let mut last: BTreeMap<Name, Scan> = BTreeMap::new();
+    for scan in database.drift_scans(None, since)? {
+        last.entry(scan.host.clone()).or_insert(scan); // the newest come first
+    }
+    let mut drifted = BTreeSet::new();
+    for (host, scan) in last.into_iter().filter(|(_, scan)| scan.outcome == ScanOutcome::Drift) {
+        let newest = database.deployments(&host, 1)?.into_iter().next();
+        let is_mended = |deployment: Deployment| {
+            deployment.state == DeploymentState::Confirmed && deployment.finished.is_some_and(|end| end > scan.time)
+        };
+        if !newest.is_some_and(is_mended) {
+            drifted.insert(host);
+        }
+    }
+    Ok(drifted)
 }
 
 /// Returns the scans of some days, of one host or all.

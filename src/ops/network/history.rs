@@ -142,11 +142,14 @@ pub fn log(database: &Database, since: Option<DateTime<Utc>>, limit: u32) -> Res
 }
 
 /// Returns the state that takes the last change back: the one before it. Of a model that was brought back already it is the
-/// one before the state that it was brought back to, so that taking back again goes further back.
+/// one before the state that it was brought back to, so that taking back again goes further back; but states are those of all
+/// networks, and one network that was brought back says nothing about another.
 pub fn before_last(database: &Database) -> Result<Option<i64>, Error> {
     let Some(mut at) = database.newest_state()? else { return Ok(None) };
-    while let Some(earlier) = database.returned_to(at)?.filter(|earlier| *earlier < at) {
-        at = earlier;
+    if database.networks()?.len() == 1 {
+        while let Some(earlier) = database.returned_to(at)?.filter(|earlier| *earlier < at) {
+            at = earlier;
+        }
     }
     Ok((at > 1).then(|| at - 1))
 }

@@ -185,7 +185,7 @@ mod tests {
         "f a longer te›"
         "#);
         assert!(pane.key(KeyCode::Right.into(), SIZE));
-        assert!(drawn(&pane, SIZE.width, SIZE.height).ends_with("\"longer text   \"\n"), "up to its end");
+        assert!(drawn(&pane, SIZE.width, SIZE.height).ends_with("\" a longer text\"\n"), "up to its end");
         assert!(!pane.key(KeyCode::Right.into(), SIZE), "and no further");
         assert!(!pane.key(KeyCode::Char('x').into(), SIZE));
     }

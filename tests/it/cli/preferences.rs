@@ -58,6 +58,13 @@ fn settings_are_shown_with_where_they_come_from_and_changed_in_place() {
     For more information, try '--help'.
     [exit 2]
     ");
+    // What is wrong in the file can be set right, and a file that isn't there is made.
+    fs::write(&file, "parallel = 0\n").unwrap();
+    assert!(run(&["list"]).contains("parallel = 0 in"));
+    run(&["settings", "set", "parallel=8"]);
+    let other = env.path().join("other.toml");
+    env.ok(&["--config", other.to_str().unwrap(), "settings", "set", "kdf=light"]);
+    assert_eq!(fs::read_to_string(other).unwrap(), "kdf = \"light\"\n");
     let listed = env.json(&[&named[..], &["settings"]].concat());
     assert_eq!(listed["settings"][1]["value"], "8");
     assert_eq!(listed["settings"][1]["from"], "file");

@@ -137,7 +137,7 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
     // One host hangs in the middle of its change: its time runs, the other one is done meanwhile.
     lab.host("b").at_arguments("ip", "link set dev wg0 mtu 1380", &Mishap::First("pkill -STOP '^sshd'".into()))?;
     terminal
-        .expect("2 hosts don't have the model's changes")
+        .expect("Topology")
         .type_in("4")
         .expect("Enter deploy")
         .type_in("\r\u{1b}[B")

@@ -12,7 +12,7 @@ use wg_friend::ops::deploy::status::{LinkState, LinkStatus};
 use wg_friend::ops::watch::{Event, HostLine, HostState, LinkLine, Picture, Subject};
 use wg_friend::tui::app::App;
 use wg_friend::tui::line::Ran;
-use wg_friend::tui::msg::{Effect, Msg, Purpose, Waits};
+use wg_friend::tui::msg::{Effect, Msg, Purpose};
 use wg_friend::tui::screens;
 use wg_friend::tui::theme::{Look, Theme};
 
@@ -87,7 +87,6 @@ fn dashboard(app: &mut App, watch: u64) {
         };
         app.update(Msg::Picture(watch, Box::new(picture), if at == 3 { vec![event] } else { Vec::new() }));
     }
-    app.update(Msg::Waits(Waits { never: 1, changed: 2, drifted: 1 }));
 }
 
 fn press(app: &mut App, keys: &str) {

@@ -50,7 +50,15 @@ pub(super) fn watching(theme: Theme, (width, height): (u16, u16)) -> (App, tempf
     let watch = app.begin().iter().find_map(watch).expect("it is watched");
     app.update(Msg::Input(Event::Resize(width, height)));
     let roles = vec![("server".to_owned(), 1), ("remotes".to_owned(), 29)];
-    let head = Head { network: "office".to_owned(), networks: 1, roles, encrypted: true, ..Head::default() };
+    let head = Head {
+        network: "office".to_owned(),
+        networks: 1,
+        roles,
+        encrypted: true,
+        undeployed: 1,
+        drifted: 2,
+        ..Head::default()
+    };
     app.update(Msg::Head(0, Box::new(Ok(head))));
     (app, dir, watch)
 }
