@@ -6,8 +6,6 @@
 
 mod by_destination;
 mod lists;
-#[cfg(test)]
-mod packets;
 mod ruleset;
 mod shares;
 #[cfg(test)]

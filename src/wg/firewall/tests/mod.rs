@@ -1,6 +1,7 @@
 //! Rulesets: that nft takes them, how grants become entries, and what they say.
 
 mod exit;
+mod packets;
 mod router;
 mod server;
 
