@@ -102,8 +102,7 @@ pub fn list(named: Option<&Path>) -> Result<Listing, Error> {
     let known = Settings::parse(text.as_deref().unwrap_or_default(), &file)?;
     let document = document(text.as_deref().unwrap_or_default(), &file)?;
     let setting = |(key, about): &(&'static str, &'static str)| -> Result<Setting, Error> {
-        let from = if document.contains_key(key) { From::File } else { From::Default };
-        Ok(Setting { key, value: known.value(key)?, from, about })
+        Ok(Setting { key, value: known.value(key)?, from: from_where(&document, key), about })
     };
     Ok(Listing { exists: text.is_some(), settings: KEYS.iter().map(setting).collect::<Result<_, _>>()?, file })
 }
@@ -118,8 +117,7 @@ pub fn set(named: Option<&Path>, assignments: &[Assignment], mode: Mode) -> Resu
     let text = read(&file)?.unwrap_or_default();
     let before = Settings::parse(&text, &file).unwrap_or_default();
     let mut document = document(&text, &file)?;
-    let was_there = |key: &str, document: &DocumentMut| document.contains_key(key);
-    let there: Vec<bool> = KEYS.iter().map(|(key, _)| was_there(key, &document)).collect();
+    let came_from = KEYS.map(|(key, _)| from_where(&document, key));
     for Assignment { key, value: wanted } in assignments {
         match wanted {
             None => _ = document.remove(key),
@@ -142,11 +140,9 @@ pub fn set(named: Option<&Path>, assignments: &[Assignment], mode: Mode) -> Resu
     let changed = document.to_string();
     let after = Settings::parse(&changed, &file)?;
     let mut changes = Vec::new();
-    for ((key, _), there) in KEYS.iter().zip(there) {
-        let (before, after) = (before.value(key)?, after.value(key)?);
-        let is_there = was_there(key, &document);
-        if before != after || there != is_there {
-            let from = if is_there { From::File } else { From::Default };
+    for ((key, _), came_from) in KEYS.iter().zip(came_from) {
+        let (before, after, from) = (before.value(key)?, after.value(key)?, from_where(&document, key));
+        if before != after || came_from != from {
             changes.push(Changed { key, before, after, from });
         }
     }
@@ -155,6 +151,10 @@ pub fn set(named: Option<&Path>, assignments: &[Assignment], mode: Mode) -> Resu
         write(&file, &changed)?;
     }
     Ok(Outcome { file, saved, changes })
+}
+
+fn from_where(document: &DocumentMut, key: &str) -> From {
+    if document.contains_key(key) { From::File } else { From::Default }
 }
 
 fn read(file: &Path) -> Result<Option<String>, Error> {

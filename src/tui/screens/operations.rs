@@ -61,7 +61,15 @@ struct Area {
     name: &'static str,
     about: &'static str,
     line: &'static [&'static str],
-    goal: Goal,
+    work: Work,
+}
+
+/// Where an area is worked on.
+enum Work {
+    /// On a screen.
+    There(Goal),
+    /// By the form of a command.
+    By(&'static [&'static str]),
 }
 
 const AREAS: &[Area] = &[
@@ -69,62 +77,62 @@ const AREAS: &[Area] = &[
         name: "Vault",
         about: "how secrets are kept, who can unlock",
         line: &["vault", "status"],
-        goal: Goal::Screen(&SCREEN),
+        work: Work::By(&["vault", "passphrase"]),
     },
     Area {
         name: "Backups",
         about: "what was made, where the copies are",
         line: &["backup", "list"],
-        goal: Goal::Screen(&super::backups::SCREEN),
+        work: Work::There(Goal::Screen(&super::backups::SCREEN)),
     },
     Area {
         name: "Audit log",
         about: "who did what",
         line: &["audit", "log"],
-        goal: Goal::Screen(&super::audit::SCREEN),
+        work: Work::There(Goal::Screen(&super::audit::SCREEN)),
     },
     Area {
         name: "Report",
         about: "a summary for auditors, with warnings",
         line: &["report", "summary"],
-        goal: Goal::Screen(&SCREEN),
+        work: Work::By(&["report"]),
     },
     Area {
         name: "Devices",
         about: "who needs a new file",
         line: &["handouts"],
-        goal: Goal::Screen(&super::devices::SCREEN),
+        work: Work::There(Goal::Screen(&super::devices::SCREEN)),
     },
     Area {
         name: "Groups and grants",
         about: "who may reach more than his level",
         line: &["grants"],
-        goal: Goal::Screen(&super::groups::SCREEN),
+        work: Work::There(Goal::Screen(&super::groups::SCREEN)),
     },
     Area {
         name: "Links",
         about: "who is linked to whom, preshared keys",
         line: &["psk", "policy"],
-        goal: Goal::Screen(&super::links::SCREEN),
+        work: Work::There(Goal::Screen(&super::links::SCREEN)),
     },
     Area {
         name: "Networks",
         about: "address plans and defaults",
         line: &["network", "show"],
-        goal: Goal::Screen(&super::networks::SCREEN),
+        work: Work::There(Goal::Screen(&super::networks::SCREEN)),
     },
-    Area { name: "Status", about: "what was deployed where", line: &["status"], goal: Goal::Dashboard },
+    Area { name: "Status", about: "what was deployed where", line: &["status"], work: Work::There(Goal::Dashboard) },
     Area {
         name: "Policies",
         about: "when keys are replaced",
         line: &["rotation", "policy", "list"],
-        goal: Goal::Screen(&super::rotation::SCREEN),
+        work: Work::There(Goal::Screen(&super::rotation::SCREEN)),
     },
     Area {
         name: "Settings",
         about: "what goes for you on this machine",
         line: &["settings"],
-        goal: Goal::Screen(&SCREEN),
+        work: Work::By(&["settings", "set"]),
     },
 ];
 
@@ -137,11 +145,9 @@ fn now(row: &Row) -> Option<Line> {
 }
 
 fn go(rows: &[&Row]) -> Act {
-    match rows.first().and_then(|row| area(row)) {
-        Some(Area { goal, .. }) if *goal != Goal::Screen(&SCREEN) => Act::Go(goal.clone()),
-        Some(Area { name: "Report", .. }) => Act::Fill(&["report"], vec![]),
-        Some(Area { name: "Settings", .. }) => Act::Fill(&["settings", "set"], vec![]),
-        Some(_) => Act::Fill(&["vault", "passphrase"], vec![]),
+    match rows.first().and_then(|row| area(row)).map(|area| &area.work) {
+        Some(Work::There(goal)) => Act::Go(goal.clone()),
+        Some(Work::By(words)) => Act::Fill(words, vec![]),
         None => Act::Not("nothing is chosen"),
     }
 }

@@ -36,6 +36,17 @@ fn every_network_is_merged_with_its_own() {
     assert_eq!(again["saved"], true, "{again}"); // it was never in what both have in common
 }
 
+/// Two networks, each with a server on the same host.
+fn on_one_host() -> TestEnv {
+    let env = TestEnv::with_network();
+    env.ok(&["network", "add", "lab", "--cidr6", "fd00:67::/64"]);
+    env.ok(&["host", "add", "shared", "root@192.0.2.4"]);
+    env.ok(&["--network", "office", "set", "hub", "host=shared"]);
+    let hub = ["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com", "--host", "shared"];
+    env.ok(&hub);
+    env
+}
+
 #[test]
 fn what_clashes_between_networks_on_a_shared_host_stays_and_the_rest_comes() {
     let env = TestEnv::with_network();
@@ -64,12 +75,7 @@ fn what_clashes_between_networks_on_a_shared_host_stays_and_the_rest_comes() {
 
 #[test]
 fn a_lan_that_clashes_on_a_host_of_another_node_stays_and_not_the_network_with_it() {
-    let env = TestEnv::with_network();
-    env.ok(&["network", "add", "lab", "--cidr6", "fd00:67::/64"]);
-    env.ok(&["host", "add", "shared", "root@192.0.2.4"]);
-    env.ok(&["--network", "office", "set", "hub", "host=shared"]);
-    let hub = ["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com", "--host", "shared"];
-    env.ok(&hub);
+    let env = on_one_host();
     let twin = twin(&env);
     env.ok(&["--network", "office", "add", "router", "one", "--lan", "192.168.1.0/24"]);
     twin.ok(&["--network", "lab", "add", "router", "two", "--lan", "192.168.1.0/24"]);
@@ -147,12 +153,7 @@ fn what_was_removed_there_is_listed_whatever_it_is() {
 
 #[test]
 fn a_key_that_clashes_on_a_host_with_its_port_stays_away_and_the_rest_comes() {
-    let env = TestEnv::with_network();
-    env.ok(&["network", "add", "lab", "--cidr6", "fd00:67::/64"]);
-    env.ok(&["host", "add", "shared", "root@192.0.2.4"]);
-    env.ok(&["--network", "office", "set", "hub", "host=shared"]);
-    let hub = ["--network", "lab", "add", "server", "hub", "--endpoint", "vpn.example.com", "--host", "shared"];
-    env.ok(&hub);
+    let env = on_one_host();
     let twin = twin(&env);
     twin.ok(&["--network", "office", "rotate", "hub", "--now", "--yes"]);
     twin.ok(&["--network", "office", "set", "hub", "port=7777"]);
