@@ -213,6 +213,9 @@ enum Command {
     Settings(settings::Args),
     Completions(completions::Args),
     Man(man::Args),
+    /// Open the screens, as without a command
+    #[command(hide = true)]
+    Maintain,
 }
 
 impl Command {
@@ -302,6 +305,7 @@ impl Command {
             Self::Settings(args) => settings::run(args, context),
             Self::Completions(args) => completions::run(&args, context),
             Self::Man(args) => man::run(&args, context),
+            Self::Maintain => screens::open(context),
         }
     }
 }
@@ -343,7 +347,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
             let missing = definition().error(clap::error::ErrorKind::MissingSubcommand, NO_COMMAND);
             return ExitCode::from(show_usage(&missing, &arguments));
         }
-        None => screens::open(cli.global, out, environment),
+        None => Context::new(cli.global, out, environment).and_then(|context| screens::open(&context)),
     };
     ExitCode::from(match outcome {
         Ok(exit) => exit.code(),

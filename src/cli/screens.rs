@@ -1,9 +1,10 @@
 //! Without a command, on a terminal: the screens.
+//!
+//! `maintain` opens them too: the program's first version had that word for them, and habits stay.
 
 use std::io::IsTerminal as _;
 
-use super::output::Output;
-use super::{Context, Environment, Exit, Global, definition};
+use super::{Context, Exit, definition};
 use crate::model::{Actor, Source};
 use crate::ops::Error;
 use crate::ops::safety::unlock;
@@ -15,15 +16,19 @@ pub(super) fn are_possible() -> bool {
 }
 
 /// Shows the screens until somebody leaves them.
-pub(super) fn open(global: Global, out: Output, environment: Environment) -> Result<Exit, Error> {
-    let mut options = Vec::new();
-    let paths = [("--db", &global.db), ("--config", &global.config), ("--passphrase-file", &global.passphrase_file)];
-    for (option, path) in paths {
+pub(super) fn open(context: &Context) -> Result<Exit, Error> {
+    if context.out.is_json() || !are_possible() {
+        let message = "screens need a terminal to be drawn on and keys to be pressed".to_owned();
+        let hint = "`wg-friend --help` lists the commands that a script can use".to_owned();
+        return Err(Error::RefusedWithRemedy { message, hint });
+    }
+    let mut options = vec!["--db".into(), context.database.clone().into_os_string()];
+    let files = [("--config", &context.settings_file), ("--passphrase-file", &context.passphrase_file)];
+    for (option, path) in files {
         if let Some(path) = path {
             options.extend([option.into(), path.as_os_str().to_owned()]);
         }
     }
-    let context = Context::new(global, out, environment)?;
     let passphrase = context.with_sources(|sources| match &sources.file {
         Some(file) => unlock::first_line(file).map(Some),
         None => Ok(sources.environment.clone()),

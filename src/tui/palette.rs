@@ -20,7 +20,7 @@ pub use rank::{Found, rank};
 pub const KEYS: &[(&str, &str)] = &[("Enter", "choose"), ("Esc", "back"), ("Up/Down", "move"), ("Ctrl-U", "clear")];
 
 /// What is a command of the program, but not of its screens.
-const NEVER: &[&str] = &["completions", "man", "help", "unlock", "lock"];
+const NEVER: &[&str] = &["completions", "man", "help", "unlock", "lock", "maintain"];
 
 /// How far PageUp and PageDown go.
 const PAGE: usize = 10;

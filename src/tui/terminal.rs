@@ -127,8 +127,12 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
-        let _ = std::panic::take_hook();
+        // Of a panic the terminal has been given back already: once more, and what it said would be written over. Nor can whoever
+        // panics change what panics do.
+        if !std::thread::panicking() {
+            give_back();
+            let _ = std::panic::take_hook();
+        }
     }
 }
 

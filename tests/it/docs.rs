@@ -281,7 +281,7 @@ fn every_error_that_a_user_can_meet_stands_in_the_troubleshooting_page() {
 /// Returns every command that does something, by its words: `add server`, `plan`.
 fn commands() -> Vec<String> {
     fn collect(command: &clap::Command, words: &str, found: &mut Vec<String>) {
-        for sub in command.get_subcommands() {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let words = format!("{words} {}", sub.get_name()).trim().to_owned();
             if sub.has_subcommands() {
                 collect(sub, &words, found);
@@ -306,7 +306,7 @@ fn the_json_of_every_command_is_described() {
 
 /// Writes the help of a command and of those below it, each under a heading. What every command takes is left out.
 fn reference_of(command: &clap::Command, depth: usize, page: &mut String) {
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let shown = sub.clone().mut_args(|argument| {
             let everywhere = argument.is_global_set() || argument.get_id() == "help";
             argument.hide(everywhere)

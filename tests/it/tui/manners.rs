@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
+use wg_friend::tui::terminal::Screen;
+use wg_friend::tui::theme::Theme;
 
 use crate::env::TestEnv;
 use crate::terminal::{ESC, Terminal};
@@ -29,6 +31,43 @@ fn ended_by_a_signal_they_give_the_terminal_back() {
         assert_eq!(terminal.end().0, Some(0), "{signal:?}");
         assert!(echoes(&terminal) && !terminal.screen.screen().alternate_screen(), "{signal:?}");
     }
+}
+
+/// The variable that has the test binary be a program with a fault.
+const FAULTY: &str = "WG_FRIEND_TEST_FAULT";
+
+#[test]
+fn ended_by_a_fault_they_give_the_terminal_back_and_say_what_it_was() {
+    let program = std::env::current_exe().unwrap();
+    let command = pty_process::blocking::Command::new(program)
+        .args(["--exact", "tui::manners::with_a_fault", "--nocapture"])
+        .env(FAULTY, "1")
+        .env("RUST_BACKTRACE", "0") // it would scroll the fault away
+        .env("TERM", "xterm-256color");
+    let mut terminal = Terminal::spawn(command, (100, 40));
+    terminal.wait("the screens", |screen| screen.alternate_screen() && screen.hide_cursor());
+    assert!(!echoes(&terminal));
+    terminal.type_in(" ");
+    let (code, text) = terminal.end();
+    assert_ne!(code, Some(0), "{text}");
+    let screen = terminal.screen.screen();
+    assert!(echoes(&terminal) && !screen.alternate_screen() && !screen.hide_cursor(), "{text}");
+    assert!(!screen.bracketed_paste() && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None, "{text}");
+    assert!(text.contains("the fault that this is about"), "{text}");
+}
+
+/// Not a test of its own: the program that has a fault. Elsewhere there is nothing to do.
+#[test]
+fn with_a_fault() {
+    if std::env::var_os(FAULTY).is_none() {
+        return;
+    }
+    let (app, _dir) = super::screens::app(Theme::default(), (100, 40));
+    let mut screen = Screen::open().unwrap();
+    screen.mouse(true).unwrap();
+    screen.draw(&app).unwrap();
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    panic!("the fault that this is about");
 }
 
 #[test]
@@ -101,6 +140,16 @@ fn without_a_terminal_a_command_is_asked_for() {
     assert!(said.contains("Usage: wg-friend") && said.ends_with("[exit 2]\n"), "{said}");
     let said = env.run(&["--json"]);
     assert!(said.contains("\"exit_code\": 2"), "{said}");
+}
+
+#[test]
+fn the_word_of_old_opens_them_too() {
+    let env = TestEnv::with_nodes();
+    let mut terminal = Terminal::sized(&env, &["maintain"], (100, 40));
+    terminal.expect("Topology").type_in("q");
+    assert_eq!(terminal.end().0, Some(0));
+    let said = env.run(&["maintain"]);
+    assert!(said.contains("need a terminal") && said.ends_with("[exit 1]\n"), "{said}");
 }
 
 #[test]

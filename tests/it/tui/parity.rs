@@ -1,5 +1,8 @@
 //! What the command line can do, the screens can; and what the screens do is a command line.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
 use wg_friend::cli::definition;
 use wg_friend::tui::form::Form;
 use wg_friend::tui::line::Line;
@@ -19,7 +22,7 @@ fn leaves(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>
 }
 
 /// What is no business of a screen: it has its own way to unlock, and no shell to set up.
-const ELSEWHERE: [&str; 4] = ["unlock", "lock", "completions", "man"];
+const ELSEWHERE: [&str; 5] = ["unlock", "lock", "completions", "man", "maintain"];
 
 #[test]
 fn every_command_is_found_and_has_a_form() {
@@ -39,7 +42,7 @@ fn every_command_is_found_and_has_a_form() {
 
 /// Rows as a screen may have them.
 fn rows(screen: &Screen) -> Vec<Row> {
-    let row = |id: &str, tags: &[&'static str]| Row { id: id.to_owned(), cells: Vec::new(), tags: tags.to_vec() };
+    let row = |id: &str, tags: &[&'static str]| Row { tags: tags.to_vec(), ..Row::new(id, []) };
     match screen.title {
         "History" | "Audit" => vec![row("12", &[])],
         "Links" => vec![row("hub alice", &[])],
@@ -89,4 +92,78 @@ fn every_key_leads_to_a_line_that_is_understood_or_to_a_form_that_is_there() {
     wrong.sort();
     wrong.dedup();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A function as it is written.
+struct Function {
+    public: bool,
+    name: String,
+    text: String,
+}
+
+/// Reads the functions of the files below a folder, without those of tests: `rustfmt` ends each with a brace in the column where
+/// it begins.
+fn functions(folder: &Path, found: &mut Vec<Function>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "tests" {
+            functions(&path, found);
+        }
+        if !name.ends_with(".rs") || name == "tests.rs" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let mut lines = text.lines();
+        while let Some(first) = lines.next() {
+            let (indent, rest) = first.split_at(first.len() - first.trim_start().len());
+            let (public, rest) = match rest.strip_prefix("pub ") {
+                Some(rest) => (true, rest),
+                None => {
+                    (false, rest.split_once(") ").filter(|_| rest.starts_with("pub(")).map_or(rest, |(_, rest)| rest))
+                }
+            };
+            let Some(rest) = rest.strip_prefix("const ").unwrap_or(rest).strip_prefix("fn ") else { continue };
+            let name = words(rest).next().unwrap().to_owned();
+            let mut text = first.to_owned();
+            let end = format!("{indent}}}");
+            if !first.ends_with(['}', ';']) {
+                text.extend(lines.by_ref().take_while(|line| *line != end).flat_map(|line| ["\n", line]));
+            }
+            found.push(Function { public, name, text });
+        }
+    }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+#[test]
+fn whatever_changes_something_can_be_had_from_the_command_line() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut operations, mut commands) = (Vec::new(), Vec::new());
+    functions(&source.join("ops"), &mut operations);
+    functions(&source.join("cli"), &mut commands);
+    let mut by_name: BTreeMap<&str, Vec<&Function>> = BTreeMap::new();
+    for function in &operations {
+        by_name.entry(&function.name).or_default().push(function);
+    }
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
+    let mut next: Vec<&str> = commands.iter().flat_map(|function| words(&function.text)).collect();
+    while let Some(word) = next.pop() {
+        if let Some(named) = by_name.get(word).filter(|_| reached.insert(word)) {
+            next.extend(named.iter().flat_map(|function| words(&function.text)));
+        }
+    }
+    let changes = |function: &&Function| {
+        let head = function.text.split(['{', ';']).next().unwrap_or_default();
+        function.public && ["&mut Store", "&Tx<"].iter().any(|what| head.contains(what))
+    };
+    let changing: Vec<&Function> = operations.iter().filter(changes).collect();
+    assert!(changing.len() > 80, "{}", changing.len());
+    for function in changing {
+        assert!(reached.contains(&*function.name), "no command reaches `{}`", function.name);
+    }
 }
