@@ -106,9 +106,19 @@ pub(super) fn addressed(text: &str) -> String {
 }
 
 /// Returns the IPv6 prefix, a /64, that goes with an IPv4 prefix inside.
-pub(super) fn six_of(cidr: &str) -> String {
+fn six_of(cidr: &str) -> String {
     let (network, _) = cidr.split_once('/').expect("a prefix has a length");
     format!("{}/64", translated(network, true, true))
+}
+
+/// Returns the prefixes of a network's addresses, IPv4 and IPv6, as they are typed; `own` is what it has where the run doesn't say.
+pub(super) fn prefixes(cidr: &str, own: Family) -> [String; 2] {
+    let none = || "none".to_owned();
+    match wanted().unwrap_or(own) {
+        Family::Four => [cidr.to_owned(), none()],
+        Family::Six => [none(), six_of(cidr)],
+        Family::Dual => [cidr.to_owned(), six_of(cidr)],
+    }
 }
 
 /// Returns a lab as the run wants it: LANs, whose names begin with `lan`, have the family that is inside, the other networks

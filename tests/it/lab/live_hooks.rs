@@ -44,7 +44,7 @@ fn a_masquerade_pair_comes_and_goes_live_under_ping() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = network(&lab)?;
     let before = unmoved(&lab)?;
-    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 50)?;
+    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 100)?;
 
     admin.ok(&["interface", "set", "hub", "wg0", &format!("post-up+={UP}"), &format!("post-down+={DOWN}")]);
     let plan = admin.json(&["plan"]);
@@ -79,7 +79,7 @@ fn routes_marks_tables_and_addresses_of_a_made_interface_change_live() -> Result
     let lab = lab_or_skip!(spec());
     let admin = network(&lab)?;
     let before = unmoved(&lab)?;
-    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 50)?;
+    let stream = lab.ping_stream("alice", &addressed("10.66.0.1"), 100)?;
     let hub = lab.host("hub");
     admin.ok(&[
         "interface",

@@ -8,7 +8,7 @@ use wg_friend::db::Database;
 use wg_friend::model::Topology;
 use wg_friend_lab::{Lab, Output, Result};
 
-use super::family::{Family, addressed, inside, of_inside, six_of, wanted};
+use super::family::{Family, addressed, inside, of_inside, prefixes, wanted};
 
 /// Somebody who runs wg-friend in the lab's controller, with a home of their own.
 pub(super) struct Admin<'a> {
@@ -98,14 +98,8 @@ impl<'a> Admin<'a> {
 
     /// Makes a network of the run's family, or of this one. `cidr` is its IPv4 prefix; the other one goes with it.
     pub(super) fn init_as(&self, name: &str, cidr: &str, own: Family) {
-        let family = wanted().unwrap_or(own);
-        let cidr6 = six_of(cidr);
-        let (four, six) = match family {
-            Family::Four => (cidr, "none"),
-            Family::Six => ("none", cidr6.as_str()),
-            Family::Dual => (cidr, cidr6.as_str()),
-        };
-        let arguments = ["init", "--name", name, "--cidr", four, "--cidr6", six, "--yes"].map(str::to_owned);
+        let [four, six] = prefixes(cidr, own);
+        let arguments = ["init", "--name", name, "--cidr", &four, "--cidr6", &six, "--yes"].map(str::to_owned);
         let Output { status, stdout, stderr } = Output::of(&mut self.command_as_it_is(&arguments)).unwrap();
         assert_eq!(status, 0, "wg-friend {}\n{stdout}{stderr}", arguments.join(" "));
     }
@@ -172,7 +166,7 @@ impl<'a> Admin<'a> {
 }
 
 /// Returns the program that is tried: the one that was built along, or the one that `WGF_PROGRAM` names.
-fn program() -> String {
+pub(super) fn program() -> String {
     std::env::var("WGF_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wg-friend").to_owned())
 }
 

@@ -1,10 +1,12 @@
 //! The same program on a real machine: systemd, the kernel's own WireGuard, real reboots. Half a minute a boot, so only
 //! under `./test --long`.
 
+use std::fs::File;
+use std::process::Command;
 use std::time::Duration;
 
 use wg_friend_lab::process::wait_until;
-use wg_friend_lab::{Image, Lab, Protocol, Result, Spawned, Spec, Vm};
+use wg_friend_lab::{Image, Lab, Output, Protocol, Result, Spawned, Spec, Vm};
 
 use super::family::{addressed, lab_or_skip};
 use super::office::Admin;
@@ -96,5 +98,57 @@ fn what_nobody_confirms_a_real_machine_takes_back_by_its_timer_and_by_a_reboot()
     assert_eq!(admin.run(&["plan", "--exit-code"]).status, 3);
     admin.deploy();
     assert_eq!(admin.run(&["plan", "--exit-code"]).status, 0);
+    Ok(())
+}
+
+/// Puts the program itself on the machine, without what only a debugger reads: that is most of it.
+fn put_the_program(lab: &Lab) -> Result {
+    let smaller = tempfile::NamedTempFile::new()?;
+    let built = super::office::program();
+    let stripped = Output::of(Command::new("strip").arg("-o").arg(smaller.path()).arg(built))?;
+    assert_eq!(stripped.status, 0, "{}", stripped.stderr);
+    let mut put = lab.controller().expect("the lab has one").command("ssh");
+    put.args(["vm", "cat >/usr/local/bin/wg-friend && chmod 755 /usr/local/bin/wg-friend"]);
+    let put = Output::of(put.stdin(File::open(smaller.path())?))?;
+    assert_eq!(put.status, 0, "{}", put.stderr);
+    Ok(())
+}
+
+#[test]
+fn timers_do_their_work_under_systemd_when_their_time_comes_and_go_without_a_trace() -> Result {
+    if !long() {
+        return Ok(());
+    }
+    let lab = lab_or_skip!(Spec::pair());
+    let vm = lab.start_vm(&Image::get()?, "vm", "internet", 40)?;
+    put_the_program(&lab)?;
+    vm.sh("install -D -m 600 /dev/null /etc/wg-friend/passphrase && echo correct-horse >/etc/wg-friend/passphrase")?;
+    let run = |line: &str| vm.sh(&format!("wg-friend --passphrase-file /etc/wg-friend/passphrase --yes {line}"));
+    run("init --name office --cidr 10.66.0.0/24 --kdf light --server hub --endpoint 192.0.2.1")?;
+    run("backup schedule --to /root/backups --install")?;
+    run("rotation schedule --install")?;
+    run("sync --install")?;
+    for job in ["backup", "rotation", "sync"] {
+        assert_eq!(vm.sh(&format!("systemctl is-active wg-friend-{job}.timer"))?, "active");
+        let begun =
+            vm.run(&format!("systemctl start wg-friend-{job} || {{ journalctl -u wg-friend-{job} -n 20; exit 1; }}"))?;
+        assert_eq!(begun.status, 0, "{job}: {}{}", begun.stdout, begun.stderr);
+    }
+    let backups = || vm.sh("ls /root/backups").unwrap().lines().count();
+    assert_eq!(backups(), 1);
+
+    // It is tomorrow, and the longest delay is over.
+    vm.sh("timedatectl set-ntp false 2>/dev/null; date -s 'tomorrow 03:31'")?;
+    assert!(wait_until(Duration::from_secs(120), || backups() == 2), "{}", vm.sh("systemctl list-timers --all")?);
+    let result = || vm.sh("systemctl show -P ActiveState -P Result wg-friend-backup.service").unwrap();
+    assert!(wait_until(Duration::from_secs(60), || result() == "inactive\nsuccess"), "{}", result());
+    let listed = run("backup list --json")?;
+    assert_eq!(listed.matches("\"verified\": \"").count(), 2, "{listed}");
+
+    run("backup schedule --uninstall")?;
+    run("rotation schedule --uninstall")?;
+    run("sync --uninstall")?;
+    assert_eq!(vm.sh("systemctl list-timers --all | grep -c wg-friend; true")?, "0");
+    assert_eq!(vm.sh("ls /etc/systemd/system | grep -c wg-friend; true")?, "0");
     Ok(())
 }
