@@ -14,7 +14,7 @@ use super::overlay::Overlay;
 use super::screens;
 use super::source::Source;
 use super::theme::Theme;
-use super::widgets::list::Row;
+use super::widgets::list::{Cell, Row};
 use crate::db::DataKey;
 use crate::model::{Actor, Source as From};
 use crate::ops::deploy::report::PlanReport;
@@ -58,7 +58,8 @@ fn nodes(app: &mut App, names: &[&str]) {
         Effect::Rows(_, number) => Some(*number),
         _ => None,
     });
-    let rows = names.iter().map(|name| Row { id: (*name).into(), cells: vec![(*name).into()], tags: vec!["remote"] });
+    let row = |name: &str| Row { tags: vec!["remote"], ..Row::new(name, [Cell::from(name)]) };
+    let rows = names.iter().map(|name| row(name));
     app.update(Msg::Rows(&screens::nodes::SCREEN, number.unwrap(), Ok(rows.collect())));
 }
 
@@ -114,7 +115,7 @@ fn nobody_there_locks_whatever_hosts_go_on_telling() {
 fn locking_takes_secret_texts_off_the_screen_and_gives_up_a_plan_that_waits() {
     let (mut app, _dir) = app();
     nodes(&mut app, &["alice"]);
-    typed(&mut app, "]]]]]");
+    typed(&mut app, "]]]]]]");
     let (purpose, line) = runs(&press(&mut app, KeyCode::Enter));
     app.update(Msg::Ran(purpose, ran(&line, 0, "PrivateKey = secret", "")));
     assert!(drawn(&app).contains("PrivateKey = secret"));
@@ -148,7 +149,7 @@ fn a_deploy_that_goes_on_is_behind_every_screen_and_there_is_but_one() {
 fn a_text_that_comes_late_is_not_shown_about_another_row() {
     let (mut app, _dir) = app();
     nodes(&mut app, &["alice", "bob"]);
-    typed(&mut app, "]]]]]");
+    typed(&mut app, "]]]]]]");
     let (purpose, line) = runs(&press(&mut app, KeyCode::Enter));
     press(&mut app, KeyCode::Esc);
     press(&mut app, KeyCode::Down);

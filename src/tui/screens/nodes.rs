@@ -21,6 +21,7 @@ pub static SCREEN: Screen = Screen {
         Tab { title: "Internet", line: |row| Some(Line::new(["can", &row.id, "internet"])), when: When::Chosen },
         Tab { title: "Grants", line: |row| about(&["grants"], row), when: When::Chosen },
         Tab { title: "History", line: |row| about(&["history"], row), when: When::Chosen },
+        Tab { title: "Versions", line: versions, when: When::Chosen },
         Tab { title: "Hooks", line: |row| about(&["hooks", "list"], row), when: When::Chosen },
         Tab {
             title: "File",
@@ -92,6 +93,7 @@ pub static SCREEN: Screen = Screen {
             about: "Link it directly with others",
             act: |rows| fill_all(&["link"], "nodes", rows),
         },
+        Deed { key: 'N', label: "notes", about: "Write down about it what you want to know", act: notes },
         Deed {
             key: 'w',
             label: "write file",
@@ -107,6 +109,27 @@ pub static SCREEN: Screen = Screen {
         Deed { key: 'm', label: "map", about: "The network as a tree", act: |_| Act::Read(Line::new(["topology"])) },
     ],
 };
+
+/// The column with the host.
+const HOST: usize = 6;
+
+/// What was brought to its host, or given to whoever carries its file.
+fn versions(row: &Row) -> Option<Line> {
+    match row.cells.get(HOST).map_or("", |cell| cell.text.as_str()) {
+        "" => about(&["handouts"], row),
+        host => Some(Line::new(["history", host])),
+    }
+}
+
+fn notes(rows: &[&Row]) -> Act {
+    match fill(&["set"], "node", rows) {
+        Act::Fill(words, mut given) => {
+            given.extend(rows.iter().map(|row| ("assignments", format!("notes={}", row.text))));
+            Act::Fill(words, given)
+        }
+        not => not,
+    }
+}
 
 fn edit(rows: &[&Row]) -> Act {
     fill(&["set"], "node", rows)
@@ -158,6 +181,7 @@ fn row(node: &NodeView) -> Row {
     if node.role == Role::Remote {
         row.tags.push("remote");
     }
+    row.text.clone_from(&node.notes);
     if !node.enabled {
         row.tags.push("disabled");
     }

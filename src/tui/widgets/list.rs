@@ -42,12 +42,14 @@ pub struct Row {
     pub cells: Vec<Cell>,
     /// Words that say more about it to whoever acts on it, such as its role or state.
     pub tags: Vec<&'static str>,
+    /// A text of its own that the list has no room for.
+    pub text: String,
 }
 
 impl Row {
     /// A row of these fields.
     pub fn new<const N: usize>(id: impl Into<String>, cells: [Cell; N]) -> Self {
-        Self { id: id.into(), cells: cells.into(), tags: Vec::new() }
+        Self { id: id.into(), cells: cells.into(), tags: Vec::new(), text: String::new() }
     }
 
     /// Whether it has a tag.

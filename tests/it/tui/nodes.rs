@@ -56,7 +56,10 @@ fn a_phone_is_added_and_its_code_scanned_from_the_screen() {
     assert!(wait_until(PATIENCE, || names(&env).contains(&"new-phone".to_owned())));
 
     terminal.type_in("/new-ph\r").expect("1 of ");
-    terminal.type_in("\t\t\t\t\t\t").expect("Press Enter to read it: the code has its private key in it").type_in("\r");
+    terminal
+        .type_in("\t\t\t\t\t\t\t")
+        .expect("Press Enter to read it: the code has its private key in it")
+        .type_in("\r");
     terminal.expect("scan it with the WireGuard app");
     let code = scanned(terminal.screen.screen());
     terminal.type_in("\u{1b}\u{1b}qq");
@@ -115,6 +118,45 @@ fn a_node_that_was_removed_is_had_again_by_undoing() {
     // Once more takes the change before that one back, and not the taking back.
     terminal.type_in("u").expect(&format!("rollback --model {} ", last - 1)).expect("Nothing is changed yet");
     terminal.type_in("\u{1b}").gone("What would be done").type_in("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn a_note_is_written_on_top_of_what_was_noted() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["set", "alice-phone", "notes=in the drawer"]);
+    let mut terminal = Terminal::spawn(super::command(&env), (130, 40));
+    terminal.expect("Topology").type_in("2").expect("alice-phone");
+    unlock(&mut terminal);
+    terminal.type_in("/alice-phone\r").expect("1 of ").type_in("N").expect("notes=in the drawer");
+    go_to(&mut terminal, "KEY=VALUE...");
+    terminal.type_in("\u{7f}").expect("'notes=in the drawer").type_in(", broken'\u{13}");
+    terminal.expect("Nothing is changed yet").expect("in the drawer, broken").type_in("\r").gone("What would be done");
+    let noted = || env.json(&["show", "alice-phone"])["notes"] == "in the drawer, broken";
+    assert!(wait_until(PATIENCE, noted), "{}", terminal.contents());
+    terminal.type_in("q");
+    assert_eq!(terminal.end().0, Some(0));
+}
+
+#[test]
+fn of_several_networks_one_is_chosen_and_acted_on_and_another_one_after_it() {
+    let env = TestEnv::with_nodes();
+    env.ok(&["network", "add", "lab", "--cidr", "10.77.0.0/24", "--cidr6", "none"]);
+    env.ok(&["add", "server", "lab-hub", "--endpoint", "192.0.2.9", "--network", "lab"]);
+    let mut terminal = Terminal::spawn(super::command(&env), (130, 40));
+    // None was named, so one is asked for.
+    terminal.expect("Networks (2)").expect("10.77.0.0/24").type_in("/lab\r").expect("1 of 2").type_in("g");
+    terminal.expect("Topology").type_in("2").expect("Nodes (1)").expect("lab-hub");
+    unlock(&mut terminal);
+    terminal.type_in("a").expect("--custody").type_in("probe\u{13}").expect("Nothing is changed yet");
+    terminal.type_in("\r").gone("What would be done").expect("Nodes (2)");
+    let of = |network: &str| {
+        let listed = env.json(&["list", "--network", network]);
+        listed["nodes"].as_array().unwrap().iter().any(|node| node["name"] == "probe")
+    };
+    assert!(wait_until(PATIENCE, || of("lab")) && !of("office"));
+    terminal.type_in(":go networks\r").expect("Networks (2)").type_in("/office\r").expect("1 of 2").type_in("g");
+    terminal.expect("Topology").type_in("2").expect("alice-phone").gone("probe").type_in("q");
     assert_eq!(terminal.end().0, Some(0));
 }
 
