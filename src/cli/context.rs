@@ -37,7 +37,7 @@ pub struct Context {
     pub yes: bool,
     /// Whether to show what would happen and change nothing.
     pub dry_run: bool,
-    passphrase_file: Option<PathBuf>,
+    pub(super) passphrase_file: Option<PathBuf>,
     environment: Environment,
 }
 
@@ -178,6 +178,16 @@ impl Context {
                 ask: None,
             };
             unlock::unlock(&self.database, &sources, &self.actor(), &self.clock)
+        })?;
+        self.choose(&store)?;
+        Ok(store)
+    }
+
+    /// The same, but only with a key that is at hand: a passphrase takes a second.
+    pub fn store_at_hand(&self) -> Result<Store, Error> {
+        let store = self.with_sources(|sources| {
+            let held = sources.held.as_ref().map(DataKey::duplicate);
+            unlock::unlock(&self.database, &Sources { held, ..Sources::default() }, &self.actor(), &self.clock)
         })?;
         self.choose(&store)?;
         Ok(store)

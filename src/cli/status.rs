@@ -17,7 +17,8 @@ use crate::ops::deploy::status::{HostStatus, LinkState, LinkStatus, Status, live
 /// changes is told. A host that has not answered for three intervals (90 seconds, unless --interval says otherwise) is
 /// disconnected. Where no terminal reads along, it prints a line for each change of state.
 ///
-/// Needs no passphrase.
+/// Needs no passphrase. Where the key is at hand, as after `unlock`, it also says which hosts lack what was changed in the model
+/// since they were deployed to.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  wg-friend status\n  wg-friend status --live\n  wg-friend status --live --json\n  wg-friend status --watch\n  wg-friend status --watch --interval 5 --json"
@@ -43,12 +44,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         return watch::run(Duration::from_secs(args.interval), parallel, context).map(|()| Exit::Done);
     }
     let database = context.open()?;
-    let (status, live) = if args.live {
+    let (mut status, live) = if args.live {
         let live = live(&database, &RealFleet::new()?, &context.clock, parallel)?;
         (live.status.clone(), Some(live))
     } else {
         (recorded(&database)?, None)
     };
+    // While it is locked, or the model contradicts itself, nobody can tell what hosts lack.
+    let _ = context.store_at_hand().and_then(|store| status.tell_pending(&store));
     let now = context.clock.now();
     context.out.show(&status, |status| render(status, now))?;
     super::vault::mark_unencrypted(&database, context)?;
@@ -93,8 +96,14 @@ fn hosts(hosts: &[HostStatus], now: chrono::DateTime<chrono::Utc>) -> String {
         };
         let deployed = match (host.deployment, host.deployed) {
             (Some(state), Some(when)) => {
-                let colour = if state == DeploymentState::Confirmed { style::PLAIN } else { style::BAD };
-                Cell::new(format!("{state} {} ago", duration((now - when).num_seconds())), colour)
+                let lacks = host.pending == Some(true);
+                let colour = match state {
+                    DeploymentState::Confirmed if lacks => style::WARN,
+                    DeploymentState::Confirmed => style::PLAIN,
+                    _ => style::BAD,
+                };
+                let lacks = if lacks { ", lacks later changes" } else { "" };
+                Cell::new(format!("{state} {} ago{lacks}", duration((now - when).num_seconds())), colour)
             }
             _ => Cell::new("never", style::DIM),
         };

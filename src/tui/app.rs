@@ -187,6 +187,10 @@ impl App {
                 }
                 Vec::new()
             }
+            Msg::Changed(number, entry) if self.watch == Some(number) && self.head.entry != entry => {
+                vec![self.read_head()]
+            }
+            Msg::Changed(..) => Vec::new(),
             Msg::Unwatched(number, error) => {
                 if self.watch == Some(number) {
                     self.watch = None;
@@ -247,7 +251,7 @@ impl App {
             }
             Ok(head) => {
                 self.head = head;
-                if self.undoes.take_if(|wanted| *wanted == number).is_some() { self.take_back() } else { Vec::new() }
+                if self.undoes.take_if(|wanted| *wanted <= number).is_some() { self.take_back() } else { Vec::new() }
             }
             Err(error) => {
                 self.say(error.to_string(), Tone::Bad);

@@ -135,6 +135,8 @@ impl Dashboard {
         let lines = (waits.len() as u16 + 2).min(side.height);
         let rest = side.height - lines;
         let of_hosts = (hosts as u16 + 2).clamp(3, rest.saturating_sub(3).max(3)).min(rest);
+        // A box of less than three lines has nothing in it.
+        let of_hosts = if rest - of_hosts < 3 { rest } else { of_hosts };
         let [first, second, third] =
             Layout::vertical([Constraint::Length(lines), Constraint::Length(of_hosts), Constraint::Min(0)]).areas(side);
         boxed(frame, first, "To do", waits, theme);
@@ -332,14 +334,17 @@ fn waits(head: &Head, theme: &Theme) -> Vec<Line<'static>> {
         }
     };
     say(head.undeployed, "host waits for its first deploy", "hosts wait for their first deploy", "4");
+    say(head.pending.unwrap_or(0), "host lacks later changes", "hosts lack later changes", "4");
     say(head.drifted, "host was changed by hand", "hosts were changed by hand", "5");
     say(head.devices, "device needs a new file", "devices need a new file", "o");
     say(head.open, "deploy has no known end", "deploys have no known end", "3 r");
     if !head.encrypted {
         lines.push(Line::styled("the database is not encrypted", theme.style(Tone::Warn)));
     }
-    if lines.is_empty() {
-        lines.push(Line::styled("nothing", theme.style(Tone::Good)));
+    match head.pending {
+        None => lines.push(Line::styled("not known: which hosts lack changes", theme.style(Tone::Dim))),
+        Some(_) if lines.is_empty() => lines.push(Line::styled("nothing", theme.style(Tone::Good))),
+        Some(_) => {}
     }
     lines
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Jobs {
     watching: Option<Stop>,
     /// Whose turn it is to compile the whole network: of a large one, two at a time would take twice the memory.
     turn: Arc<Mutex<()>>,
+    /// The latest request for the header.
+    asked: Arc<AtomicU64>,
 }
 
 impl Drop for Jobs {
@@ -52,7 +55,7 @@ const CHANGE: &str = "change";
 impl Jobs {
     /// Workers that answer there.
     pub fn new(answers: Sender<Msg>, runner: Runner) -> Self {
-        Self { answers, runner, running: BTreeMap::new(), watching: None, turn: Arc::default() }
+        Self { answers, runner, running: BTreeMap::new(), watching: None, turn: Arc::default(), asked: Arc::default() }
     }
 
     /// Says whether colours are shown.
@@ -79,12 +82,15 @@ impl Jobs {
         });
     }
 
-    /// Reads what the header says.
+    /// Reads what the header says. A request that still waits for its turn when there is a later one is answered by that.
     pub fn head(&self, source: Source, number: u64) {
-        let turn = Arc::clone(&self.turn);
+        let (turn, asked) = (Arc::clone(&self.turn), Arc::clone(&self.asked));
+        asked.fetch_max(number, Ordering::Relaxed);
         self.work(move |answers| {
             let _mine = mine(&turn);
-            let _gone = answers.send(Msg::Head(number, Box::new(head(&source))));
+            if asked.load(Ordering::Relaxed) == number {
+                let _gone = answers.send(Msg::Head(number, Box::new(head(&source))));
+            }
         });
     }
 
@@ -128,8 +134,15 @@ impl Jobs {
         self.work(move |answers| {
             let told = answers.clone();
             let mut until_seen = Some(mine(&turn));
+            let log = source.open().ok();
+            let mut known = None;
             let watched = watched(&source, stop, &mut |picture, events| {
                 until_seen = None;
+                if let Some(entry) = log.as_ref().and_then(|log| log.newest_entry().ok())
+                    && known.replace(entry) != Some(entry)
+                {
+                    let _gone = told.send(Msg::Changed(number, entry));
+                }
                 let _gone = told.send(Msg::Picture(number, Box::new(picture.clone()), events.to_vec()));
                 Ok(())
             });
@@ -214,11 +227,12 @@ fn watched(source: &Source, stop: Stop, show: &mut watch::Show<'_>) -> Result<()
 
 fn head(source: &Source) -> Result<Head, Error> {
     let database = ops::safety::unlock::open(source.path())?;
+    let entry = database.newest_entry()?; // of what is written meanwhile, the watch tells
     let networks = ops::network::networks::list(&database)?;
     let encrypted = database.is_encrypted()?;
     let remembered = db::keyring::recall(database.id()).is_some();
     let names = networks.iter().map(|listed| listed.network.name.to_string()).collect();
-    let mut head = Head { networks: networks.len(), encrypted, remembered, ..Head::default() };
+    let mut head = Head { entry, networks: networks.len(), encrypted, remembered, ..Head::default() };
     head.names.insert("NETWORK", names);
     let database = match source.open().and_then(|database| Ok((database.topology()?, database))) {
         Ok((topology, database)) => {
@@ -230,10 +244,12 @@ fn head(source: &Source) -> Result<Head, Error> {
     };
     head.before = ops::network::history::before_last(&database)?;
     head.open = ops::deploy::status::recorded(&database)?.open.len();
-    head.undeployed = ops::deploy::status::undeployed(&database)?.len();
+    head.undeployed = deploy::pending::undeployed(&database)?.len();
+    // A model that contradicts itself compiles no files; what is wrong with it is said where it is edited.
+    let pending = source.store().and_then(|store| deploy::pending::pending(&store));
+    head.pending = pending.ok().map(|hosts| hosts.into_values().filter(|lacks| *lacks).count());
     let since = System.now() - chrono::Days::new(screens::drift::DAYS.into());
     head.drifted = ops::drift::history::drifted(&database, since)?.len();
-    // A model that contradicts itself compiles no files; what is wrong with it is said where it is edited.
     head.devices = revision::needed(&database).map_or(0, |devices| devices.len());
     Ok(head)
 }

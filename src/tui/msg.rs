@@ -33,6 +33,9 @@ pub enum Msg {
     Unlocked(Result<DataKey, Error>),
     /// The network as hosts tell it; the number says to which watch.
     Picture(u64, Box<Picture>, Vec<Event>),
+    /// This is the newest entry of the audit log: somebody may have changed something, here or elsewhere. The number says which
+    /// watch noticed.
+    Changed(u64, i64),
     /// A watch is over.
     Unwatched(u64, Option<Error>),
     /// A worker has died of a fault in this program.
@@ -74,6 +77,8 @@ pub enum Step {
 /// What the header says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
+    /// The newest entry of the audit log when it was read.
+    pub entry: i64,
     /// The network.
     pub network: String,
     /// How many networks there are.
@@ -84,6 +89,8 @@ pub struct Head {
     pub hosts: usize,
     /// How many hosts nothing was ever deployed to.
     pub undeployed: usize,
+    /// How many hosts lack later changes of the model; `None` while that can't be read.
+    pub pending: Option<usize>,
     /// On how many hosts the last look found changes by hand.
     pub drifted: usize,
     /// How many deploys have no known end.

@@ -1,5 +1,7 @@
 //! Hosts whose configuration was there before: what their files say counts as deployed.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::db::Store;
@@ -42,18 +44,34 @@ pub fn record(
     let tables = before.filter(|_| desired.only.is_some()).map(|before| before.tables).unwrap_or_default();
     let deployed = Deployed { version, tables };
     let changes = diff(&desired, &secrets, Some(&deployed), observed);
+    note(store, now, actor, host, &desired, &deployed.tables)?;
+    Ok(changes)
+}
+
+/// Notes that a host has what is desired, as a version of its own that nobody had to bring there. `tables`: how it lists its
+/// nftables tables, as far as that is known.
+///
+/// # Errors
+/// When the store can't be written.
+pub(super) fn note(
+    store: &mut Store,
+    now: DateTime<Utc>,
+    actor: &Actor,
+    host: &Name,
+    desired: &Desired,
+    tables: &BTreeMap<String, String>,
+) -> Result<(), Error> {
     let token = super::run::token()?;
     let event = Event::host(Action::ConfigDeployed, host).with("state", "confirmed").with("note", AS_FOUND);
     store.write(now, actor, |tx| {
         let id = tx.begin_deployment(host, &token, &actor.operator, now, &desired.version_json())?;
         tx.finish_deployment(id, DeploymentState::Confirmed, now, Some(AS_FOUND), None)?;
-        if !deployed.tables.is_empty() {
-            tx.save_observed(id, &journal::noting(&deployed.tables))?;
+        if !tables.is_empty() {
+            tx.save_observed(id, &journal::noting(tables))?;
         }
         Ok::<_, Error>(((), event))
-    })?;
-    Ok(changes)
+    })
 }
 
-/// What the history of a host says of its first version.
+/// What the history of a host says of such a version.
 const AS_FOUND: &str = "as it was found";

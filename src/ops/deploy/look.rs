@@ -19,6 +19,7 @@ use super::desired::{Deployed, Desired, question};
 use super::diff::diff;
 use super::error::HostError;
 use super::journal::Journal;
+use super::pending::note_agreement;
 use super::plan::{HostPlan, Plan, Seen};
 use super::progress::{Phase, Progress};
 use super::reconcile::{ON_ITS_WAY, may_still_arrive, reconcile};
@@ -53,6 +54,8 @@ pub fn plan(
     }
     let plan = look(store, fleet, clock, actor, jobs, secrets, parallel, progress)?;
     let plan = after_rotations(store, clock, actor, plan, progress)?;
+    // What isn't noted now, as on a disk that is full, the next look notes: it keeps nobody from looking.
+    let _ = note_agreement(store, clock.now(), actor, &plan.hosts);
     let plan = Plan { follow: ready::soon(store, &plan.hosts)?, ..plan };
     Ok(Plan { devices: revision::needed(store)?, ..plan })
 }

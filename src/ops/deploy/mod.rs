@@ -25,6 +25,7 @@ mod order;
 mod outcome;
 mod pairs;
 mod passing;
+pub mod pending;
 pub mod plan;
 mod progress;
 mod proof;

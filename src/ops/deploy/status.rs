@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::db::{Database, Deployment, Store};
+use crate::db::{Database, Store};
 use crate::fleet::{self, Connection, Fleet, Observed, Question, read_observation};
-use crate::model::{DeploymentState, Host, Name, Node, NodeId, PublicKey, Role, Topology};
+use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
@@ -15,6 +15,7 @@ use crate::ops::{revision, traffic};
 use crate::wg::{InterfaceConfig, NodeConfig, PeerConfig, compile, overlap};
 
 use super::diff::SESSION_SECONDS;
+use super::pending::pending;
 use super::resume::{self, OpenDeploy};
 
 /// Whether a link carries traffic.
@@ -103,6 +104,8 @@ pub struct HostStatus {
     pub deployed: Option<DateTime<Utc>>,
     /// Its version, counted up per host.
     pub version: Option<i64>,
+    /// Whether the model wants something else there by now; `None` while the vault is locked, or nothing was deployed.
+    pub pending: Option<bool>,
 }
 
 /// The whole network.
@@ -132,25 +135,18 @@ pub fn recorded(database: &Database) -> Result<Status, Error> {
     Ok(Status { hosts, links: Vec::new(), open: resume::open(database)? })
 }
 
-/// Returns the hosts on which nothing of the network was ever confirmed, though some of it is to be there that wasn't found there;
-/// ordered by name.
-///
-/// # Errors
-/// When the store can't be read.
-pub fn undeployed(database: &Database) -> Result<Vec<Name>, Error> {
-    let Some(newest) = database.newest_state()? else { return Ok(Vec::new()) };
-    let model = database.model_at(newest)?;
-    let is_made_here = |node: &Node| node.interfaces.iter().any(|own| !model.adopted.contains_key(&own.id));
-    let mut waiting = Vec::new();
-    for host in model.hosts.values() {
-        let mut nodes = model.topology.enabled().filter(|node| node.host.as_ref() == Some(&host.name));
-        let is_confirmed = |deployment: &Deployment| deployment.state == DeploymentState::Confirmed;
-        if nodes.any(is_made_here) && !database.deployments(&host.name, u32::MAX)?.iter().any(is_confirmed) {
-            waiting.push(host.name.clone());
+impl Status {
+    /// Says of hosts whether they lack later changes. What files hold is secret, so this needs an unlocked vault.
+    ///
+    /// # Errors
+    /// When the model contradicts itself or the store can't be read.
+    pub fn tell_pending(&mut self, store: &Store) -> Result<(), Error> {
+        let pending = pending(store)?;
+        for host in &mut self.hosts {
+            host.pending = pending.get(&host.host).copied();
         }
+        Ok(())
     }
-    waiting.sort();
-    Ok(waiting)
 }
 
 /// Asks every host, at most `parallel` at once. Needs no secret, so the vault may stay locked.
@@ -282,6 +278,7 @@ pub(in crate::ops) fn host_status(database: &Database, host: &Host) -> Result<Ho
         deployment: last.as_ref().map(|d| d.state),
         deployed: last.as_ref().map(|d| d.finished.unwrap_or(d.started)),
         version: last.as_ref().map(|d| d.version),
+        pending: None,
     })
 }
 

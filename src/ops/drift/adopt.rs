@@ -87,10 +87,13 @@ pub fn adopt(
         Mode::Preview => store.try_out(|tx| Taking::new(tx, host, now)?.run(&found).map(|(adopted, _)| adopted))?,
     };
     let waiting = host.changes().iter().enumerate().any(|(at, _)| !found.iter().any(|f| f.changes.contains(&at)));
-    if adopted.saved && adopted.left.is_empty() && !adopted.follows.is_empty() && !waiting {
+    if adopted.saved && adopted.left.is_empty() && !waiting {
+        // Where nothing is to follow, the plan notes that the host has what the model wants.
         let plan = deploy::plan(store, fleet, clock, actor, &only, 1, progress)?;
-        let outcomes = deploy::deploy(store, fleet, clock, actor, plan, options, progress)?;
-        adopted.deployed = outcomes.into_iter().next().map(|outcome| outcome.outcome);
+        if !adopted.follows.is_empty() {
+            let outcomes = deploy::deploy(store, fleet, clock, actor, plan, options, progress)?;
+            adopted.deployed = outcomes.into_iter().next().map(|outcome| outcome.outcome);
+        }
     }
     Ok(adopted)
 }

@@ -7,7 +7,7 @@ use chrono::Utc;
 use super::{Act, Deed, Goal, Screen, Tab, When, about, ago, change, fill};
 use crate::model::DeploymentState;
 use crate::ops::clock::{Clock as _, System};
-use crate::ops::deploy::status;
+use crate::ops::deploy::{pending, status};
 use crate::ops::{Error, host};
 use crate::tui::line::Line;
 use crate::tui::source::Source;
@@ -103,10 +103,15 @@ fn load(source: &Source) -> Result<Vec<Row>, Error> {
     let now = System.now();
     let known: BTreeMap<_, _> =
         status::recorded(&database)?.hosts.into_iter().map(|host| (host.host.clone(), host)).collect();
+    // While it is locked, or the model contradicts itself, nobody can tell.
+    let lacking = source.store().and_then(|store| pending::pending(&store)).unwrap_or_default();
     let row = |view: host::HostView| {
         let status = known.get(&view.host.name);
         let (word, tone) = match status.and_then(|status| status.deployment) {
             None => ("never", Tone::Dim),
+            Some(DeploymentState::Confirmed) if lacking.get(&view.host.name) == Some(&true) => {
+                ("lacks changes", Tone::Warn)
+            }
             Some(DeploymentState::Confirmed) => ("confirmed", Tone::Good),
             Some(other) => (other.as_str(), Tone::Warn),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wg_friend_lab::process::wait_until;
 use wg_friend_lab::{Lab, Mishap, Result, Spec};
 
-use super::family::{addressed, lab_or_skip};
+use super::family::{Family, addressed, lab_or_skip, prefixes};
 use super::office::Admin;
 use crate::terminal::Terminal;
 use crate::tui::go_to;
@@ -73,7 +73,8 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
     let admin = Admin::new(&lab);
     let mut terminal = open(&admin, &[], (140, 48));
     terminal.expect("a new network").type_in("n").expect("--keepalive");
-    for (field, value) in [("--name", "small"), ("--cidr", "10.66.0.0/24")] {
+    let [four, six] = prefixes("10.66.0.0/24", Family::Dual);
+    for (field, value) in [("--name", "small"), ("--cidr", four.as_str()), ("--cidr6", six.as_str())] {
         go_to(&mut terminal, field);
         terminal.type_in(value);
     }
@@ -128,11 +129,14 @@ fn a_network_is_made_and_deployed_and_its_rotation_and_restore_are_followed() ->
 fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() -> Result {
     let lab = lab_or_skip!(spec());
     let admin = deployed(&lab);
-    admin.ok(&["network", "set", "mtu=1380"]);
     let settings = tempfile::NamedTempFile::new()?;
     std::fs::write(settings.path(), "confirm_timeout = 12\nhost_timeout = 15\n")?;
     let config = settings.path().display().to_string();
     let mut terminal = open(&admin, &["--config", &config], (110, 40));
+    terminal.expect("2/2 hosts").expect("nothing");
+    // Somebody else changes the model meanwhile.
+    admin.ok(&["network", "set", "mtu=1380"]);
+    terminal.expect("2 hosts lack later changes").type_in("3").expect("lacks changes").type_in("1");
 
     // One host hangs in the middle of its change: its time runs, the other one is done meanwhile.
     lab.host("b").at_arguments("ip", "link set dev wg0 mtu 1380", &Mishap::First("pkill -STOP '^sshd'".into()))?;
@@ -149,6 +153,7 @@ fn a_bad_deploy_counts_down_and_is_taken_back_and_drift_is_found_and_mended() ->
     assert!(wait_until(PATIENCE, mtu), "it has taken it back");
     let done = wait_until(PATIENCE, || admin.run(&["deploy", "--yes"]).status == 0);
     assert!(done, "the next one goes through");
+    terminal.type_in("1").expect("nothing");
 
     // Somebody adds a peer by hand.
     let stranger = lab.host("ctl").sh("wg genkey | wg pubkey")?.trim().to_owned();

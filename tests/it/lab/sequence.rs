@@ -13,6 +13,7 @@ use wg_friend::fleet::{self, Answer, Connection, Fleet, Observed, RealFleet, Scr
 use wg_friend::model::{Actor, Host, InterfaceName, PublicKey, Role, Source};
 use wg_friend::ops::clock::{Clock as _, System};
 use wg_friend::ops::deploy::desired::Deployed;
+use wg_friend::ops::deploy::pending::pending;
 use wg_friend::ops::deploy::steps::steps;
 use wg_friend::ops::deploy::{HostPlan, Kind, Options, Outcome, Plan, Silent, deploy, plan};
 use wg_friend::ops::network::change::Mode;
@@ -151,6 +152,11 @@ impl Trial {
         plan(&mut self.store, &self.fleet, &System, &self.actor, &[], 1, &Silent).unwrap()
     }
 
+    /// Whether the host is said to lack later changes, without being asked.
+    fn waits(&self) -> bool {
+        pending(&self.store).unwrap().into_values().any(|lacks| lacks)
+    }
+
     fn deploy(&mut self, plan: Plan) -> Outcome {
         // Nobody is there to show that a new key or port works: the devices keep their files.
         let options = Options { check_handshakes: false, ..options(60) };
@@ -196,11 +202,15 @@ impl Trial {
 
     /// Deploys what the last edit made different, and checks what is there afterwards.
     fn take_to_the_host(&mut self, edit: &str) -> Effect {
+        let waits = self.waits();
         let plan = self.plan();
         let secrets = self.store.secrets().unwrap();
         let host = &plan.hosts[0];
         let seen = host.seen.as_ref().unwrap_or_else(|why| panic!("{edit}: {why}"));
         let changes = seen.changes.clone();
+        if waits == changes.is_empty() {
+            self.wrong.push(format!("{edit}: without asking, that the host lacks something is {waits}: {changes:?}"));
+        }
         let before = counters(&seen.observed);
         let Named { run, undo } = named(host, &secrets);
         let (differing, restarts) = (differing(host), restarting(host));
@@ -224,6 +234,9 @@ impl Trial {
         }
         if outcome != Outcome::Confirmed {
             self.wrong.push(format!("{edit}: {outcome:?}"));
+        }
+        if self.waits() {
+            self.wrong.push(format!("{edit}: it is said to lack something when it was just deployed"));
         }
         let after = self.plan();
         let host = &after.hosts[0];

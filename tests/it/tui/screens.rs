@@ -27,7 +27,7 @@ fn rows(screen: &Screen) -> Vec<Row> {
             }
             _ => Cell::new(name.to_lowercase(), tones[at % tones.len()]),
         });
-        Row { id: format!("row-{at}"), cells: cells.collect(), tags: Vec::new() }
+        Row { id: format!("row-{at}"), cells: cells.collect(), tags: Vec::new(), text: String::new() }
     };
     (1..=30).map(row).collect()
 }
@@ -56,6 +56,7 @@ pub(super) fn watching(theme: Theme, (width, height): (u16, u16)) -> (App, tempf
         roles,
         encrypted: true,
         undeployed: 1,
+        pending: Some(1),
         drifted: 2,
         ..Head::default()
     };
