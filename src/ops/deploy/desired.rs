@@ -32,11 +32,11 @@ impl Desired {
         for node in compiled {
             if topology.node(node.node).and_then(|n| n.host.as_ref()) == Some(host) {
                 let there = node.interfaces.iter().filter(|i| i.run != Run::Gone).cloned().collect();
-                let node = &NodeConfig { interfaces: there, ..node.clone() };
+                let node = NodeConfig { node: node.node, name: node.name.clone(), interfaces: there };
                 let keyless = node.interfaces.iter().filter(|i| secrets.private_of(i.id, i.public_key).is_none());
                 desired.keys_elsewhere.extend(keyless.map(|i| i.name.clone()));
-                desired.files.extend(config::files(node, secrets).into_iter().map(|file| (file.path, file.content)));
-                desired.interfaces.extend(node.interfaces.iter().cloned());
+                desired.files.extend(config::files(&node, secrets).into_iter().map(|file| (file.path, file.content)));
+                desired.interfaces.extend(node.interfaces);
             }
         }
         desired

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{self, DeploymentId, NewStep, Store};
@@ -175,13 +176,13 @@ fn tables_of(
     id: DeploymentId,
     listed: &BTreeMap<String, String>,
 ) -> db::Result<BTreeMap<String, String>> {
-    let version = read_version(&store.deployed_content(id)?)?;
+    let version: Version = read_version(&store.deployed_content(id)?)?;
     let before = deployed(store, host)?.unwrap_or_default();
     Ok(only::tables(version.only.as_ref(), listed, before.tables))
 }
 
-/// Reads what a deploy brought.
-pub(super) fn read_version(content: &[u8]) -> db::Result<Version> {
+/// Reads what a deploy brought: the [`Version`], or a part of it.
+pub(super) fn read_version<T: DeserializeOwned>(content: &[u8]) -> db::Result<T> {
     let unreadable = |_| db::Error::Value { table: "deployments", column: "sealed_content".to_owned() };
     serde_json::from_slice(content).map_err(unreadable)
 }

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::db::{Database, Deployment, Store};
-use crate::model::{Actor, DeploymentState, InterfaceName, Name, Node, PublicKey, Run};
+use crate::model::{Actor, DeploymentState, Host, InterfaceId, InterfaceName, Name, Node, PublicKey, Run};
 use crate::ops::error::Error;
 use crate::ops::rotation::ready;
 use crate::wg::InterfaceConfig;
 
 use super::desired::{Desired, Version};
-use super::look::{Job, job};
 use super::plan::HostPlan;
 use super::{adopted, journal, only, running};
 
@@ -46,17 +49,99 @@ pub fn undeployed(database: &Database) -> Result<Vec<Name>, Error> {
 /// # Errors
 /// When the model contradicts itself or the store can't be read.
 pub fn pending(store: &Store) -> Result<BTreeMap<Name, bool>, Error> {
-    let topology = store.topology()?;
-    let compiled = ready::compile(store, &topology)?;
-    let secrets = store.secrets()?;
     let mut pending = BTreeMap::new();
-    for host in &topology.hosts {
-        let job = job(store, (&topology, &compiled, &secrets), host, None)?;
-        if let Some(Job { desired, deployed: Some(deployed), .. }) = job {
-            pending.insert(host.name.clone(), !is_left_by(&desired, &deployed.version));
+    // Of a large network, what is wanted and what was left would each fill the memory: there is but one of them at a time.
+    for (host, wanted) in wanted(store)? {
+        let Some(left) = left(store, &host)? else { continue };
+        if left != Brief::default() || wanted != Brief::default() {
+            pending.insert(host, wanted != left);
         }
     }
     Ok(pending)
+}
+
+/// What hosts have or are to have, as far as that takes to compare it.
+#[derive(Default, PartialEq, Eq)]
+struct Brief {
+    /// SHA-256 of each file.
+    files: BTreeMap<String, [u8; 32]>,
+    /// The interfaces that are there, with what no file of theirs says.
+    interfaces: BTreeMap<InterfaceName, (Run, PublicKey)>,
+}
+
+impl Brief {
+    fn of<'a>(
+        interfaces: &[InterfaceConfig],
+        files: impl Iterator<Item = (&'a String, &'a Zeroizing<String>)>,
+    ) -> Self {
+        let there = interfaces.iter().filter(|interface| interface.run != Run::Gone);
+        let interfaces =
+            there.map(|interface| (interface.name.clone(), (interface.run, interface.public_key))).collect();
+        let files = files.map(|(path, text)| (path.clone(), Sha256::digest(text.as_bytes()).into())).collect();
+        Self { files, interfaces }
+    }
+}
+
+/// What the model wants of each host.
+fn wanted(store: &Store) -> Result<BTreeMap<Name, Brief>, Error> {
+    let topology = store.topology()?;
+    let compiled = ready::compile(store, &topology)?;
+    let secrets = store.secrets()?;
+    let of = |host: &Host| {
+        let Desired { interfaces, files, .. } = Desired::of(&host.name, &topology, &compiled, &secrets);
+        (host.name.clone(), Brief::of(&interfaces, files.iter()))
+    };
+    Ok(topology.hosts.iter().map(of).collect())
+}
+
+/// What the last confirmed deploy left of the chosen network on a host; `None` where there was none.
+fn left(store: &Store, host: &Name) -> Result<Option<Brief>, Error> {
+    let Some((_, content)) = store.deployed(host)? else { return Ok(None) };
+    let Left { interfaces, mut files } = journal::read_version(&content)?;
+    let ids: Vec<InterfaceId> = interfaces.iter().map(|interface| interface.id).collect();
+    let others = store.of_others(&ids)?;
+    let (theirs, own): (Vec<_>, Vec<_>) = interfaces.into_iter().partition(|one| others.contains(&one.id));
+    files.retain(|path, _| !theirs.iter().any(|one| only::is_file_of(path, &one.name)));
+    let there = own.into_iter().filter(|interface| interface.run != Run::Gone);
+    let interfaces = there.map(|interface| (interface.name, (interface.run, interface.public_key))).collect();
+    Ok(Some(Brief { files: files.into_iter().map(|(path, Digest(sum))| (path, sum)).collect(), interfaces }))
+}
+
+/// A [`Version`](super::desired::Version), read without its peers, and of its files only their sums.
+#[derive(Deserialize)]
+struct Left {
+    interfaces: Vec<LeftInterface>,
+    files: BTreeMap<String, Digest>,
+}
+
+#[derive(Deserialize)]
+struct LeftInterface {
+    id: InterfaceId,
+    name: InterfaceName,
+    public_key: PublicKey,
+    #[serde(default)]
+    run: Run,
+}
+
+/// SHA-256 of a text.
+struct Digest([u8; 32]);
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the text of a file")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Digest, E> {
+                Ok(Digest(Sha256::digest(text.as_bytes()).into()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 /// Writes down of hosts that gave an answer and lack nothing that this is what they have, where what was last confirmed is
@@ -93,20 +178,15 @@ pub(super) fn note_agreement(
 
 /// Whether a host that is as this version left it is as it should be.
 fn is_left_by(desired: &Desired, version: &Version) -> bool {
-    let there = |interfaces: &[InterfaceConfig]| -> BTreeMap<InterfaceName, (Run, PublicKey)> {
-        let there = interfaces.iter().filter(|interface| interface.run != Run::Gone);
-        there.map(|interface| (interface.name.clone(), (interface.run, interface.public_key))).collect()
-    };
-    version.files == desired.files && there(&version.interfaces) == there(&desired.interfaces)
+    Brief::of(&desired.interfaces, desired.files.iter()) == Brief::of(&version.interfaces, version.files.iter())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::look::{Job, job};
     use super::*;
     use crate::db::{KdfParams, Passphrase};
-    use crate::model::{
-        Become, Egress, Host, HostAddress, Mtu, Network, Origin, Port, PskPolicy, Role, Source, Topology,
-    };
+    use crate::model::{Become, Egress, HostAddress, Mtu, Network, Origin, Port, PskPolicy, Role, Source, Topology};
     use crate::ops::clock::Fixed;
     use crate::ops::host;
     use crate::ops::network::add::{NewNodes, add};

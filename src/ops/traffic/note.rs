@@ -41,6 +41,37 @@ impl Counters {
         });
         Self { time, interfaces: interfaces.collect() }
     }
+
+    /// Adds it to what was seen before and isn't taken down yet. Between two looks after which counters have only gone on there is
+    /// nothing that a third would tell: of a large host that is asked each second, most are as good as forgotten. The first one
+    /// stays, since nobody knows here what was taken down before it.
+    pub(in crate::ops) fn follow(self, seen: &mut Vec<Self>) {
+        let mut same = seen.iter_mut().rev().filter(|before| before.is_of_host(&self));
+        match (same.next(), same.next()) {
+            (Some(last), Some(first)) if first.goes_on_as(last) && last.goes_on_as(&self) => *last = self,
+            _ => seen.push(self),
+        }
+    }
+
+    fn is_of_host(&self, other: &Self) -> bool {
+        let keys = |one: &Self| one.interfaces.iter().map(|interface| interface.near_key).collect::<Vec<_>>();
+        keys(self) == keys(other)
+    }
+
+    /// Whether nothing began anew and nobody came or went until `later`.
+    fn goes_on_as(&self, later: &Self) -> bool {
+        let counter = |((key, was), (later_key, is)): (&(PublicKey, Counter), &(PublicKey, Counter))| {
+            let before = CounterSeen { counter: *was, seen: self.time };
+            let grown = was.rx <= is.rx && was.tx <= is.tx && was.born == is.born;
+            let by = Step::Grown { rx: is.rx.wrapping_sub(was.rx), tx: is.tx.wrapping_sub(was.tx) };
+            key == later_key && grown && step(Some(&before), is, later.time) == by
+        };
+        let interface = |(before, after): (&Interface, &Interface)| {
+            let same = before.name == after.name && before.peers.len() == after.peers.len();
+            same && before.peers.iter().zip(&after.peers).all(counter)
+        };
+        self.interfaces.iter().zip(&later.interfaces).all(interface)
+    }
 }
 
 /// Adds what counters have grown by since they were seen last. Each observation comes with its time, by our clock. Interfaces
@@ -115,4 +146,65 @@ fn grown(database: &Database, seen: &[&Counters]) -> db::Result<Shown> {
         }
     }
     Ok((grown, whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What counters come to that are taken down one after the other, by interface key and far key.
+    fn sums(before: Counter, seen: &[Counters]) -> BTreeMap<(PublicKey, PublicKey), (u64, u64)> {
+        let mut known: BTreeMap<(PublicKey, PublicKey), CounterSeen> = BTreeMap::new();
+        let mut sums: BTreeMap<(PublicKey, PublicKey), (u64, u64)> = BTreeMap::new();
+        for Counters { time, interfaces } in seen {
+            for Interface { near_key, peers, .. } in interfaces {
+                for (far, counter) in peers {
+                    let first = CounterSeen { counter: before, seen: DateTime::UNIX_EPOCH };
+                    let known = known.entry((*near_key, *far)).or_insert(first);
+                    if let Step::Grown { rx, tx } = step(Some(known), counter, *time) {
+                        *known = CounterSeen { counter: *counter, seen: *time };
+                        let sum = sums.entry((*near_key, *far)).or_default();
+                        *sum = (sum.0 + rx, sum.1 + tx);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// A look at one of two hosts: the number of its interface, what its peers have carried, and how many peers there are.
+    fn look(host: u8, second: i64, born: u32, carried: u64, peers: u8) -> Counters {
+        let key = |number: u8| PublicKey::from_bytes([number; 32]);
+        let counter = Counter { born: Some(born), rx: carried, tx: carried / 2, boot: 1_000, uptime: 10_000 + second };
+        let peers = (0..peers).map(|peer| (key(100 + peer), counter)).collect();
+        let interface = Interface { name: "wg0".parse().unwrap(), near_key: key(host), peers };
+        let time = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(20_000 + second);
+        Counters { time, interfaces: vec![interface] }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_forgotten_changes_no_sum(
+            taken_down in 0..300_u64,
+            looks in proptest::collection::vec((0..2_u8, 0..2_u32, 0..400_u64, 1..3_u8), 0..20),
+        ) {
+            let before = Counter { born: Some(0), rx: taken_down, tx: taken_down / 2, boot: 1_000, uptime: 9_000 };
+            let look = |(second, (host, born, carried, peers)): (i64, &(u8, u32, u64, u8))| {
+                look(*host, second, *born, *carried, *peers)
+            };
+            let all: Vec<Counters> = (0..).zip(&looks).map(look).collect();
+            let mut kept = Vec::new();
+            (0..).zip(&looks).map(look).for_each(|counters| counters.follow(&mut kept));
+            prop_assert_eq!(sums(before, &kept), sums(before, &all));
+        }
+    }
+
+    #[test]
+    fn of_a_host_that_only_goes_on_two_looks_are_kept() {
+        let mut kept = Vec::new();
+        (0..50).for_each(|second| look(1, second, 3, 100 * u64::try_from(second).unwrap(), 2).follow(&mut kept));
+        assert_eq!(kept.len(), 2);
+    }
 }

@@ -74,7 +74,7 @@ pub fn watch(
         match tried {
             Some(Tried { host, answer: Ok(observed) }) => {
                 if store.is_some() {
-                    unnoted.push(Counters::of(&observed, clock.now()));
+                    Counters::of(&observed, clock.now()).follow(&mut unnoted);
                 }
                 events.extend(board.answer(&host, *observed, now()));
             }
