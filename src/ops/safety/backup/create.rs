@@ -8,8 +8,9 @@ use serde::Serialize;
 use wg_friend_crypt::DataKey;
 use zeroize::Zeroizing;
 
-use super::prove::{check_part, compare, examine, open_database, unpack};
+use super::prove::{check_part, compare, examine};
 use super::snapshot::{Picture, keys_document, pictures};
+use super::unpack::Unlocked;
 use super::{About, DATABASE, EXTENSION, digest, open};
 use crate::db::archive::{Header, Kind, Lock, Manifest, NetworkCounts, Part, What, Writer};
 use crate::db::{BackupCopy, BackupRecord, KdfParams, PartFile, Passphrase, Scratch, Store};
@@ -230,17 +231,17 @@ fn write(
 
 /// Restores the written file beside the database and compares everything with the moment that it shows.
 fn prove(store: &Store, key: &DataKey, moment: &Moment, file: &Path) -> Result<(), Error> {
-    let opened = open(file)?;
-    let header = opened.header().clone();
+    let unlocked = Unlocked::new(open(file)?, key.duplicate())?;
     let scratch = Scratch::beside(store.path())?;
-    let manifest = unpack(opened.content(key)?, &scratch, &mut check_part)?;
-    if header.kind == Kind::Full {
-        let restored = open_database(&scratch, &header, key, Some(store.data_key()))?;
+    let unpacked = unlocked.unpack(&scratch, &mut check_part)?;
+    let kind = unpacked.header.kind;
+    if kind == Kind::Full {
+        let restored = unpacked.database(&scratch, Some(store.data_key()))?;
         let restored = restored.map_err(|_| Error::Refused("the database in the backup can't be unlocked".into()))?;
-        examine(&restored, &manifest)?;
+        examine(&restored, &unpacked.manifest)?;
     }
-    match header.kind {
-        Kind::Full | Kind::ConfigOnly => compare(&manifest, &moment.pictures),
+    match kind {
+        Kind::Full | Kind::ConfigOnly => compare(&unpacked.manifest, &moment.pictures),
         Kind::KeysOnly => Ok(()), // it was read, and has the checksum of what was written
     }
 }

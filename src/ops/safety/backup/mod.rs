@@ -8,6 +8,7 @@ mod prove;
 mod restore;
 mod restore_keys;
 mod snapshot;
+mod unpack;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -27,6 +28,7 @@ use crate::db::archive::{self, Header, Lock, Opened};
 use crate::db::{self, BackupRecord, Database, Passphrase, keyring};
 use crate::ops::Error;
 use crate::ops::safety::unlock::Sources;
+use unpack::Unlocked;
 use wg_friend_crypt::DataKey;
 
 /// What the names of backups end with.
@@ -74,6 +76,15 @@ pub struct Keys<'a> {
 const ATTEMPTS: usize = 3;
 
 impl Keys<'_> {
+    /// Opens the contents of a backup.
+    ///
+    /// # Errors
+    /// As [`Keys::base`]; one that is damaged.
+    fn unlock(&self, opened: Opened, path: &Path) -> Result<Unlocked, Error> {
+        let key = self.base(&opened, path)?;
+        Unlocked::new(opened, key)
+    }
+
     /// Finds the base key of a backup: in the kernel's keyring, else with a passphrase.
     ///
     /// # Errors

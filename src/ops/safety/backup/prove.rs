@@ -1,95 +1,19 @@
 //! Proving a backup: it is unpacked where nobody sees it, opened, and everything in it checked.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use wg_friend_crypt::DataKey;
-use zeroize::Zeroizing;
 
 use super::snapshot::{Keys as KeysDocument, Picture, pictures};
-use super::{About, DATABASE, Keys, Seen, open};
-use crate::db::archive::{Content, Header, Lock, Manifest, NetworkCounts, Part, What};
-use crate::db::{self, AnchorProblem, Anchored, Database, Restoration, Scratch, SignedHead, Store, keyring};
+use super::unpack::damaged;
+use super::{About, Keys, Seen, open};
+use crate::db::archive::{Manifest, NetworkCounts, Part, What};
+use crate::db::{self, AnchorProblem, Anchored, Database, Restoration, Scratch, SignedHead, Store};
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 use crate::ops::network::generate::sha256;
 use crate::ops::safety::unlock;
-
-/// Where a part goes.
-enum Place {
-    Disk(File),
-    Memory(Zeroizing<Vec<u8>>),
-}
-
-impl Write for Place {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Disk(file) => file.write(bytes),
-            Self::Memory(memory) => memory.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Disk(file) => file.flush(),
-            Self::Memory(_) => Ok(()),
-        }
-    }
-}
-
-/// Takes a part that isn't the database.
-type Keep<'k> = &'k mut dyn FnMut(&Part, &[u8]) -> Result<(), Error>;
-
-/// Unpacks a backup: its database into a scratch directory, every other part into `keep`. Each part has the checksum that
-/// the manifest says by then, and nothing follows on the last.
-pub(super) fn unpack(mut content: Content, scratch: &Scratch, keep: Keep<'_>) -> Result<Manifest, Error> {
-    let place = |part: &Part| match part.what {
-        What::Database => scratch.create(DATABASE).map(Place::Disk),
-        What::Keys | What::Config { .. } => Ok(Place::Memory(Zeroizing::new(Vec::new()))),
-    };
-    while let Some((part, place)) = content.next(place)? {
-        if let Place::Memory(bytes) = place {
-            keep(&part, &bytes)?;
-        }
-    }
-    Ok(content.manifest().clone())
-}
-
-fn damaged(what: impl Into<String>) -> Error {
-    db::Error::BackupDamaged { what: what.into() }.into()
-}
-
-/// Opens the unpacked database; locked if its vault's key isn't at hand.
-pub(super) fn open_database(
-    scratch: &Scratch,
-    header: &Header,
-    base: &DataKey,
-    known: Option<&DataKey>,
-) -> Result<Result<Store, Database>, Error> {
-    let path = scratch.file(DATABASE);
-    let database = Database::open(&path)?;
-    if database.id() != header.database {
-        return Err(damaged("the database in it is another one"));
-    }
-    let keys = match header.lock {
-        Lock::Vault => vec![base.duplicate()],
-        Lock::Own => {
-            let known = known.map(DataKey::duplicate);
-            database.plain_key()?.into_iter().chain(known).chain(keyring::recall(&header.database)).collect()
-        }
-    };
-    for key in keys {
-        match Database::open(&path)?.unlock_with(key) {
-            Ok(store) => return Ok(Ok(store)),
-            Err(db::Error::Locked) if header.lock == Lock::Own => {}
-            Err(db::Error::Locked) => return Err(damaged("the database in it has another key")),
-            Err(other) => return Err(other.into()),
-        }
-    }
-    Ok(Err(database))
-}
 
 /// What checking an unpacked database came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -314,11 +238,11 @@ fn compare_live(present: &Database, head: Option<&str>) -> Result<Option<Anchore
 
 fn look(request: &Request<'_>, known: Option<&DataKey>, verdict: &mut Verdict) -> Result<(), Error> {
     let opened = open(request.file)?;
-    let header = opened.header().clone();
-    verdict.about = Some(About::from(&header));
-    let base = request.keys.base(&opened, request.file)?;
+    verdict.about = Some(About::from(opened.header()));
+    let unlocked = request.keys.unlock(opened, request.file)?;
     let scratch = Scratch::anywhere(request.database)?;
-    let manifest = unpack(opened.content(&base)?, &scratch, &mut check_part)?;
+    let unpacked = unlocked.unpack(&scratch, &mut check_part)?;
+    let manifest = &unpacked.manifest;
     verdict.audit_head.clone_from(&manifest.audit_head);
     verdict.networks.clone_from(&manifest.networks);
     verdict.audit_entries = manifest.audit_entries;
@@ -326,10 +250,10 @@ fn look(request: &Request<'_>, known: Option<&DataKey>, verdict: &mut Verdict) -
         (verdict.authenticated, verdict.configs) = (true, manifest.parts.len());
         return Ok(());
     }
-    let examined = match open_database(&scratch, &header, &base, known)? {
-        Ok(store) => examine(&store, &manifest)?,
+    let examined = match unpacked.database(&scratch, known)? {
+        Ok(store) => examine(&store, manifest)?,
         Err(database) => {
-            examine_locked(&database, None, &manifest)?;
+            examine_locked(&database, None, manifest)?;
             Examined::default()
         }
     };

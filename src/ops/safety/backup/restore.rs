@@ -7,8 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use super::prove::{check_part, examine, open_database, unpack};
+use super::prove::{check_part, examine};
 use super::restore_keys::{self, KeysRestored};
+use super::unpack::Unpacked;
 use super::{About, DATABASE, Keys, open};
 use crate::db::archive::{Kind, Manifest, NetworkCounts, What};
 use crate::db::{self, Database, Scratch, Store};
@@ -134,22 +135,22 @@ fn replace(
     actor: &Actor,
     agree: &dyn Fn(&Restored) -> Result<(), Error>,
 ) -> Result<Restored, Error> {
-    let header = opened.header().clone();
-    let base = request.keys.base(&opened, request.file)?;
+    let unlocked = request.keys.unlock(opened, request.file)?;
     if !request.preview {
         let directory = request.database.parent().unwrap_or(Path::new("."));
         let unwritable = |source| Error::Unwritable { path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
     }
     let scratch = Scratch::anywhere(request.database)?;
-    let manifest = unpack(opened.content(&base)?, &scratch, &mut check_part)?;
-    let mut store = match open_database(&scratch, &header, &base, None)? {
+    let unpacked = unlocked.unpack(&scratch, &mut check_part)?;
+    let mut store = match unpacked.database(&scratch, None)? {
         Ok(store) => {
-            examine(&store, &manifest)?;
+            examine(&store, &unpacked.manifest)?;
             store
         }
-        Err(_) => unlock_inside(&scratch, &request.keys, &manifest, actor, clock)?,
+        Err(_) => unlock_inside(&scratch, &request.keys, &unpacked.manifest, actor, clock)?,
     };
+    let Unpacked { header, manifest, .. } = unpacked;
     let now = clock.now();
     let (present, replaced) = present(request.database, &header.database, now)?;
     let mut restored = Restored {
@@ -279,26 +280,26 @@ fn lay_out(
     let Some(directory) = request.to else {
         return Err(Error::MissingAnswer { what: "a directory for the configurations", flag: "--to DIR" });
     };
-    let header = opened.header().clone();
-    let base = request.keys.base(&opened, request.file)?;
+    let unlocked = request.keys.unlock(opened, request.file)?;
     let scratch = Scratch::anywhere(request.database)?;
     let mut files = Vec::new();
-    let manifest = unpack(opened.content(&base)?, &scratch, &mut |part, bytes| {
+    let unpacked = unlocked.unpack(&scratch, &mut |part, bytes| {
         if matches!(part.what, What::Config { .. }) {
             files.push((name_of(&part.what)?, zeroize::Zeroizing::new(bytes.to_vec())));
         }
         Ok(())
     })?;
-    if !manifest.sums.is_empty() {
+    if !unpacked.manifest.sums.is_empty() {
         // They come out of the database in it, which its vault opens.
-        let store = match open_database(&scratch, &header, &base, None)? {
+        let store = match unpacked.database(&scratch, None)? {
             Ok(store) => store,
-            Err(_) => unlock_inside(&scratch, &request.keys, &manifest, actor, clock)?,
+            Err(_) => unlock_inside(&scratch, &request.keys, &unpacked.manifest, actor, clock)?,
         };
         for (what, content) in super::snapshot::pictures(&store)?.iter().flat_map(|picture| &picture.configs) {
             files.push((name_of(what)?, zeroize::Zeroizing::new(content.as_bytes().to_vec())));
         }
     }
+    let manifest = unpacked.manifest;
     let mut restored = Restored {
         about,
         mode: Mode::ConfigOnly,

@@ -8,7 +8,6 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::About;
-use super::prove::unpack;
 use super::restore::{Mode, Request, Restored};
 use super::snapshot::{Keys as Document, PrivateEntry};
 use crate::db::archive::{Kind, Opened, What};
@@ -58,15 +57,16 @@ pub(super) fn restore(
             hint: "restore it as a whole, or make one with `wg-friend backup create --kind keys-only`".into(),
         });
     }
-    let base = request.keys.base(&opened, request.file)?;
+    let unlocked = request.keys.unlock(opened, request.file)?;
     let scratch = Scratch::anywhere(request.database)?;
     let mut text = Zeroizing::new(Vec::new());
-    let manifest = unpack(opened.content(&base)?, &scratch, &mut |part, bytes| {
+    let unpacked = unlocked.unpack(&scratch, &mut |part, bytes| {
         if part.what == What::Keys {
             text.extend_from_slice(bytes);
         }
         Ok(())
     })?;
+    let manifest = unpacked.manifest;
     let unreadable = |_| db::Error::BackupDamaged { what: "the keys can't be read".into() };
     let document: Document = serde_json::from_slice(&text).map_err(unreadable)?;
     let mut store = unlock::unlock(request.database, request.keys.sources, actor, clock)?;

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use decide::{Fate, Left, Prefer};
 
-use super::prove::{check_part, examine, open_database, unpack};
+use super::prove::{check_part, examine};
 use super::restore::{copy_before, unlock_inside};
 use super::{About, Keys, open};
 use crate::db::archive::{Header, Kind};
@@ -174,15 +174,13 @@ fn unpacked(
     clock: &dyn Clock,
     actor: &Actor,
 ) -> Result<Store, Error> {
-    let header = opened.header().clone();
-    let base = request.keys.base(&opened, request.file)?;
-    let manifest = unpack(opened.content(&base)?, scratch, &mut check_part)?;
-    match open_database(scratch, &header, &base, None)? {
+    let unpacked = request.keys.unlock(opened, request.file)?.unpack(scratch, &mut check_part)?;
+    match unpacked.database(scratch, None)? {
         Ok(store) => {
-            examine(&store, &manifest)?;
+            examine(&store, &unpacked.manifest)?;
             Ok(store)
         }
-        Err(_) => unlock_inside(scratch, &request.keys, &manifest, actor, clock),
+        Err(_) => unlock_inside(scratch, &request.keys, &unpacked.manifest, actor, clock),
     }
 }
 
