@@ -17,7 +17,13 @@ const CLOCK: Fixed = Fixed(chrono::DateTime::UNIX_EPOCH);
 #[divan::bench(args = SIZES)]
 fn make(bencher: Bencher<'_, '_>, size: usize) {
     let (directory, mut store) = filled(size);
-    let request = CreateRequest { kind: Kind::Full, to: Some(directory.path().to_owned()), own: None, preview: true };
+    let request = CreateRequest {
+        kind: Kind::Full,
+        to: Some(directory.path().to_owned()),
+        own: None,
+        full_every: None,
+        preview: true,
+    };
     bencher.bench_local(|| create(&mut store, &CLOCK, &actor(), &request).map(|made| made.size));
 }
 
@@ -26,7 +32,8 @@ fn make(bencher: Bencher<'_, '_>, size: usize) {
 fn bring_back(bencher: Bencher<'_, '_>, size: usize) {
     let (directory, mut store) = filled(size);
     let file = directory.path().join("bench.wgfb");
-    let request = CreateRequest { kind: Kind::Full, to: Some(file.clone()), own: None, preview: false };
+    let request =
+        CreateRequest { kind: Kind::Full, to: Some(file.clone()), own: None, full_every: None, preview: false };
     create(&mut store, &CLOCK, &actor(), &request).expect("it proves to be whole");
     let sources = || Sources { environment: Some("correct horse".to_owned().into()), ..Sources::default() };
     let mut number = 0;
@@ -35,6 +42,7 @@ fn bring_back(bencher: Bencher<'_, '_>, size: usize) {
         let (sources, own) = (sources(), Sources::default());
         let request = RestoreRequest {
             file: &file,
+            base: None,
             database: &directory.path().join(format!("new-{number}/bench.db")),
             keys: Keys { sources: &sources, own: &own },
             mode: Mode::Replace,

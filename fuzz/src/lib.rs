@@ -2,6 +2,7 @@
 //! checks doesn't hold.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
@@ -142,10 +143,12 @@ pub fn sealed(input: &[u8]) {
 }
 
 /// Backups: whatever they are, they are refused, as they are and behind a header that is right; nobody is asked to pay for a
-/// cost that no version chose.
+/// cost that no version chose. As pages they are laid onto a database or refused, and it grows by no more than they are.
 pub fn backup(input: &[u8]) {
+    laid(input);
     let key = DataKey::from_bytes(&[7; 32]);
-    for bytes in [input.to_vec(), [HEADER.as_slice(), input].concat()] {
+    let headers = HEADERS.iter().map(|header| [header.as_slice(), input].concat());
+    for bytes in headers.chain([input.to_vec()]) {
         let Ok(opened) = archive::open(std::io::Cursor::new(bytes)) else { continue };
         assert_eq!(opened.header().id.len(), 32);
         assert!(opened.header().cost().is_none_or(|(log_n, memory)| log_n <= 22 && memory <= 4 << 30));
@@ -153,18 +156,38 @@ pub fn backup(input: &[u8]) {
     }
 }
 
-/// A backup's header, with one way to its key.
-static HEADER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+/// Lays pages onto a database of three: the first bytes say how long they are and how many there are to be.
+fn laid(input: &[u8]) {
+    let Some(([size, pages @ ..], carried)) = input.split_first_chunk::<5>() else { return };
+    let (page_size, pages) = (1 << (size % 20), u32::from_be_bytes(*pages));
+    let base = archive::Base { id: String::new(), sha256: String::new(), page_size, pages, result: String::new() };
+    let mut file = tempfile::tempfile().expect("there is room for a file");
+    file.write_all(&[1; 3 * 512]).expect("there is room for a file");
+    let Ok(mut laying) = archive::Laying::onto(file.try_clone().expect("it is open"), &base) else { return };
+    let all = laying.write_all(carried).is_ok() && laying.finish().is_ok();
+    let length = file.metadata().expect("it is open").len();
+    assert!(length <= (3 * 512 + input.len()) as u64, "it grew to {length} bytes");
+    assert!(!all || length == u64::from(pages) * u64::from(page_size));
+}
+
+/// The headers of a full backup and of one that builds on it, with one way to their key.
+static HEADERS: std::sync::LazyLock<[Vec<u8>; 2]> = std::sync::LazyLock::new(|| {
+    let base = format!(r#""base":{{"id":"{}","created":"2026-01-01T00:00:00Z"}},"#, "cd".repeat(16));
+    [header("full", ""), header("incremental", &base)]
+});
+
+/// A backup's header.
+fn header(kind: &str, base: &str) -> Vec<u8> {
     let slot = r#"{"kind":"backup","log_n":10,"r":8,"p":1,"salt":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","wrapped":"AAAA","created":"2026-01-01T00:00:00Z"}"#;
     let text = format!(
-        r#"{{"id":"{0}","created":"2026-01-01T00:00:00Z","kind":"full","version":"0.1.0","database":"{0}","lock":"own","salt":"","slots":[{slot}]}}"#,
+        r#"{{"id":"{0}","created":"2026-01-01T00:00:00Z","kind":"{kind}","version":"0.1.0","database":"{0}","lock":"own",{base}"salt":"","slots":[{slot}]}}"#,
         "ab".repeat(16)
     );
     let length = u32::try_from(text.len()).expect("it is short").to_be_bytes();
     let covered = [b"wg-friend backup 1\n".as_slice(), &length, text.as_bytes()].concat();
     let sum = Sha256::digest(&covered);
     [covered, sum.to_vec()].concat()
-});
+}
 
 /// What other tools keep: `@file NAME` on a line of its own, then that file; the first is the one that is imported.
 pub fn foreign(input: &[u8]) {

@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::output::{paint, style};
+use super::rotation::days;
 use super::{Context, Exit, prompt, timer, vault};
 use crate::db::archive::Kind;
 use crate::db::{Database, Passphrase, Store};
@@ -42,12 +43,16 @@ enum Command {
     /// It shows one moment, whatever is written meanwhile. Before it gets its name it is restored into a private directory,
     /// its database checked, its audit log verified, and every configuration made again and compared with the live one.
     #[command(
-        after_help = "Examples:\n  wg-friend backup create\n  wg-friend backup create --copy-to hub:/var/backups/wg-friend --keep-days 30 --keep-last 5\n  wg-friend backup create --kind keys-only --own-passphrase-file /run/secrets/backup --to /mnt/usb/keys.wgfb"
+        after_help = "Examples:\n  wg-friend backup create\n  wg-friend backup create --kind incremental\n  wg-friend backup create --copy-to hub:/var/backups/wg-friend --keep-days 30 --keep-last 5\n  wg-friend backup create --kind keys-only --own-passphrase-file /run/secrets/backup --to /mnt/usb/keys.wgfb"
     )]
     Create {
-        /// What it is to have: everything, the configurations, or the private and preshared keys
+        /// What it is to have: everything, what differs from the newest full one, the configurations, or the private and
+        /// preshared keys
         #[arg(long, value_name = "KIND", default_value = "full")]
         kind: KindWord,
+        /// Make a full one instead of an incremental one when the newest full one is so old
+        #[arg(long, value_name = "DURATION", value_parser = days)]
+        full_every: Option<u32>,
         /// Its file, or a directory for it [default: the directory backups beside the database]
         #[arg(long, value_name = "PATH")]
         to: Option<PathBuf>,
@@ -61,10 +66,19 @@ enum Command {
         after: After,
     },
     /// Print or install a systemd timer that makes a backup every day; prints a crontab line, too
+    ///
+    /// With --kind incremental, all but the first have what differs from the newest full one, and a full one is made every seven
+    /// days, or as --full-every says.
     #[command(
-        after_help = "Examples:\n  wg-friend backup schedule --copy-to hub:/var/backups/wg-friend --keep-days 30 --keep-last 5\n  wg-friend backup schedule --keep-days 30 --install\n  wg-friend backup schedule --uninstall"
+        after_help = "Examples:\n  wg-friend backup schedule --copy-to hub:/var/backups/wg-friend --keep-days 30 --keep-last 5\n  wg-friend backup schedule --kind incremental --keep-days 30\n  wg-friend backup schedule --keep-days 30 --install\n  wg-friend backup schedule --uninstall"
     )]
     Schedule {
+        /// What they are to have, as for `backup create`
+        #[arg(long, value_name = "KIND", default_value = "full")]
+        kind: KindWord,
+        /// Make a full one instead of an incremental one when the newest full one is so old [default: 7d]
+        #[arg(long, value_name = "DURATION", value_parser = days)]
+        full_every: Option<u32>,
         /// The directory for them [default: the directory backups beside the database]
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
@@ -87,6 +101,9 @@ enum Command {
         /// Its file, or the beginning of the id of one that was made here
         #[arg(value_name = "FILE")]
         backup: String,
+        /// The full backup that an incremental one builds on [default: found by its id, beside the file or where it was put]
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
         /// Read the backup's own passphrase from a file; its first line counts
         #[arg(long, value_name = "FILE")]
         own_passphrase_file: Option<PathBuf>,
@@ -116,11 +133,16 @@ enum Command {
         /// The directory for the configurations
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        /// The full backup that an incremental one builds on [default: found by its id, beside the file or where it was put]
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
         /// Read the backup's own passphrase from a file; its first line counts
         #[arg(long, value_name = "FILE")]
         own_passphrase_file: Option<PathBuf>,
     },
     /// Put a further copy of a backup into a directory or on a host, and read it back there
+    ///
+    /// The full one that an incremental one builds on comes along, unless it is there.
     #[command(
         after_help = "Examples:\n  wg-friend backup push 4f0c2a9b --directory /mnt/usb\n  wg-friend backup push 4f0c2a9b --host hub --directory /var/backups/wg-friend"
     )]
@@ -137,7 +159,8 @@ enum Command {
     },
     /// Remove old backups, wherever their copies are
     ///
-    /// The newest one of each kind that was found whole, and is there, always stays.
+    /// The newest one of each kind that was found whole, and is there, always stays, and so does a full one as long as an
+    /// incremental one that stays builds on it.
     #[command(after_help = "Example:\n  wg-friend backup prune --keep-days 30 --keep-last 5 --dry-run")]
     Prune {
         /// Keep those younger than so many days
@@ -202,8 +225,20 @@ fn on_host(host: &str, directory: &Path) -> Result<Target, String> {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum KindWord {
     Full,
+    Incremental,
     ConfigOnly,
     KeysOnly,
+}
+
+impl From<KindWord> for Kind {
+    fn from(word: KindWord) -> Self {
+        match word {
+            KindWord::Full => Self::Full,
+            KindWord::Incremental => Self::Incremental,
+            KindWord::ConfigOnly => Self::ConfigOnly,
+            KindWord::KeysOnly => Self::KeysOnly,
+        }
+    }
 }
 
 /// The words for what is restored.
@@ -224,22 +259,28 @@ enum PreferWord {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
     match args.command {
-        Command::Create { kind, to, own_passphrase_file, kdf, after } => {
-            create((kind, to), own_passphrase_file.as_deref(), kdf, &after, context)
+        Command::Create { kind, full_every, to, own_passphrase_file, kdf, after } => {
+            let rhythm = Rhythm::new(kind, full_every)?;
+            create((rhythm, to), own_passphrase_file.as_deref(), kdf, &after, context)
         }
-        Command::Schedule { to, after, deed } => timer::run(&job(to.as_deref(), &after, context)?, deed, context),
+        Command::Schedule { kind, full_every, to, after, deed } => {
+            let rhythm = Rhythm::new(kind, full_every)?;
+            timer::run(&job(rhythm, to.as_deref(), &after, context)?, deed, context)
+        }
         Command::List => {
             context.out.show(&backup::list(&context.open()?)?, |listed| text::list(listed))?;
             Ok(Exit::Done)
         }
-        Command::Verify { backup, own_passphrase_file } => verify(&backup, own_passphrase_file, context),
-        Command::Restore { backup, mode: ModeWord::Merge, prefer, to: None, own_passphrase_file } => {
+        Command::Verify { backup, base, own_passphrase_file } => {
+            verify(&backup, base.as_deref(), own_passphrase_file, context)
+        }
+        Command::Restore { backup, mode: ModeWord::Merge, prefer, to: None, base, own_passphrase_file } => {
             let file = backup::find(present(context).as_ref(), &backup)?;
-            merge::run(&file, prefer, own_passphrase_file, context)
+            merge::run((&file, base.as_deref()), prefer, own_passphrase_file, context)
         }
         Command::Restore { prefer: Some(_), .. } => Err(Error::value("--prefer", "goes with --mode merge alone")),
-        Command::Restore { backup, mode, to, own_passphrase_file, .. } => {
-            restore(&backup, mode, to.as_deref(), own_passphrase_file, context)
+        Command::Restore { backup, mode, to, base, own_passphrase_file, .. } => {
+            restore((&backup, base.as_deref()), mode, to.as_deref(), own_passphrase_file, context)
         }
         Command::Push { id, directory, host } => push(&id, directory, host, context),
         Command::Prune { keep_days, keep_last, forget_missing } => {
@@ -247,6 +288,26 @@ pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Error> {
         }
     }
 }
+
+/// Which kind is made, and how often a full one instead of an incremental one.
+#[derive(Clone, Copy, Debug)]
+struct Rhythm {
+    kind: Kind,
+    full_every: Option<u32>,
+}
+
+impl Rhythm {
+    fn new(kind: KindWord, full_every: Option<u32>) -> Result<Self, Error> {
+        let kind = Kind::from(kind);
+        if full_every.is_some() && kind != Kind::Incremental {
+            return Err(Error::value("--full-every", "goes with --kind incremental alone"));
+        }
+        Ok(Self { kind, full_every })
+    }
+}
+
+/// How often a timer makes a full backup, in days: each incremental one is as large as what changed since.
+const FULL_EVERY: u32 = 7;
 
 /// What `backup create --json` prints.
 #[derive(Serialize)]
@@ -260,7 +321,7 @@ struct Created {
 }
 
 fn create(
-    (kind, to): (KindWord, Option<PathBuf>),
+    (Rhythm { kind, full_every }, to): (Rhythm, Option<PathBuf>),
     own: Option<&Path>,
     kdf: Option<KdfProfile>,
     after: &After,
@@ -268,12 +329,8 @@ fn create(
 ) -> Result<Exit, Error> {
     let own = own.map(unlock::first_line).transpose()?.map(Passphrase::new);
     let cost = vault::cost(kdf.unwrap_or(context.settings.kdf))?;
-    let kind = match kind {
-        KindWord::Full => Kind::Full,
-        KindWord::ConfigOnly => Kind::ConfigOnly,
-        KindWord::KeysOnly => Kind::KeysOnly,
-    };
-    let request = CreateRequest { kind, to, own: own.as_ref().map(|own| (own, cost)), preview: context.dry_run };
+    let own = own.as_ref().map(|own| (own, cost));
+    let request = CreateRequest { kind, to, own, full_every, preview: context.dry_run };
     let mut store = context.store()?;
     let made = backup::create(&mut store, &context.clock, &context.actor(), &request)?;
     let mut created = Created { made, copied: Vec::new(), pruned: None };
@@ -319,12 +376,18 @@ fn copies(store: &mut Store, id: &str, places: &[Place], context: &Context) -> R
 }
 
 /// What the timer runs. A database that isn't encrypted needs no passphrase, but its backups have one of their own.
-fn job(to: Option<&Path>, after: &After, context: &Context) -> Result<Job, Error> {
+fn job(rhythm: Rhythm, to: Option<&Path>, after: &After, context: &Context) -> Result<Job, Error> {
     let passphrase = match timer::passphrase(context)? {
         Needs::No => Needs::OfBackups,
         needed => needed,
     };
     let mut words: Vec<Word> = vec!["backup".into(), "create".into()];
+    if rhythm.kind != Kind::Full {
+        words.extend(["--kind".into(), rhythm.kind.as_str().into()]);
+    }
+    if rhythm.kind == Kind::Incremental {
+        words.extend(["--full-every".into(), Word::Text(format!("{}d", rhythm.full_every.unwrap_or(FULL_EVERY)))]);
+    }
     if passphrase == Needs::OfBackups {
         words.extend(["--own-passphrase-file".into(), Word::PassphraseFile]);
     }
@@ -387,12 +450,12 @@ fn present(context: &Context) -> Option<Database> {
     context.database.exists().then(|| context.open().ok()).flatten()
 }
 
-fn verify(name: &str, own: Option<PathBuf>, context: &Context) -> Result<Exit, Error> {
+fn verify(name: &str, base: Option<&Path>, own: Option<PathBuf>, context: &Context) -> Result<Exit, Error> {
     let database = present(context);
     let (file, record) = (backup::find(database.as_ref(), name)?, backup::by_id(database.as_ref(), name)?);
     drop(database);
     let mut verdict = with_keys(own, context, |keys| {
-        let request = VerifyRequest { file: &file, database: &context.database, keys };
+        let request = VerifyRequest { file: &file, base, database: &context.database, keys };
         backup::verify(&request, &context.clock)
     })?;
     if let Some(record) = record {
@@ -408,7 +471,7 @@ fn verify(name: &str, own: Option<PathBuf>, context: &Context) -> Result<Exit, E
 }
 
 fn restore(
-    name: &str,
+    (name, base): (&str, Option<&Path>),
     mode: ModeWord,
     to: Option<&Path>,
     own: Option<PathBuf>,
@@ -443,7 +506,7 @@ fn restore(
     };
     let restored = with_keys(own, context, |keys| {
         let request =
-            RestoreRequest { file: &file, database: &context.database, keys, mode, to, preview: context.dry_run };
+            RestoreRequest { file: &file, base, database: &context.database, keys, mode, to, preview: context.dry_run };
         backup::restore(&request, &context.clock, &context.actor(), &agree)
     })?;
     context.out.done(&restored, text::restored_text)?;
@@ -461,14 +524,7 @@ fn push(id: &str, directory: PathBuf, host: Option<String>, context: &Context) -
     let mut store = context.store()?;
     let fleet = context.fleet(None)?;
     let kept = backup::push(&mut store, &fleet, &context.clock, &context.actor(), (id, &target), context.dry_run)?;
-    context.out.done(&kept, |kept: &Kept| {
-        let place = match &kept.host {
-            Some(host) => format!("{} on {host}", kept.path.display()),
-            None => kept.path.display().to_string(),
-        };
-        let done = if kept.saved { "is also at" } else { "would also be at" };
-        format!("the backup {} {done} {place}", &kept.id[..8])
-    })?;
+    context.out.done(&kept, text::pushed_text)?;
     Ok(Exit::Done)
 }
 

@@ -223,7 +223,7 @@ fn duration(text: &str) -> Result<TimeDelta, String> {
 }
 
 /// Reads a duration of whole days.
-fn days(text: &str) -> Result<u32, String> {
+pub(super) fn days(text: &str) -> Result<u32, String> {
     let seconds = duration(text)?.num_seconds();
     if seconds % 86_400 != 0 {
         return Err("must be whole days, like 90d or 12weeks".to_owned());

@@ -33,6 +33,8 @@ pub struct BackupRecord {
     pub sha256: String,
     /// The newest entry of the audit log that it holds.
     pub audit_entry: Option<i64>,
+    /// The random name of the full one that it builds on, if it does.
+    pub base: Option<String>,
     /// Where it is.
     pub copies: Vec<BackupCopy>,
 }
@@ -82,7 +84,7 @@ impl Database {
     /// When the database can't be read.
     pub fn backups(&self) -> Result<Vec<BackupRecord>> {
         let _snapshot = self.snapshot()?;
-        let sql = "SELECT id, created, kind, size, sha256, audit_entry FROM backups ORDER BY created DESC, id";
+        let sql = "SELECT id, created, kind, size, sha256, audit_entry, base FROM backups ORDER BY created DESC, id";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
         let mut records = Vec::new();
@@ -96,6 +98,7 @@ impl Database {
                 size: c.get(3)?,
                 sha256: c.get(4)?,
                 audit_entry: c.get(5)?,
+                base: c.get(6)?,
                 copies,
                 id,
             });
@@ -282,11 +285,13 @@ impl Tx<'_> {
             record.kind.as_str(),
             record.size,
             record.sha256,
-            record.audit_entry
+            record.audit_entry,
+            record.base,
         ];
-        let sql = "INSERT INTO backups (id, created, kind, size, sha256, audit_entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        let sql = "INSERT INTO backups (id, created, kind, size, sha256, audit_entry, base)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                    ON CONFLICT (id) DO UPDATE SET created = excluded.created, kind = excluded.kind, size = excluded.size,
-                   sha256 = excluded.sha256, audit_entry = excluded.audit_entry";
+                   sha256 = excluded.sha256, audit_entry = excluded.audit_entry, base = excluded.base";
         self.transaction.execute(sql, values)?;
         for copy in &record.copies {
             let values = params![

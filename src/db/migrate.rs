@@ -30,6 +30,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0019_rotation.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0020_psk_rules.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0021_overlaps.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0022_incremental.sql")).foreign_key_check(),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.
@@ -189,6 +190,32 @@ mod tests {
             assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
             assert_eq!(x(&Connection::open(copy).unwrap()), value);
         }
+    }
+
+    #[test]
+    fn backups_and_their_copies_stay_when_their_tables_are_made_anew() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        MIGRATIONS.to_version(&mut conn, 21).unwrap();
+        conn.execute_batch(
+            "INSERT INTO backups VALUES (printf('%032d', 1), 7, 'full', 100, printf('%064d', 2), 3);
+             INSERT INTO backup_copies VALUES (printf('%032d', 1), 'hub', '/b', 8, 9, 'a bit flipped');",
+        )
+        .unwrap();
+        MIGRATIONS.to_version(&mut conn, 22).unwrap();
+        let sql = "SELECT b.id || b.created || b.kind || b.size || b.sha256 || b.audit_entry || c.host || c.path || c.made
+                   || c.verified || c.fault || (b.base IS NULL) FROM backups b JOIN backup_copies c ON c.backup_id = b.id";
+        let kept: String = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, format!("{:032}7full100{:064}3hub/b89a bit flipped1", 1, 2));
+        // The copies still go with their backup.
+        conn.execute("DELETE FROM backups", []).unwrap();
+        assert_eq!(conn.query_row("SELECT count(*) FROM backup_copies", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+        let made = |kind: &str, base: &str| {
+            let values = format!("(printf('%032d', 1), 7, '{kind}', 100, printf('%064d', 2), 3, {base})");
+            conn.execute(&format!("INSERT OR REPLACE INTO backups VALUES {values}"), []).is_ok()
+        };
+        assert!(made("incremental", "printf('%032d', 5)") && made("keys-only", "NULL"));
+        assert!(!made("incremental", "NULL") && !made("full", "printf('%032d', 5)") && !made("other", "NULL"));
     }
 
     #[test]

@@ -119,6 +119,27 @@ impl Scratch {
         };
         make().map_err(failed("make", &path))
     }
+
+    /// Opens a file in it, for reading and writing.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn edit(&self, name: &str) -> Result<File> {
+        let path = self.file(name);
+        File::options().read(true).write(true).open(&path).map_err(failed("open", &path))
+    }
+
+    /// Removes a file in it, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(failed("remove", &path)),
+        }
+    }
 }
 
 /// A file that is being written, beside the place where it will be.

@@ -15,7 +15,7 @@ use crate::ops::network::history::{Changed, What};
 use crate::ops::safety::backup::merge::{self, Fate, Left, Merge, Prefer, Request};
 
 pub(super) fn run(
-    file: &Path,
+    (file, base): (&Path, Option<&Path>),
     prefer: Option<PreferWord>,
     own: Option<PathBuf>,
     context: &Context,
@@ -40,7 +40,7 @@ pub(super) fn run(
         ))
     };
     let merged = with_keys(own, context, |keys| {
-        let request = Request { file, database: &context.database, keys, prefer, preview: context.dry_run };
+        let request = Request { file, base, database: &context.database, keys, prefer, preview: context.dry_run };
         merge::merge(&request, &context.clock, &context.actor(), &agree)
     })?;
     match merged.saved && shows_first {

@@ -2,16 +2,16 @@
 
 use super::{Copied, Created};
 use crate::cli::output::{Cell, Fields, Table, paint, style};
-use crate::db::BackupCopy;
 use crate::db::archive::{Kind, Lock, NetworkCounts};
+use crate::db::{BackupCopy, BackupRecord};
 use crate::model::Name;
-use crate::ops::safety::backup::{Listed, Made, Mode, Pruned, Restored, Seen, Verdict};
+use crate::ops::safety::backup::{About, Kept, Listed, Made, Mode, Needed, Pages, Pruned, Restored, Seen, Verdict};
 
 pub(super) fn created_text(created: &Created) -> String {
     let mut text = made_text(&created.made);
     for Copied { place, kept, fault } in &created.copied {
         let line = match (kept, fault) {
-            (Some(kept), _) => format!("also at {}{}", of_host(kept.host.as_ref()), kept.path.display()),
+            (Some(kept), _) => format!("also at {}{}{}", of_host(kept.host.as_ref()), kept.path.display(), along(kept)),
             (None, fault) => paint(style::BAD, format!("not at {place}: {}", fault.as_deref().unwrap_or_default())),
         };
         text.push_str(&format!("{line}\n"));
@@ -23,6 +23,20 @@ pub(super) fn created_text(created: &Created) -> String {
         text.push_str(&format!("\n{}", pruned_text(pruned)));
     }
     text
+}
+
+/// Says that what a backup builds on came along.
+fn along(kept: &Kept) -> String {
+    kept.base.as_ref().map(|base| format!(", with {}, on which it builds", &base.id[..8])).unwrap_or_default()
+}
+
+pub(super) fn pushed_text(kept: &Kept) -> String {
+    let place = match &kept.host {
+        Some(host) => format!("{} on {host}", kept.path.display()),
+        None => kept.path.display().to_string(),
+    };
+    let done = if kept.saved { "is also at" } else { "would also be at" };
+    format!("the backup {} {done} {place}{}", &kept.id[..8], along(kept))
 }
 
 /// Says how much is in a backup.
@@ -41,6 +55,13 @@ pub(super) fn made_text(made: &Made) -> String {
     let mut fields = Fields::new();
     fields.add("backup", Cell::new(&made.about.id, style::STRONG));
     fields.add("kind", made.about.kind);
+    if let Some(why) = &made.full_because {
+        fields.add("", Cell::new(format!("not incremental: {why}"), style::WARN));
+    }
+    builds_on(&mut fields, &made.about);
+    if let Some(Pages { differing, all }) = made.pages {
+        fields.add("", format!("{differing} of {all} pages differ"));
+    }
     fields.add(if made.saved { "file" } else { "would be" }, made.file.display());
     fields.add("size", size(i64::try_from(made.size).unwrap_or(i64::MAX)));
     contents(&mut fields, &made.networks);
@@ -56,9 +77,18 @@ pub(super) fn made_text(made: &Made) -> String {
     format!("{}\n\n{}", paint(style::GOOD, proven(made)), fields.render())
 }
 
+/// Says what a backup is of no use without.
+fn builds_on(fields: &mut Fields, about: &About) {
+    if let Some(base) = &about.base {
+        fields.add("builds on", base);
+    }
+}
+
 pub(super) fn proven(made: &Made) -> String {
     match made.about.kind {
-        Kind::Full => format!("proven: restored beside, all {} configurations are the live ones", made.configs),
+        Kind::Full | Kind::Incremental => {
+            format!("proven: restored beside, all {} configurations are the live ones", made.configs)
+        }
         Kind::ConfigOnly => format!("proven: read back, all {} configurations are the live ones", made.configs),
         Kind::KeysOnly => "proven: read back".into(),
     }
@@ -78,7 +108,7 @@ pub(super) fn list(listed: &[Listed]) -> String {
     }
     let mut table = Table::new(&["ID", "MADE", "KIND", "SIZE", "WHERE", "FOUND WHOLE"]);
     let time = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M").to_string();
-    for Listed { record, missing } in listed {
+    for Listed { record, missing, lacks_base } in listed {
         for (at, copy) in record.copies.iter().enumerate() {
             let BackupCopy { host, path, verified, fault, .. } = copy;
             let place = match host {
@@ -96,7 +126,7 @@ pub(super) fn list(listed: &[Listed]) -> String {
             table.row([
                 Cell::new(once(record.id[..8].to_owned()), style::STRONG),
                 once(time(record.created)).into(),
-                once(record.kind.to_string()).into(),
+                kind(record, *lacks_base, first),
                 once(size(record.size)).into(),
                 place.into(),
                 state,
@@ -104,6 +134,16 @@ pub(super) fn list(listed: &[Listed]) -> String {
         }
     }
     table.render()
+}
+
+/// Says of what kind a backup is, and on which it builds.
+fn kind(record: &BackupRecord, lacks_base: bool, first: bool) -> Cell {
+    match (&record.base, first) {
+        (_, false) => "".into(),
+        (None, true) => record.kind.to_string().into(),
+        (Some(base), true) if lacks_base => Cell::new(format!("{} on {}, gone", record.kind, &base[..8]), style::BAD),
+        (Some(base), true) => format!("{} on {}", record.kind, &base[..8]).into(),
+    }
 }
 
 pub(super) fn verdict_text(verdict: &Verdict) -> String {
@@ -132,6 +172,7 @@ fn checked_text(verdict: &Verdict) -> String {
     if let Some(about) = &verdict.about {
         fields.add("backup", Cell::new(&about.id, style::STRONG));
         fields.add("kind", about.kind);
+        builds_on(&mut fields, about);
         fields.add("made", format!("{} by wg-friend {}", about.created.format("%Y-%m-%d %H:%M:%S UTC"), about.version));
     }
     let Some(fault) = &verdict.fault else {
@@ -242,6 +283,11 @@ pub(super) fn pruned_text(pruned: &Pruned) -> String {
             },
         };
         text.push_str(&format!("{}  {host}{}  {done}\n", &gone.id[..8], gone.path.display()));
+    }
+    for Needed { id, by, .. } in &pruned.needed {
+        let by: Vec<&str> = by.iter().map(|id| &id[..8]).collect();
+        let build = if by.len() == 1 { "builds" } else { "build" };
+        text.push_str(&format!("{}  stays: {} {build} on it\n", &id[..8], by.join(", ")));
     }
     text + &format!("{} backups stay", pruned.kept)
 }

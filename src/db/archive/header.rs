@@ -29,6 +29,8 @@ const MOST_SLOTS: usize = slots::MOST_PASSPHRASES + 1;
 pub enum Kind {
     /// All of it: the database, and every configuration.
     Full,
+    /// The same, as what differs from a full one.
+    Incremental,
     /// The configurations alone.
     ConfigOnly,
     /// The private and preshared keys alone.
@@ -36,10 +38,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Incremental, Self::ConfigOnly, Self::KeysOnly];
+
+    /// Whether a database comes out of it.
+    pub fn has_database(self) -> bool {
+        matches!(self, Self::Full | Self::Incremental)
+    }
+
     /// Returns it as a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Incremental => "incremental",
             Self::ConfigOnly => "config-only",
             Self::KeysOnly => "keys-only",
         }
@@ -56,10 +67,10 @@ impl std::str::FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Full, Self::ConfigOnly, Self::KeysOnly]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no kind of backup: full, config-only or keys-only"))
+            .ok_or_else(|| format!("`{text}` is no kind of backup: {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 
@@ -71,6 +82,15 @@ pub enum Lock {
     Vault,
     /// A passphrase of its own.
     Own,
+}
+
+/// The full backup on which an incremental one builds, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseName {
+    /// Its random name, 32 hexadecimal digits.
+    pub id: String,
+    /// The moment that it shows.
+    pub created: DateTime<Utc>,
 }
 
 /// The header of a backup.
@@ -88,6 +108,9 @@ pub struct Header {
     pub database: String,
     /// What opens it.
     pub lock: Lock,
+    /// What an incremental one builds on: whoever is to restore it has to find that, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseName>,
     /// Random, so that the key of its pieces is no other backup's; base64.
     salt: String,
     slots: Vec<SlotText>,
@@ -158,9 +181,16 @@ impl Header {
             version: env!("CARGO_PKG_VERSION").into(),
             database: database.into(),
             lock,
+            base: None,
             salt: STANDARD.encode(crypt::random()?.as_slice()),
             slots: slots.iter().map(SlotText::of).collect(),
         })
+    }
+
+    /// Makes it that of an incremental one.
+    #[must_use]
+    pub fn building_on(self, base: BaseName) -> Self {
+        Self { kind: Kind::Incremental, base: Some(base), ..self }
     }
 
     /// Returns everything that stands before the pieces.
@@ -199,7 +229,11 @@ impl Header {
         let text = &covered[MAGIC.len() + 4..];
         let header: Self = serde_json::from_slice(text).map_err(|_| damaged("its header can't be read"))?;
         let is_id = |id: &str| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_id(&header.id) || !is_id(&header.database) || header.slots.len() > MOST_SLOTS {
+        let base_fits = match &header.base {
+            Some(base) => header.kind == Kind::Incremental && is_id(&base.id),
+            None => header.kind != Kind::Incremental,
+        };
+        if !is_id(&header.id) || !is_id(&header.database) || !base_fits || header.slots.len() > MOST_SLOTS {
             return Err(damaged("its header can't be read"));
         }
         Ok((header, bytes))

@@ -28,19 +28,48 @@ pub struct Manifest {
     /// The signed head of the audit log, as C2SP tlog-checkpoint writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_head: Option<String>,
+    /// What an incremental one builds on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// The parts, in the order in which they follow.
     pub parts: Vec<Part>,
-    /// The configurations that only come out of the database in it: their keys open with the vault alone, so the backup has no
-    /// more of them than this.
+    /// The configurations that only come out of the database in it, of which the backup has no more than this: an incremental
+    /// one has nothing twice, and under a passphrase that isn't the vault's they would show the keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sums: Vec<Part>,
 }
 
 impl Manifest {
+    /// Whether it lists what a backup of its kind has: pages and what they build on, or neither.
+    pub(super) fn is_of_its_kind(&self) -> bool {
+        let count = |what: &What| self.parts.iter().filter(|part| part.what == *what).count();
+        let (databases, pages) = (count(&What::Database), count(&What::Pages));
+        match self.kind {
+            Kind::Incremental => self.base.is_some() && (databases, pages) == (0, 1),
+            Kind::Full => self.base.is_none() && (databases, pages) == (1, 0),
+            Kind::ConfigOnly | Kind::KeysOnly => self.base.is_none() && (databases, pages) == (0, 0),
+        }
+    }
+
     /// Returns every configuration, whether it follows or only its checksum is here.
     pub fn configs(&self) -> impl Iterator<Item = &Part> {
         self.parts.iter().chain(&self.sums).filter(|part| matches!(part.what, What::Config { .. }))
     }
+}
+
+/// What an incremental backup builds on, and what comes of both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The random name of the full backup.
+    pub id: String,
+    /// SHA-256 of the database in that, in hexadecimal.
+    pub sha256: String,
+    /// How long the pages are that follow.
+    pub page_size: u32,
+    /// How many pages the database has that comes of both.
+    pub pages: u32,
+    /// SHA-256 of it, in hexadecimal.
+    pub result: String,
 }
 
 /// A network of the manifest, and how much is in it.
@@ -83,6 +112,8 @@ pub struct Part {
 pub enum What {
     /// The SQLite file.
     Database,
+    /// The pages of the SQLite file that differ from the base's.
+    Pages,
     /// Private and preshared keys, as JSON.
     Keys,
     /// A configuration.
@@ -100,6 +131,7 @@ impl std::fmt::Display for What {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Database => f.write_str("the database"),
+            Self::Pages => f.write_str("its pages"),
             Self::Keys => f.write_str("the keys"),
             Self::Config { network, file, .. } => write!(f, "the configuration {network}/{file}"),
         }

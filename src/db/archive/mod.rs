@@ -17,10 +17,16 @@
 //! the database's own data key, wrapped in the slots of its vault, so that its passphrase and its recovery key open the
 //! backup too; or a random one, wrapped under a passphrase of the backup's own.
 //!
+//! A backup may build on another one: of the pages of its database it has those that differ from the other's, and the manifest
+//! has the SHA-256 of what comes of both (`delta`).
+//!
 //! Both sides work in bounded memory: a piece, Zstandard's window and the manifest. What a length says is never allocated
 //! ahead of the bytes.
 
 mod armour;
+#[cfg(test)]
+pub(crate) mod damage;
+mod delta;
 mod header;
 mod manifest;
 mod pieces;
@@ -30,8 +36,9 @@ mod tests;
 mod write;
 
 pub use armour::{armour, first_line};
-pub use header::{Header, Kind, Lock};
-pub use manifest::{Manifest, NetworkCounts, Part, What};
+pub use delta::{Carried, Comparison, Delta, Laying};
+pub use header::{BaseName, Header, Kind, Lock};
+pub use manifest::{Base, Manifest, NetworkCounts, Part, What};
 pub use read::{Content, Opened, open};
 pub use write::Writer;
 

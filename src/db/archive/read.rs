@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use wg_friend_crypt::DataKey;
 use zeroize::Zeroizing;
 
+use super::delta::BadPage;
 use super::pieces::{BadPiece, OpeningReader};
 use super::{Header, Manifest, Part, armour, damaged, header, hex};
 use crate::db::error::{Error, Result};
@@ -69,6 +70,17 @@ fn failed(error: io::Error, what: &str) -> Error {
     }
 }
 
+/// Says what an error of writing a part means.
+fn unwritten(error: &io::Error, name: &str) -> Error {
+    if let Some(page) = error.get_ref().and_then(|inner| inner.downcast_ref::<BadPage>()) {
+        return damaged(page.to_string());
+    }
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull,
+        _ => Error::Failing { what: format!("{name}, where it is unpacked: {error}") },
+    }
+}
+
 impl Opened {
     /// Returns the header.
     pub fn header(&self) -> &Header {
@@ -96,8 +108,14 @@ impl Opened {
             return Err(damaged("it ends within its manifest"));
         }
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| damaged("its manifest can't be read"))?;
-        if (&manifest.id, manifest.kind, &manifest.database) != (&header.id, header.kind, &header.database) {
+        let base = |manifest: &Manifest| manifest.base.as_ref().map(|base| base.id.clone());
+        if (&manifest.id, manifest.kind, &manifest.database) != (&header.id, header.kind, &header.database)
+            || base(&manifest) != header.base.map(|base| base.id)
+        {
             return Err(damaged("its manifest is another backup's"));
+        }
+        if !manifest.is_of_its_kind() {
+            return Err(damaged("its manifest lists what a backup of its kind has not"));
         }
         Ok(Content { manifest, stream, read: 0 })
     }
@@ -134,10 +152,7 @@ impl Content {
                 Err(e) => return Err(failed(e, &name)),
             };
             hash.update(&buffer[..read]);
-            to.write_all(&buffer[..read]).map_err(|e| match e.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull,
-                _ => Error::Failing { what: format!("{name}, where it is unpacked: {e}") },
-            })?;
+            to.write_all(&buffer[..read]).map_err(|e| unwritten(&e, &name))?;
             left -= read as u64;
         }
         if hex(&hash.finalize()) != part.sha256 {

@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use wg_friend_crypt::DataKey;
 
+use super::damage::{Numbers, damage, tries};
 use super::*;
 use crate::db::slots::{OWN, StoredSlot};
 use crate::db::vault::Passphrase;
@@ -53,6 +54,7 @@ fn manifest(header: &Header, contents: &[&[u8]]) -> Manifest {
         networks: Vec::new(),
         audit_entries: 7,
         audit_head: None,
+        base: None,
         parts: contents.iter().enumerate().map(part).collect(),
         sums: Vec::new(),
     }
@@ -137,46 +139,10 @@ fn parts_that_are_not_those_of_the_manifest_are_never_written() {
     assert!(begin().finish().is_err());
 }
 
-/// Random numbers that are the same each time (xorshift64*, Vigna 2016).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end.max(1)
-    }
-}
-
-/// Changes a backup in one of the ways in which one gets damaged, or is tampered with.
-fn damage(whole: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
-    let mut bytes = whole.to_vec();
-    let (at, to) = (numbers.below(bytes.len()), numbers.below(bytes.len()));
-    let length = 1 + numbers.below(70_000).min(bytes.len() - at.max(to) - 1);
-    match numbers.below(8) {
-        0 | 1 => bytes[at] ^= 1 << numbers.below(8),
-        2 => bytes.truncate(at),
-        3 => drop(bytes.drain(at..at + length)),
-        4 => bytes.copy_within(at..at + length, to),
-        5 => bytes[at..at + length].copy_from_slice(&other[at..at + length]),
-        6 => bytes.extend_from_slice(&other[..1 + numbers.below(100)]),
-        _ => {
-            // A whole piece goes elsewhere.
-            let piece = 65_536 + 16;
-            let header = bytes.len() % piece;
-            let pieces = bytes.len() / piece;
-            let (from, to) = (numbers.below(pieces), numbers.below(pieces));
-            bytes.copy_within(header + from * piece..header + (from + 1) * piece, header + to * piece);
-        }
-    }
-    bytes
-}
-
 /// Five hundred here; ten thousand with `WGF_LONG=1`.
 #[test]
 fn every_corruption_is_refused() {
-    let tries = if std::env::var_os("WGF_LONG").is_some_and(|long| long == "1") { 10_000 } else { 500 };
+    let tries = tries();
     let database = noise(300_000);
     let (whole, key) = write(&[&database, b"[Interface]\n"]);
     // Another backup of the same database under the same key: its pieces are as well sealed.

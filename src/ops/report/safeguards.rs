@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Reading, Source};
-use crate::db::{BackupRecord, Slot};
+use crate::db::{BackupCopy, BackupRecord, Slot};
 use crate::model::{Category, Severity};
 use crate::ops::Error;
 use crate::ops::safety::audit;
@@ -135,14 +135,28 @@ fn of_audit(source: &Source<'_>, reading: &Reading<'_>) -> Result<Audit, Error> 
     })
 }
 
+/// Whether a copy was found whole, and nothing else since.
+fn is_whole(backup: &BackupRecord) -> bool {
+    backup.copies.iter().any(|copy| copy.fault.is_none() && copy.verified.is_some())
+}
+
 fn of_backups(source: &Source<'_>) -> Result<Backups, Error> {
     let known = source.database.backups()?;
-    let whole = known.iter().find(|backup| backup.kind == crate::db::archive::Kind::Full);
-    let copies = || whole.into_iter().flat_map(|backup| &backup.copies);
+    let base_of = |backup: &BackupRecord| known.iter().find(|base| backup.base.as_ref() == Some(&base.id));
+    let can_be_restored = |backup: &&BackupRecord| {
+        backup.kind.has_database() && (backup.base.is_none() || base_of(backup).is_some_and(is_whole))
+    };
+    let newest = known.iter().find(can_be_restored);
+    let copies = || newest.into_iter().flat_map(|backup| &backup.copies).filter(|copy| copy.fault.is_none());
+    // What it builds on has to be on the same host, or it is of no use there.
+    let has_base = |copy: &&BackupCopy| {
+        let base = newest.and_then(base_of);
+        base.is_none_or(|base| base.copies.iter().any(|of_base| of_base.host == copy.host && of_base.fault.is_none()))
+    };
     Ok(Backups {
-        newest: whole.map(|backup| backup.created),
-        verified: copies().filter(|copy| copy.fault.is_none()).filter_map(|copy| copy.verified).max(),
-        elsewhere: copies().filter(|copy| copy.host.is_some() && copy.fault.is_none()).count(),
+        newest: newest.map(|backup| backup.created),
+        verified: copies().filter_map(|copy| copy.verified).max(),
+        elsewhere: copies().filter(|copy| copy.host.is_some()).filter(has_base).count(),
         known,
     })
 }

@@ -125,22 +125,35 @@ impl Setup {
     }
 
     fn backup(&mut self, kind: BackupKind, verified: bool, fault: Option<&str>, host: Option<&str>) {
+        self.backup_on(None, kind, verified, fault, host);
+    }
+
+    /// Notes a backup, which may build on the one that was made then.
+    fn backup_on(
+        &mut self,
+        base: Option<DateTime<Utc>>,
+        kind: BackupKind,
+        verified: bool,
+        fault: Option<&str>,
+        host: Option<&str>,
+    ) {
         let made = self.now.0;
+        let id = |made: DateTime<Utc>| format!("{:032x}", made.timestamp());
         let copy = BackupCopy {
             host: host.map(str::to_owned),
-            path: PathBuf::from("/backups/x.wgfb"),
+            path: PathBuf::from(format!("/backups/{kind}.wgfb")),
             made,
             verified: verified.then_some(made),
             fault: fault.map(str::to_owned),
         };
-        let id = format!("{:032x}", made.timestamp());
         let record = BackupRecord {
-            id,
+            id: id(made),
             created: made,
             kind,
             size: 1000,
             sha256: "0".repeat(64),
             audit_entry: None,
+            base: base.map(id),
             copies: vec![copy],
         };
         self.store
@@ -201,6 +214,36 @@ impl Setup {
             })
             .unwrap();
     }
+}
+
+#[test]
+fn an_incremental_backup_counts_together_with_what_it_builds_on() {
+    let has = |setup: &Setup| {
+        let codes = setup.codes();
+        ["backup_old", "backup_here_only", "backup_unverified"].map(|code| codes.contains(code))
+    };
+    let mut setup = Setup::new();
+    let first = setup.now.0;
+    setup.backup(BackupKind::Full, true, None, Some("hub"));
+    setup.at("2026-01-13T10:00:00Z");
+    assert_eq!(has(&setup), [true, false, false]);
+    setup.backup_on(Some(first), BackupKind::Incremental, true, None, None);
+    assert_eq!(has(&setup), [false, true, false], "a copy of it is nowhere else");
+    setup.at("2026-01-13T11:00:00Z").backup_on(Some(first), BackupKind::Incremental, true, None, Some("hub"));
+    assert_eq!(has(&setup), [false, false, false]);
+    setup.at("2026-01-13T12:00:00Z").backup_on(Some(first), BackupKind::Incremental, true, None, Some("spare"));
+    assert_eq!(has(&setup), [false, true, false], "what it builds on isn't on that host");
+    // One of which the base is gone doesn't count.
+    setup.at("2026-01-14T10:00:00Z").backup_on(
+        Some(time("2026-01-01T00:00:00Z")),
+        BackupKind::Incremental,
+        true,
+        None,
+        None,
+    );
+    assert_eq!(has(&setup), [false, true, false]);
+    setup.at("2026-01-21T11:30:00Z");
+    assert_eq!(has(&setup), [true, true, false]);
 }
 
 #[test]

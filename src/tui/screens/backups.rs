@@ -74,6 +74,7 @@ fn load(source: &Source) -> Result<Vec<Row>, Error> {
         let whole = record.copies.iter().filter_map(|copy| copy.verified).max();
         let (found, tone) = match whole {
             _ if faulty => ("a copy is damaged or gone".to_owned(), Tone::Bad),
+            _ if listed.lacks_base => ("what it builds on is gone".to_owned(), Tone::Bad),
             None => ("never".to_owned(), Tone::Warn),
             Some(time) => (format!("{} ago", ago((now - time).num_seconds())), Tone::Good),
         };

@@ -1,13 +1,18 @@
 //! Backups: made of one moment while others write, proven before they count, restored whole or not at all.
 
+mod base;
 mod copies;
 mod create;
+mod increment;
 mod look;
 pub mod merge;
 mod prove;
+mod prune;
 mod restore;
 mod restore_keys;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod unpack;
 
 use std::fs::File;
@@ -17,10 +22,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-pub use copies::{Kept, Listed, Pruned, Retention, Target, list, prune, push};
-pub use create::{Made, Request as CreateRequest, create};
+pub use copies::{Kept, Listed, Target, list, push};
+pub use create::{Made, Pages, Request as CreateRequest, create};
 pub use look::{Seen, look};
 pub use prove::{Request as VerifyRequest, Verdict, verify};
+pub use prune::{Needed, Pruned, Retention, prune};
 pub use restore::{Mode, Replaced, Request as RestoreRequest, Restored, restore};
 pub use restore_keys::KeysRestored;
 
@@ -28,6 +34,7 @@ use crate::db::archive::{self, Header, Lock, Opened};
 use crate::db::{self, BackupRecord, Database, Passphrase, keyring};
 use crate::ops::Error;
 use crate::ops::safety::unlock::Sources;
+use base::{Bases, Source};
 use unpack::Unlocked;
 use wg_friend_crypt::DataKey;
 
@@ -50,10 +57,14 @@ fn open(path: &Path) -> Result<Opened, Error> {
 
 /// Returns the length of a file and its SHA-256 in hexadecimal.
 fn digest(path: &Path) -> Result<(u64, String), Error> {
-    let mut file = File::open(path).map_err(unreadable(path))?;
+    digest_of(File::open(path).map_err(unreadable(path))?, path)
+}
+
+/// Returns the length of what is read, of the file at `path`, and its SHA-256 in hexadecimal.
+fn digest_of(mut content: impl Read, path: &Path) -> Result<(u64, String), Error> {
     let (mut hash, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
-        let read = file.read(&mut buffer).map_err(unreadable(path))?;
+        let read = content.read(&mut buffer).map_err(unreadable(path))?;
         if read == 0 {
             break;
         }
@@ -80,16 +91,25 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// As [`Keys::base`]; one that is damaged.
-    fn unlock(&self, opened: Opened, path: &Path) -> Result<Unlocked, Error> {
-        let key = self.base(&opened, path)?;
-        Unlocked::new(opened, key)
+    fn unlock(&self, opened: Opened, source: &Source<'_>) -> Result<Unlocked, Error> {
+        let files = match &opened.header().base {
+            Some(wanted) => Some(source.bases(wanted)?),
+            None if source.base.is_some() => {
+                return Err(Error::value("--base", "this backup is no incremental one, and builds on no other"));
+            }
+            None => None,
+        };
+        let (key, own) = self.base(&opened, source.file)?;
+        let bases = files.map(|files| Bases { files, key: key.duplicate(), own });
+        Unlocked::new(opened, key, bases)
     }
 
-    /// Finds the base key of a backup: in the kernel's keyring, else with a passphrase.
+    /// Finds the base key of a backup: in the kernel's keyring, else with a passphrase, which is returned too if it is the
+    /// backup's own.
     ///
     /// # Errors
     /// [`Error::Locked`] or [`Error::BackupLocked`] when there is none; a wrong passphrase, after some attempts if there is somebody to ask.
-    fn base(&self, opened: &Opened, path: &Path) -> Result<DataKey, Error> {
+    fn base(&self, opened: &Opened, path: &Path) -> Result<(DataKey, Option<Passphrase>), Error> {
         let header = opened.header();
         let sources = match header.lock {
             Lock::Own => self.own,
@@ -97,22 +117,25 @@ impl Keys<'_> {
                 if let Some(key) = keyring::recall(&header.database)
                     && opens(path, &key)?
                 {
-                    return Ok(key);
+                    return Ok((key, None));
                 }
                 self.sources
             }
         };
-        let try_one = |given: &Passphrase| header.key(given)?.ok_or(db::Error::WrongPassphrase);
+        let try_one = |given: Passphrase| {
+            let key = header.key(&given)?.ok_or(db::Error::WrongPassphrase)?;
+            Ok((key, Some(given).filter(|_| header.lock == Lock::Own)))
+        };
         if let Some(given) = sources.at_hand()? {
-            return Ok(try_one(&given)?);
+            return try_one(given).map_err(db::Error::into);
         }
         let none = || if header.lock == Lock::Own { Error::BackupLocked } else { Error::Locked };
         let ask = sources.ask.ok_or_else(none)?;
         let mut attempt = 0;
         loop {
-            match try_one(&Passphrase::new(ask(attempt)?)) {
+            match try_one(Passphrase::new(ask(attempt)?)) {
                 Err(db::Error::WrongPassphrase) if attempt + 1 < ATTEMPTS => attempt += 1,
-                outcome => return Ok(outcome?),
+                outcome => return outcome.map_err(db::Error::into),
             }
         }
     }
@@ -193,6 +216,8 @@ pub struct About {
     pub database: String,
     /// What opens it.
     pub lock: Lock,
+    /// The random name of the full one that it builds on, if it does.
+    pub base: Option<String>,
 }
 
 impl From<&Header> for About {
@@ -204,6 +229,7 @@ impl From<&Header> for About {
             version: header.version.clone(),
             database: header.database.clone(),
             lock: header.lock,
+            base: header.base.as_ref().map(|base| base.id.clone()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use wg_friend_crypt::DataKey;
 
+use super::base::Source;
 use super::snapshot::{Keys as KeysDocument, Picture, pictures};
 use super::unpack::damaged;
 use super::{About, Keys, Seen, open};
@@ -29,24 +30,32 @@ pub(super) struct Examined {
 /// Checks structure, references, audit log and signed head of an unpacked database, and makes every configuration again.
 pub(super) fn examine(store: &Store, manifest: &Manifest) -> Result<Examined, Error> {
     examine_locked(store, Some(store.data_key()), manifest)?;
-    let again = pictures(store)?;
+    let pictures = pictures(store)?;
     let same_version = manifest.version == env!("CARGO_PKG_VERSION");
-    let mut examined = Examined { authenticated: true, ..Examined::default() };
-    if again.iter().map(|picture| &picture.counts).ne(&manifest.networks) && same_version {
+    if pictures.iter().map(|picture| &picture.counts).ne(&manifest.networks) && same_version {
         return Err(damaged("its networks are not those of its manifest"));
     }
+    let (configs, otherwise) = made_again(manifest, &pictures)?;
+    Ok(Examined { authenticated: true, configs, otherwise })
+}
+
+/// Compares configurations that were made again with the manifest. Returns how many came out the same, and how many
+/// otherwise: only those of another version may.
+pub(super) fn made_again(manifest: &Manifest, pictures: &[Picture]) -> Result<(usize, usize), Error> {
+    let same_version = manifest.version == env!("CARGO_PKG_VERSION");
+    let (mut configs, mut otherwise) = (0, 0);
     let mut wanted = manifest.configs();
-    for (what, content) in again.iter().flat_map(|picture| &picture.configs) {
+    for (what, content) in pictures.iter().flat_map(|picture| &picture.configs) {
         let same = wanted.next().is_some_and(|part| part.what == *what && part.sha256 == sha256(content.as_bytes()));
         match same {
-            true => examined.configs += 1,
+            true => configs += 1,
             false if same_version => return Err(damaged(format!("{what} comes out otherwise than when it was made"))),
-            false => examined.otherwise += 1,
+            false => otherwise += 1,
         }
     }
     match wanted.next() {
         Some(part) if same_version => Err(damaged(format!("{} no longer comes out", part.what))),
-        _ => Ok(examined),
+        _ => Ok((configs, otherwise)),
     }
 }
 
@@ -85,6 +94,8 @@ pub(super) fn compare(manifest: &Manifest, pictures: &[Picture]) -> Result<(), E
 pub struct Request<'a> {
     /// Its file.
     pub file: &'a Path,
+    /// The full backup that it builds on, if somebody named it.
+    pub base: Option<&'a Path>,
     /// Where the database is whose history knows it; need not be there.
     pub database: &'a Path,
     /// What may open it.
@@ -170,7 +181,7 @@ pub fn verify(request: &Request<'_>, clock: &dyn Clock) -> Result<Verdict, Error
 }
 
 /// Says what an error tells about the file. `None` when it tells about something else, such as a passphrase.
-fn fault_of(error: &Error) -> Option<String> {
+pub(super) fn fault_of(error: &Error) -> Option<String> {
     match error {
         Error::Unreadable { .. } => Some(error.to_string()),
         Error::Store(cause @ (db::Error::NotABackup | db::Error::Failing { .. })) => Some(cause.to_string()),
@@ -239,14 +250,15 @@ fn compare_live(present: &Database, head: Option<&str>) -> Result<Option<Anchore
 fn look(request: &Request<'_>, known: Option<&DataKey>, verdict: &mut Verdict) -> Result<(), Error> {
     let opened = open(request.file)?;
     verdict.about = Some(About::from(opened.header()));
-    let unlocked = request.keys.unlock(opened, request.file)?;
+    let source = Source { file: request.file, base: request.base, database: request.database };
+    let unlocked = request.keys.unlock(opened, &source)?;
     let scratch = Scratch::anywhere(request.database)?;
     let unpacked = unlocked.unpack(&scratch, &mut check_part)?;
     let manifest = &unpacked.manifest;
     verdict.audit_head.clone_from(&manifest.audit_head);
     verdict.networks.clone_from(&manifest.networks);
     verdict.audit_entries = manifest.audit_entries;
-    if !manifest.parts.iter().any(|part| part.what == What::Database) {
+    if !unpacked.header.kind.has_database() {
         (verdict.authenticated, verdict.configs) = (true, manifest.parts.len());
         return Ok(());
     }

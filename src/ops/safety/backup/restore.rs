@@ -7,9 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use super::prove::{check_part, examine};
+use super::base::Source;
+use super::prove::{check_part, examine, made_again};
 use super::restore_keys::{self, KeysRestored};
-use super::unpack::Unpacked;
+use super::unpack::{Unlocked, Unpacked};
 use super::{About, DATABASE, Keys, open};
 use crate::db::archive::{Kind, Manifest, NetworkCounts, What};
 use crate::db::{self, Database, Scratch, Store};
@@ -36,6 +37,8 @@ pub enum Mode {
 pub struct Request<'a> {
     /// The file of the backup.
     pub file: &'a Path,
+    /// The full backup that it builds on, if somebody named it.
+    pub base: Option<&'a Path>,
     /// The database; need not be there.
     pub database: &'a Path,
     /// What may open the backup, and the vault in it.
@@ -46,6 +49,14 @@ pub struct Request<'a> {
     pub to: Option<&'a Path>,
     /// Whether only to say what would be done.
     pub preview: bool,
+}
+
+impl Request<'_> {
+    /// Opens the contents of the backup.
+    pub(super) fn unlock(&self, opened: db::archive::Opened) -> Result<Unlocked, Error> {
+        let source = Source { file: self.file, base: self.base, database: self.database };
+        self.keys.unlock(opened, &source)
+    }
 }
 
 /// The database that is or was replaced.
@@ -135,7 +146,7 @@ fn replace(
     actor: &Actor,
     agree: &dyn Fn(&Restored) -> Result<(), Error>,
 ) -> Result<Restored, Error> {
-    let unlocked = request.keys.unlock(opened, request.file)?;
+    let unlocked = request.unlock(opened)?;
     if !request.preview {
         let directory = request.database.parent().unwrap_or(Path::new("."));
         let unwritable = |source| Error::Unwritable { path: directory.to_owned(), source };
@@ -280,7 +291,7 @@ fn lay_out(
     let Some(directory) = request.to else {
         return Err(Error::MissingAnswer { what: "a directory for the configurations", flag: "--to DIR" });
     };
-    let unlocked = request.keys.unlock(opened, request.file)?;
+    let unlocked = request.unlock(opened)?;
     let scratch = Scratch::anywhere(request.database)?;
     let mut files = Vec::new();
     let unpacked = unlocked.unpack(&scratch, &mut |part, bytes| {
@@ -295,7 +306,9 @@ fn lay_out(
             Ok(store) => store,
             Err(_) => unlock_inside(&scratch, &request.keys, &unpacked.manifest, actor, clock)?,
         };
-        for (what, content) in super::snapshot::pictures(&store)?.iter().flat_map(|picture| &picture.configs) {
+        let pictures = super::snapshot::pictures(&store)?;
+        made_again(&unpacked.manifest, &pictures)?;
+        for (what, content) in pictures.iter().flat_map(|picture| &picture.configs) {
             files.push((name_of(what)?, zeroize::Zeroizing::new(content.as_bytes().to_vec())));
         }
     }
@@ -327,7 +340,7 @@ fn lay_out(
 fn name_of(what: &What) -> Result<String, Error> {
     let name = match what {
         What::Config { network, file, .. } => format!("{network}/{file}"),
-        What::Database | What::Keys => what.to_string(),
+        What::Database | What::Pages | What::Keys => what.to_string(),
     };
     if is_below(&name) {
         return Ok(name);

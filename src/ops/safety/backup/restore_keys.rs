@@ -57,7 +57,7 @@ pub(super) fn restore(
             hint: "restore it as a whole, or make one with `wg-friend backup create --kind keys-only`".into(),
         });
     }
-    let unlocked = request.keys.unlock(opened, request.file)?;
+    let unlocked = request.unlock(opened)?;
     let scratch = Scratch::anywhere(request.database)?;
     let mut text = Zeroizing::new(Vec::new());
     let unpacked = unlocked.unpack(&scratch, &mut |part, bytes| {

@@ -22,10 +22,11 @@ use serde::Serialize;
 
 pub use decide::{Fate, Left, Prefer};
 
+use super::base::Source;
 use super::prove::{check_part, examine};
 use super::restore::{copy_before, unlock_inside};
 use super::{About, Keys, open};
-use crate::db::archive::{Header, Kind};
+use crate::db::archive::Header;
 use crate::db::{self, Database, MADE, Scratch, Store};
 use crate::model::{Action, Actor, Event, Name};
 use crate::ops::Error;
@@ -38,6 +39,8 @@ use crate::ops::safety::unlock;
 pub struct Request<'a> {
     /// The file of the backup.
     pub file: &'a Path,
+    /// The full backup that it builds on, if somebody named it.
+    pub base: Option<&'a Path>,
     /// The database.
     pub database: &'a Path,
     /// What may open the backup, and both vaults.
@@ -109,7 +112,7 @@ pub fn merge(
 ) -> Result<Merge, Error> {
     let opened = open(request.file)?;
     let about = About::from(opened.header());
-    if about.kind != Kind::Full {
+    if !about.kind.has_database() {
         return Err(Error::RefusedWithRemedy {
             message: format!("a backup of kind {} has no database", about.kind),
             hint: "merge a full one".into(),
@@ -174,7 +177,8 @@ fn unpacked(
     clock: &dyn Clock,
     actor: &Actor,
 ) -> Result<Store, Error> {
-    let unpacked = request.keys.unlock(opened, request.file)?.unpack(scratch, &mut check_part)?;
+    let source = Source { file: request.file, base: request.base, database: request.database };
+    let unpacked = request.keys.unlock(opened, &source)?.unpack(scratch, &mut check_part)?;
     match unpacked.database(scratch, None)? {
         Ok(store) => {
             examine(&store, &unpacked.manifest)?;
