@@ -301,10 +301,12 @@ fn any_three_of_five_shares_unlock_and_two_do_not() {
 }
 
 /// A database with nodes, a backup of it from before they were changed, and the database copied away.
-fn to_be_restored() -> (TestEnv, PathBuf, PathBuf, [Value; 2]) {
-    let env = TestEnv::with_nodes();
+fn to_be_restored(kind: &str) -> (TestEnv, PathBuf, PathBuf, [Value; 2]) {
+    let env = TestEnv::with_network();
+    create(&env, &["--to", text(&env.path().join("full.wgfb"))]);
+    env.ok(&["add", "remote", "alice-phone", "alice-laptop"]);
     let old = env.json(&["topology"]);
-    let file = create(&env, &["--to", text(&env.path().join("kept.wgfb"))]);
+    let file = create(&env, &["--kind", kind, "--to", text(&env.path().join("kept.wgfb"))]);
     let names: Vec<String> = (0..30).map(|n| format!("phone-{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     env.ok(&[&["add", "remote"][..], &names].concat());
@@ -315,7 +317,16 @@ fn to_be_restored() -> (TestEnv, PathBuf, PathBuf, [Value; 2]) {
 
 #[test]
 fn killed_at_any_moment_of_restoring_it_is_as_before_or_as_the_backup() {
-    let (env, file, saved, states) = to_be_restored();
+    killed_while_restoring("full");
+}
+
+#[test]
+fn killed_at_any_moment_of_restoring_an_incremental_one_it_is_as_before_or_as_the_backup() {
+    killed_while_restoring("incremental");
+}
+
+fn killed_while_restoring(kind: &str) {
+    let (env, file, saved, states) = to_be_restored(kind);
     let directory = env.database().parent().unwrap().to_owned();
     let (mut moments, mut ends) = (Moments::later_by_one_in(8), [0, 0, 0]);
     while ends[2] < 2 {
@@ -336,16 +347,28 @@ fn killed_at_any_moment_of_restoring_it_is_as_before_or_as_the_backup() {
 
 #[test]
 fn killed_at_any_moment_of_making_one_there_is_a_whole_one_or_none() {
+    killed_while_making("full");
+}
+
+#[test]
+fn killed_at_any_moment_of_making_an_incremental_one_there_is_a_whole_one_or_none() {
+    killed_while_making("incremental");
+}
+
+fn killed_while_making(kind: &str) {
     let env = TestEnv::with_nodes();
+    create(&env, &[]); // to build on
+    env.ok(&["add", "remote", "bob-phone"]);
     let to = env.path().join("kept");
     let (mut moments, mut ends) = (Moments::later_by_one_in(6), [0, 0]);
     while ends[1] < 2 {
         let _ = std::fs::remove_dir_all(&to);
         std::fs::create_dir(&to).unwrap();
-        let ended = moments.kill(&mut env.command(&["backup", "create", "--to", text(&to)]));
+        let ended = moments.kill(&mut env.command(&["backup", "create", "--kind", kind, "--to", text(&to)]));
         let made: Vec<String> = names(&to).into_iter().filter(|name| !name.starts_with('.')).collect();
         for name in &made {
-            assert_eq!(env.json(&["backup", "verify", text(&to.join(name))])["whole"], true);
+            let verdict = env.json(&["backup", "verify", text(&to.join(name))]);
+            assert_eq!((&verdict["whole"], verdict["kind"].as_str()), (&Value::from(true), Some(kind)));
         }
         ends[usize::from(ended)] += 1;
         assert!(!ended || made.len() == 1);

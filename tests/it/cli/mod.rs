@@ -5,6 +5,7 @@ mod audit;
 mod audit_proofs;
 mod backup;
 mod backup_faults;
+mod backup_incremental;
 mod backup_merge;
 mod backup_merge_networks;
 mod can;

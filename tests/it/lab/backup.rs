@@ -109,6 +109,43 @@ fn a_copy_on_a_host_is_checked_there_fetched_by_hand_and_removed_in_time() -> Re
     Ok(())
 }
 
+#[test]
+fn what_a_backup_builds_on_comes_along_to_a_host_once_and_both_are_read_from_there() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = deployed(&lab);
+    let full = admin.json(&["backup", "create"]);
+    let host = lab.host("a");
+    let mut newest = String::new();
+    for (name, comes_along) in [("carol", true), ("dave", false)] {
+        admin.ok(&["add", "remote", name]);
+        let made = admin.json(&["backup", "create", "--kind", "incremental", "--copy-to", "a:/var/backups/inc/"]);
+        let copied = &made["copied"][0];
+        assert_eq!((&made["base"], &copied["fault"]), (&full["id"], &Value::Null), "{made:#}");
+        assert_eq!(copied["base"]["id"] == full["id"], comes_along, "{copied:#}");
+        assert_eq!(admin.run(&["backup", "verify", &made["id"].as_str().unwrap()[..8]]).status, 0);
+        newest = Path::new(copied["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_owned();
+    }
+    let listed = host.sh("ls /var/backups/inc")?;
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+
+    // Fetched as they are, beside each other, on another machine.
+    let new = Admin::new(&lab);
+    let fetched = tempfile::tempdir().unwrap();
+    for name in listed.lines() {
+        std::fs::write(fetched.path().join(name), host.sh(&format!("cat /var/backups/inc/{name}"))?).unwrap();
+    }
+    new.ok(&["backup", "restore", fetched.path().join(&newest).to_str().unwrap(), "--yes"]);
+    assert_eq!(new.json(&["topology"]), admin.json(&["topology"]));
+
+    // Once everything is old, all go from there, too.
+    admin.json(&["backup", "create"]);
+    admin.json(&["backup", "create", "--kind", "incremental"]);
+    let pruned = admin.json(&["backup", "prune", "--keep-days", "0", "--yes"]);
+    assert_eq!((&pruned["needed"], &pruned["kept"]), (&Value::Array(Vec::new()), &2.into()), "{pruned:#}");
+    assert_eq!(host.sh("ls -A /var/backups/inc")?.trim(), "");
+    Ok(())
+}
+
 /// Runs a shell command with a directory on a disk of its own, of so many KiB, onto which `saved` is copied first.
 fn on_a_disk(saved: &Path, directory: &Path, size: u64, wg_friend: &Command, script: &str) -> Output {
     let mut command = Command::new("unshare");
@@ -122,16 +159,29 @@ fn on_a_disk(saved: &Path, directory: &Path, size: u64, wg_friend: &Command, scr
 
 #[test]
 fn a_full_disk_leaves_the_old_state_whole_and_no_half_backup() -> Result {
+    full_disk("full")
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_state_whole_and_no_half_incremental_backup() -> Result {
+    full_disk("incremental")
+}
+
+fn full_disk(kind: &str) -> Result {
     let lab = lab_or_skip!(spec());
     let admin = Admin::new(&lab);
     admin.init("small");
+    let outside = tempfile::tempdir().unwrap();
+    let base = outside.path().join("base.wgfb");
+    admin.ok(&["backup", "create", "--to", base.to_str().unwrap()]);
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11"]);
-    let file = admin.json(&["backup", "create", "--to", admin.database().with_file_name("kept").to_str().unwrap()]);
+    let to = admin.database().with_file_name("kept");
+    let file = admin.json(&["backup", "create", "--kind", kind, "--to", to.to_str().unwrap()]);
+    assert_eq!(file["kind"].as_str(), Some(kind));
     let file = file["file"].as_str().unwrap().to_owned();
     admin.ok(&["add", "remote", "alice", "bob"]);
     let now: Value = admin.json(&["topology"]);
     let directory = admin.database().parent().unwrap().to_owned();
-    let outside = tempfile::tempdir().unwrap();
     let (saved, kept) = (outside.path().join("saved"), outside.path().join("kept.wgfb"));
     std::fs::create_dir(&saved).unwrap();
     std::fs::copy(&file, &kept).unwrap();
@@ -164,8 +214,8 @@ fn a_full_disk_leaves_the_old_state_whole_and_no_half_backup() -> Result {
     let (mut refused, mut done) = (0, 0);
     for step in 0..10 {
         let size = database + 64 + step * database / 2;
-        let script = "\"$W\" backup create >&2; echo $?; ls -A \"$1\" \"$1/backups\"";
-        let output = on_a_disk(&saved, &directory, size, &admin.command(&[]), script);
+        let script = format!("\"$W\" backup create --kind {kind} >&2; echo $?; ls -A \"$1\" \"$1/backups\"");
+        let output = on_a_disk(&saved, &directory, size, &admin.command(&[]), &script);
         let (status, left) = output.stdout.split_once('\n').unwrap_or_default();
         assert!(!left.contains(".wg-friend-"), "{size} KiB: {left}");
         assert_eq!(status == "0", left.contains(".wgfb"), "{size} KiB: {left}{}", output.stderr);
