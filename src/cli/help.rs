@@ -41,6 +41,7 @@ pub(super) const REST: &str = "More";
 pub(super) fn template(command: &clap::Command) -> String {
     let commands: Vec<(&str, String)> = command
         .get_subcommands()
+        .filter(|sub| !sub.is_hide_set())
         .map(|sub| (sub.get_name(), sub.get_about().map(ToString::to_string).unwrap_or_default()))
         .collect();
     let mut text = format!("{{about}}\n\n{} {{usage}}\n", paint(style::STRONG, "Usage:"));

@@ -187,7 +187,7 @@ impl App {
                 }
                 Vec::new()
             }
-            Msg::Changed(number, entry) if self.watch == Some(number) && self.head.entry != entry => {
+            Msg::Changed(number, mark) if self.watch == Some(number) && self.head.mark != mark => {
                 vec![self.read_head()]
             }
             Msg::Changed(..) => Vec::new(),
@@ -200,6 +200,7 @@ impl App {
                 Vec::new()
             }
             Msg::Broken(fault) => {
+                self.undoes = None;
                 if matches!(self.overlay, Some(Overlay::Runs(_))) {
                     self.overlay = None;
                 }
@@ -244,14 +245,21 @@ impl App {
     }
 
     fn take_head(&mut self, number: u64, head: Result<Head, Error>) -> Vec<Effect> {
+        let undoes = self.undoes.take_if(|wanted| *wanted <= number).is_some();
         match head {
             Ok(head) if head.network.is_empty() && head.networks > 1 => {
+                // Where there was one network and somebody has added another, the first one is meant as before.
+                let meant = self.head.network.parse().ok().filter(|_| self.source.network.is_none());
+                if let Some(network) = meant {
+                    self.source.network = Some(network);
+                    return vec![self.read_head()];
+                }
                 self.head = head;
                 self.go(Goal::Screen(&screens::networks::SCREEN))
             }
             Ok(head) => {
                 self.head = head;
-                if self.undoes.take_if(|wanted| *wanted <= number).is_some() { self.take_back() } else { Vec::new() }
+                if undoes { self.take_back() } else { Vec::new() }
             }
             Err(error) => {
                 self.say(error.to_string(), Tone::Bad);

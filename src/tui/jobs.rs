@@ -77,7 +77,9 @@ impl Jobs {
 
     /// Reads the rows of a screen.
     pub fn rows(&self, source: Source, screen: &'static Screen, number: u64) {
+        let turn = (*screen == screens::hosts::SCREEN).then(|| Arc::clone(&self.turn));
         self.work(move |answers| {
+            let _mine = turn.as_deref().map(mine);
             let _gone = answers.send(Msg::Rows(screen, number, (screen.load)(&source)));
         });
     }
@@ -134,14 +136,14 @@ impl Jobs {
         self.work(move |answers| {
             let told = answers.clone();
             let mut until_seen = Some(mine(&turn));
-            let log = source.open().ok();
+            let marks = source.open().ok();
             let mut known = None;
             let watched = watched(&source, stop, &mut |picture, events| {
                 until_seen = None;
-                if let Some(entry) = log.as_ref().and_then(|log| log.newest_entry().ok())
-                    && known.replace(entry) != Some(entry)
+                if let Some(mark) = marks.as_ref().and_then(|database| database.mark().ok())
+                    && known.replace(mark) != Some(mark)
                 {
-                    let _gone = told.send(Msg::Changed(number, entry));
+                    let _gone = told.send(Msg::Changed(number, mark));
                 }
                 let _gone = told.send(Msg::Picture(number, Box::new(picture.clone()), events.to_vec()));
                 Ok(())
@@ -227,12 +229,12 @@ fn watched(source: &Source, stop: Stop, show: &mut watch::Show<'_>) -> Result<()
 
 fn head(source: &Source) -> Result<Head, Error> {
     let database = ops::safety::unlock::open(source.path())?;
-    let entry = database.newest_entry()?; // of what is written meanwhile, the watch tells
+    let mark = database.mark()?; // of what is written meanwhile, the watch tells
     let networks = ops::network::networks::list(&database)?;
     let encrypted = database.is_encrypted()?;
     let remembered = db::keyring::recall(database.id()).is_some();
     let names = networks.iter().map(|listed| listed.network.name.to_string()).collect();
-    let mut head = Head { entry, networks: networks.len(), encrypted, remembered, ..Head::default() };
+    let mut head = Head { mark, networks: networks.len(), encrypted, remembered, ..Head::default() };
     head.names.insert("NETWORK", names);
     let database = match source.open().and_then(|database| Ok((database.topology()?, database))) {
         Ok((topology, database)) => {

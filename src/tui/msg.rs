@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::line::{Line, Ran};
 use super::screens::Screen;
 use super::widgets::list::Row;
-use crate::db::DataKey;
+use crate::db::{DataKey, Mark};
 use crate::model::Name;
 use crate::ops::Error;
 use crate::ops::deploy::report::PlanReport;
@@ -33,9 +33,8 @@ pub enum Msg {
     Unlocked(Result<DataKey, Error>),
     /// The network as hosts tell it; the number says to which watch.
     Picture(u64, Box<Picture>, Vec<Event>),
-    /// This is the newest entry of the audit log: somebody may have changed something, here or elsewhere. The number says which
-    /// watch noticed.
-    Changed(u64, i64),
+    /// The database is at another mark: somebody has changed something, here or elsewhere. The number says which watch noticed.
+    Changed(u64, Mark),
     /// A watch is over.
     Unwatched(u64, Option<Error>),
     /// A worker has died of a fault in this program.
@@ -77,8 +76,8 @@ pub enum Step {
 /// What the header says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// The newest entry of the audit log when it was read.
-    pub entry: i64,
+    /// The mark of the database when it was read.
+    pub mark: Mark,
     /// The network.
     pub network: String,
     /// How many networks there are.

@@ -294,11 +294,6 @@ pub(super) fn authenticate_anew(conn: &Connection, key: &DataKey) -> Result<()> 
 }
 
 impl Database {
-    /// Returns the number of the newest entry, 0 where there is none: it grows with whatever is changed.
-    pub fn newest_entry(&self) -> Result<i64> {
-        Ok(self.conn.query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))?)
-    }
-
     /// Lists entries, newest first.
     pub fn audit_log(&self, filter: &Filter) -> Result<Vec<Entry>> {
         let (sql, values) = filter.sql("DESC");

@@ -73,5 +73,5 @@ pub(super) fn note(
     })
 }
 
-/// What the history of a host says of such a version.
-const AS_FOUND: &str = "as it was found";
+/// What the history of a host says of a version that nobody brought there.
+pub const AS_FOUND: &str = "as it was found";

@@ -1,7 +1,7 @@
 //! What waits to be brought to hosts, without asking any: what the model wants of each now, against what was last confirmed
 //! there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::de::Visitor;
@@ -15,8 +15,9 @@ use crate::ops::error::Error;
 use crate::ops::rotation::ready;
 use crate::wg::InterfaceConfig;
 
+use super::change::Cause;
 use super::desired::{Desired, Version};
-use super::plan::HostPlan;
+use super::plan::{HostPlan, Seen};
 use super::{adopted, journal, only, running};
 
 /// Returns the hosts on which nothing of the network was ever confirmed, though some of it is to be there that wasn't found there;
@@ -70,15 +71,16 @@ struct Brief {
 }
 
 impl Brief {
-    fn of<'a>(
-        interfaces: &[InterfaceConfig],
-        files: impl Iterator<Item = (&'a String, &'a Zeroizing<String>)>,
-    ) -> Self {
+    fn of(interfaces: &[InterfaceConfig], files: &BTreeMap<String, Zeroizing<String>>) -> Self {
         let there = interfaces.iter().filter(|interface| interface.run != Run::Gone);
         let interfaces =
             there.map(|interface| (interface.name.clone(), (interface.run, interface.public_key))).collect();
-        let files = files.map(|(path, text)| (path.clone(), Sha256::digest(text.as_bytes()).into())).collect();
+        let files = files.iter().map(|(path, text)| (path.clone(), Sha256::digest(text.as_bytes()).into())).collect();
         Self { files, interfaces }
+    }
+
+    fn of_version(version: &Version) -> Self {
+        Self::of(&version.interfaces, &version.files)
     }
 }
 
@@ -89,7 +91,7 @@ fn wanted(store: &Store) -> Result<BTreeMap<Name, Brief>, Error> {
     let secrets = store.secrets()?;
     let of = |host: &Host| {
         let Desired { interfaces, files, .. } = Desired::of(&host.name, &topology, &compiled, &secrets);
-        (host.name.clone(), Brief::of(&interfaces, files.iter()))
+        (host.name.clone(), Brief::of(&interfaces, &files))
     };
     Ok(topology.hosts.iter().map(of).collect())
 }
@@ -144,20 +146,22 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Writes down of hosts that gave an answer and lack nothing that this is what they have, where what was last confirmed is
-/// something else: the model has come to say what is there, as when somebody's change was adopted.
+/// Writes down of hosts that gave an answer and lack nothing of the model that this is what they have, where what was last confirmed
+/// is something else: the model has come to say what is there, as when somebody's change was adopted. What somebody changed by hand
+/// stays what it is.
 ///
 /// # Errors
-/// When the store can't be written.
+/// When the store can't be read or written.
 pub(super) fn note_agreement(
     store: &mut Store,
     now: DateTime<Utc>,
     actor: &Actor,
     hosts: &[HostPlan],
 ) -> Result<(), Error> {
+    let by_hand = |seen: &Seen| seen.changes.iter().all(|change| change.cause == Cause::Drift);
     let agrees = |plan: &&HostPlan| {
-        let seen = plan.seen.as_ref().is_ok_and(|seen| seen.changes.is_empty() && seen.observed.pending.is_none());
-        seen && plan.deployed.as_ref().is_some_and(|deployed| !is_left_by(&plan.desired, &deployed.version))
+        let agrees = plan.seen.as_ref().is_ok_and(|seen| seen.observed.pending.is_none() && by_hand(seen));
+        agrees && plan.deployed.as_ref().is_some_and(|deployed| !is_left_by(&plan.desired, &deployed.version))
     };
     let mut agreeing = hosts.iter().filter(agrees).peekable();
     if agreeing.peek().is_none() {
@@ -165,11 +169,16 @@ pub(super) fn note_agreement(
     }
     // Somebody else may be about to bring them something else, or have done so since they were looked at.
     let Some(_nobody_deploys) = running::nobody(store.path()) else { return Ok(()) };
-    for HostPlan { host, desired, deployed, seen, .. } in agreeing {
+    let open: BTreeSet<Name> = store.open_deployments()?.into_iter().map(|deployment| deployment.host).collect();
+    for HostPlan { host, desired, deployed, seen, .. } in agreeing.filter(|plan| !open.contains(&plan.host.name)) {
         let now_there = journal::deployed(store, &host.name)?;
         let (Ok(seen), Some(before), Some(now_there)) = (seen, deployed, now_there) else { continue };
-        if before.version.files == now_there.version.files {
-            let tables = only::tables(desired.only.as_ref(), &seen.observed.tables, now_there.tables);
+        if Brief::of_version(&before.version) == Brief::of_version(&now_there.version) {
+            // A table that somebody changed isn't what later listings are to be compared with.
+            let tables = match seen.changes.is_empty() {
+                true => only::tables(desired.only.as_ref(), &seen.observed.tables, now_there.tables),
+                false => now_there.tables,
+            };
             adopted::note(store, now, actor, &host.name, desired, &tables)?;
         }
     }
@@ -178,7 +187,7 @@ pub(super) fn note_agreement(
 
 /// Whether a host that is as this version left it is as it should be.
 fn is_left_by(desired: &Desired, version: &Version) -> bool {
-    Brief::of(&desired.interfaces, desired.files.iter()) == Brief::of(&version.interfaces, version.files.iter())
+    Brief::of(&desired.interfaces, &desired.files) == Brief::of_version(version)
 }
 
 #[cfg(test)]

@@ -88,10 +88,10 @@ pub fn adopt(
     };
     let waiting = host.changes().iter().enumerate().any(|(at, _)| !found.iter().any(|f| f.changes.contains(&at)));
     if adopted.saved && adopted.left.is_empty() && !waiting {
-        // Where nothing is to follow, the plan notes that the host has what the model wants.
-        let plan = deploy::plan(store, fleet, clock, actor, &only, 1, progress)?;
+        let plan = deploy::plan(store, fleet, clock, actor, &only, 1, progress);
+        // Where nothing is to follow, the plan has noted that the host has what the model wants, and the next one does if it hasn't.
         if !adopted.follows.is_empty() {
-            let outcomes = deploy::deploy(store, fleet, clock, actor, plan, options, progress)?;
+            let outcomes = deploy::deploy(store, fleet, clock, actor, plan?, options, progress)?;
             adopted.deployed = outcomes.into_iter().next().map(|outcome| outcome.outcome);
         }
     }

@@ -9,6 +9,7 @@ use super::Source;
 use crate::db::StateFilter;
 use crate::model::{DeploymentState, Name};
 use crate::ops::Error;
+use crate::ops::deploy::adopted::AS_FOUND;
 
 /// Changes and deployments in the period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -137,7 +138,8 @@ fn deployments(source: &Source<'_>) -> Result<Vec<Deployed>, Error> {
     for host in &hosts {
         found.extend(source.database.deployments(host, u32::MAX)?.into_iter().filter(|deployment| {
             let in_period = deployment.started >= source.period.from && deployment.started <= source.period.to;
-            in_period && deployment.state != DeploymentState::Found && seen.insert(deployment.id.0)
+            let brought = deployment.state != DeploymentState::Found && deployment.note.as_deref() != Some(AS_FOUND);
+            in_period && brought && seen.insert(deployment.id.0)
         }));
     }
     found.sort_by_key(|deployment| std::cmp::Reverse(deployment.id.0));

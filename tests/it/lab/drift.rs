@@ -1,6 +1,10 @@
 //! What somebody changes on a host by hand is found, named, and comes back when it changes again.
 
 use serde_json::Value;
+use wg_friend::db::{Database, Passphrase};
+use wg_friend::model::{Actor, Source};
+use wg_friend::ops::clock::{Clock as _, System};
+use wg_friend::ops::deploy::pending::pending;
 use wg_friend_lab::{Lab, Result, Spec};
 
 use super::family::{addressed, lab_or_skip};
@@ -174,5 +178,53 @@ fn what_is_changed_by_hand_is_taken_into_the_model_and_then_the_plan_is_empty() 
     let refused = admin.run(&["drift", "adopt", "a", "--yes"]);
     assert!(refused.status == 1 && refused.stderr.contains("sysctl_changed"), "{}", refused.stderr);
     assert_eq!(names(&found(&check(&admin, 3), "a")), [("sysctl_changed", "warning")]);
+    Ok(())
+}
+
+/// Whether a host is said to lack later changes, without being asked; and its version.
+fn lacks(admin: &Admin<'_>, host: &str) -> (bool, i64) {
+    let database = Database::open(&admin.database()).unwrap();
+    let version = database.deployments(&host.parse().unwrap(), 1).unwrap()[0].version;
+    let passphrase = Passphrase::new("correct horse battery staple".to_owned());
+    let actor = Actor { operator: "test".to_owned(), address: None, source: Source::Cli };
+    let store = database.unlock(&passphrase, &actor, System.now()).unwrap();
+    (pending(&store).unwrap()[&host.parse().unwrap()], version)
+}
+
+#[test]
+fn what_the_model_comes_to_say_as_the_host_has_it_waits_for_no_deploy_whatever_else_was_changed_there() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = small(&lab);
+    let a = lab.host("a");
+    let by_hand = |mtu: &str| {
+        a.sh(&format!("ip link set wg0 mtu {mtu} && sed -i 's/^MTU = .*/MTU = {mtu}/' /etc/wireguard/wg0.conf"))
+    };
+    let (none, first) = lacks(&admin, "a");
+    assert!(!none);
+    by_hand("1380")?;
+    admin.ok(&["set", "a", "mtu=1380"]);
+    assert_eq!(lacks(&admin, "a"), (true, first));
+    assert_eq!(admin.json(&["plan", "a"])["changes"], 0);
+    assert_eq!(lacks(&admin, "a"), (false, first + 1), "it is noted as it was found");
+    assert_eq!(admin.json(&["plan", "a"])["changes"], 0);
+    assert_eq!(lacks(&admin, "a"), (false, first + 1), "once");
+
+    // Beside something that may stay.
+    a.sh("nft add chain inet wgf_wg0 mine")?;
+    assert_eq!(names(&found(&check(&admin, 3), "a")), [("firewall_changed", "critical")]);
+    admin.ok(&["drift", "baseline", "a", "--reason", "it may stay", "--yes"]);
+    by_hand("1370")?;
+    admin.ok(&["set", "a", "mtu=1370"]);
+    assert_eq!(lacks(&admin, "a"), (true, first + 1));
+    admin.json(&["plan", "a"]);
+    assert_eq!(lacks(&admin, "a"), (false, first + 2));
+    let report = check(&admin, 0);
+    let host = report["hosts"].as_array().unwrap().iter().find(|host| host["host"] == "a").unwrap();
+    assert_eq!(host["items"][0]["kind"], "firewall_changed", "it is still known for what it is: {host:#}");
+
+    // Nobody has deployed it.
+    let report = admin.json(&["report", "configuration-changes"]);
+    let listed = report.to_string();
+    assert!(!listed.contains("as it was found"), "{report:#}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
 use wg_friend::cli::definition;
 use wg_friend::tui::form::Form;
@@ -99,23 +100,30 @@ struct Function {
     public: bool,
     name: String,
     text: String,
+    /// The names of the modules that it is in.
+    modules: BTreeSet<String>,
+    /// All words of its file.
+    around: Rc<BTreeSet<String>>,
 }
 
 /// Reads the functions of the files below a folder, without those of tests: `rustfmt` ends each with a brace in the column where
 /// it begins.
-fn functions(folder: &Path, found: &mut Vec<Function>) {
+fn functions(folder: &Path, modules: &BTreeSet<String>, found: &mut Vec<Function>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_dir() && name != "tests" {
-            functions(&path, found);
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let modules: BTreeSet<String> = modules.iter().cloned().chain([stem.clone()]).collect();
+        if path.is_dir() && stem != "tests" {
+            functions(&path, &modules, found);
         }
-        if !name.ends_with(".rs") || name == "tests.rs" {
+        if path.extension().is_none_or(|extension| extension != "rs") || stem == "tests" {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        let mut lines = text.lines();
+        let text: String = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+        let text: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let around = Rc::new(text.iter().flat_map(|line| words(line)).map(str::to_owned).collect());
+        let mut lines = text.into_iter();
         while let Some(first) = lines.next() {
             let (indent, rest) = first.split_at(first.len() - first.trim_start().len());
             let (public, rest) = match rest.strip_prefix("pub ") {
@@ -131,9 +139,15 @@ fn functions(folder: &Path, found: &mut Vec<Function>) {
             if !first.ends_with(['}', ';']) {
                 text.extend(lines.by_ref().take_while(|line| *line != end).flat_map(|line| ["\n", line]));
             }
-            found.push(Function { public, name, text });
+            found.push(Function { public, name, text, modules: modules.clone(), around: Rc::clone(&around) });
         }
     }
+}
+
+/// Whether one calls the other, or hands it on: it says the name, in a file that knows one of the modules that it is in.
+fn calls(one: &Function, word: &str, other: &Function) -> bool {
+    one.name != word
+        && (Rc::ptr_eq(&one.around, &other.around) || other.modules.iter().any(|module| one.around.contains(module)))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -144,26 +158,28 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn whatever_changes_something_can_be_had_from_the_command_line() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut operations, mut commands) = (Vec::new(), Vec::new());
-    functions(&source.join("ops"), &mut operations);
-    functions(&source.join("cli"), &mut commands);
-    let mut by_name: BTreeMap<&str, Vec<&Function>> = BTreeMap::new();
-    for function in &operations {
-        by_name.entry(&function.name).or_default().push(function);
+    functions(&source.join("ops"), &BTreeSet::new(), &mut operations);
+    functions(&source.join("cli"), &BTreeSet::new(), &mut commands);
+    let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, function) in operations.iter().enumerate() {
+        by_name.entry(&function.name).or_default().push(at);
     }
-    let mut reached: BTreeSet<&str> = BTreeSet::new();
-    let mut next: Vec<&str> = commands.iter().flat_map(|function| words(&function.text)).collect();
-    while let Some(word) = next.pop() {
-        if let Some(named) = by_name.get(word).filter(|_| reached.insert(word)) {
-            next.extend(named.iter().flat_map(|function| words(&function.text)));
+    let mut reached: BTreeSet<usize> = BTreeSet::new();
+    let mut next: Vec<&Function> = commands.iter().collect();
+    while let Some(function) = next.pop() {
+        for (word, at) in words(&function.text).filter_map(|word| Some((word, by_name.get(word)?))) {
+            let called = at.iter().filter(|at| calls(function, word, &operations[**at]));
+            next.extend(called.filter(|at| reached.insert(**at)).map(|at| &operations[*at]));
         }
     }
     let changes = |function: &&Function| {
         let head = function.text.split(['{', ';']).next().unwrap_or_default();
         function.public && ["&mut Store", "&Tx<"].iter().any(|what| head.contains(what))
     };
-    let changing: Vec<&Function> = operations.iter().filter(changes).collect();
+    let changing: Vec<usize> = (0..operations.len()).filter(|at| changes(&&operations[*at])).collect();
     assert!(changing.len() > 80, "{}", changing.len());
-    for function in changing {
-        assert!(reached.contains(&*function.name), "no command reaches `{}`", function.name);
+    for at in changing {
+        let Function { name, modules, .. } = &operations[at];
+        assert!(reached.contains(&at), "no command reaches `{name}` in {modules:?}");
     }
 }
