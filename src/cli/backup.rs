@@ -10,10 +10,11 @@ use super::output::{paint, style};
 use super::rotation::days;
 use super::{Context, Exit, prompt, timer, vault};
 use crate::db::archive::Kind;
-use crate::db::{Database, Passphrase, Store};
+use crate::db::{BackupRecord, Database, Passphrase, Store};
 use crate::ops::Error;
 use crate::ops::safety::backup::{
-    self, CreateRequest, Kept, Keys, Made, Mode, Pruned, RestoreRequest, Restored, Retention, Target, VerifyRequest,
+    self, CreateRequest, Kept, Keys, Made, Mode, Pruned, RestoreRequest, Restored, Retention, Seen, Target,
+    VerifyRequest,
 };
 use crate::ops::safety::unlock::{self, Sources};
 use crate::render::timer::{Job, Passphrase as Needs, Word};
@@ -458,12 +459,23 @@ fn verify(name: &str, base: Option<&Path>, own: Option<PathBuf>, context: &Conte
         let request = VerifyRequest { file: &file, base, database: &context.database, keys };
         backup::verify(&request, &context.clock)
     })?;
+    let look = |record: &BackupRecord| -> Result<Vec<Seen>, Error> {
+        backup::look(&context.open()?, &context.fleet(None)?, &context.clock, record)
+    };
+    let by_id = record.is_some();
     if let Some(record) = record {
-        verdict.copies = backup::look(&context.open()?, &context.fleet(None)?, &context.clock, &record)?;
+        verdict.copies = look(&record)?;
+    }
+    // What is wrong with what it builds on is noted there, and not only here. By its path, a file is looked at alone.
+    let wanted = by_id || !verdict.whole;
+    let base = verdict.about.as_ref().and_then(|about| about.base.clone()).filter(|_| wanted);
+    if let Some(base) = base.map(|id| backup::by_id(present(context).as_ref(), &id)).and_then(Result::ok).flatten() {
+        verdict.base_copies = look(&base)?;
     }
     context.out.show(&verdict, text::verdict_text)?;
-    let damaged = !verdict.whole || verdict.copies.iter().any(|copy| copy.reached && !copy.whole);
-    Ok(match verdict.copies.iter().any(|copy| !copy.reached) {
+    let copies = || verdict.copies.iter().chain(&verdict.base_copies);
+    let damaged = !verdict.whole || copies().any(|copy| copy.reached && !copy.whole);
+    Ok(match copies().any(|copy| !copy.reached) {
         _ if damaged => Exit::Tampered,
         true => Exit::SomeHosts,
         false => Exit::Done,

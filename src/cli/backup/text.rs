@@ -147,15 +147,15 @@ fn kind(record: &BackupRecord, lacks_base: bool, first: bool) -> Cell {
 }
 
 pub(super) fn verdict_text(verdict: &Verdict) -> String {
-    checked_text(verdict) + &copies_text(&verdict.copies)
+    checked_text(verdict) + &copies_text("COPY", &verdict.copies) + &copies_text("BUILDS ON", &verdict.base_copies)
 }
 
 /// Says of each copy whether it is what was written.
-fn copies_text(copies: &[Seen]) -> String {
+fn copies_text(heading: &'static str, copies: &[Seen]) -> String {
     if copies.len() < 2 && copies.iter().all(|copy| copy.whole) {
         return String::new();
     }
-    let mut table = Table::new(&["COPY", ""]);
+    let mut table = Table::new(&[heading, ""]);
     for Seen { host, path, reached, whole, fault } in copies {
         let state = match (reached, whole) {
             (_, true) => Cell::new("whole", style::GOOD),

@@ -195,7 +195,7 @@ mod tests {
     use super::super::look::{Job, job};
     use super::*;
     use crate::db::{KdfParams, Passphrase};
-    use crate::model::{Become, Egress, HostAddress, Mtu, Network, Origin, Port, PskPolicy, Role, Source, Topology};
+    use crate::model::{Become, HostAddress, Origin, Role, Source, Topology};
     use crate::ops::clock::Fixed;
     use crate::ops::host;
     use crate::ops::network::add::{NewNodes, add};
@@ -203,6 +203,7 @@ mod tests {
     use crate::ops::network::edit::{rename, set};
     use crate::ops::network::remove::remove;
     use crate::ops::network::setting::parse_all;
+    use crate::wg::compile::fixture::Fixture;
 
     struct Office {
         store: Store,
@@ -216,21 +217,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clock = Fixed("2026-03-01T08:00:00Z".parse().unwrap());
         let actor = Actor { operator: "tester".into(), address: None, source: Source::Cli };
-        let network = Network {
-            name: "office".parse().unwrap(),
-            interface: "wg0".parse().unwrap(),
-            cidr4: Some("10.66.0.0/24".parse().unwrap()),
-            cidr6: None,
-            port: Port::WIREGUARD,
-            dns: Vec::new(),
-            mtu: Mtu::DEFAULT,
-            keepalive: 25,
-            psk: PskPolicy::Unique,
-            stable_clients: Vec::new(),
-            exit: Egress::None,
-            kill_switch: false,
-            exit_rules: Vec::new(),
-        };
+        let network = Fixture::new().topology.network;
         let passphrase = Passphrase::new("correct-horse".to_owned());
         let path = dir.path().join("store/x.db");
         let (store, _) =

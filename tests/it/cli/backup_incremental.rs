@@ -115,7 +115,13 @@ fn both_files_and_the_passphrase_are_all_that_a_new_machine_needs() {
     std::fs::rename(&elsewhere, &two.full).unwrap();
     two.env.ok(&["backup", "push", &two.ids[0][..8], "--directory", text(&usb)]);
     std::fs::remove_file(&two.full).unwrap();
-    assert_eq!(two.env.json(&["backup", "verify", &two.ids[1][..8]])["whole"], true);
+    assert_eq!(two.env.json(&["backup", "verify", text(&two.incremental)])["whole"], true);
+    // Who asks for all copies is told that one is gone.
+    let verdict = two.env.run(&["backup", "verify", &two.ids[1][..8]]);
+    assert!(
+        verdict.contains("kept/full.wgfb  damaged: it is not there") && verdict.ends_with("[exit 6]\n"),
+        "{verdict}"
+    );
 }
 
 #[test]
@@ -177,10 +183,25 @@ fn another_base_or_a_damaged_one_is_refused_by_name() {
     assert!(told.ends_with("[exit 6]\n"), "{told}");
     let verdict = two.env.run(&["backup", "verify", &two.ids[1][..8]]);
     assert!(verdict.contains("damaged: the backup is damaged: what it builds on, ") && verdict.ends_with("[exit 6]\n"));
-    // A whole copy beside the damaged one is found, too.
+    // It is noted where it is.
+    let noted = |at: usize| two.env.json(&["backup", "list"])[at]["copies"][0]["fault"].clone();
+    let listed = two.env.json(&["backup", "list"]);
+    let at = |id: &str| listed.as_array().unwrap().iter().position(|one| one["id"] == id).unwrap();
+    assert_eq!(noted(at(&two.ids[0])), "it is not what was written");
+    assert_eq!(noted(at(&two.ids[1])), Value::Null);
+    // A whole copy beside the damaged one is found, too, and the damaged one is told all the same.
     std::fs::write(two.env.path().join("kept/again.wgfb"), &whole).unwrap();
-    assert_eq!(two.env.json(&["backup", "verify", &two.ids[1][..8]])["whole"], true);
+    let verdict = two.env.run(&["backup", "verify", &two.ids[1][..8]]);
+    assert!(verdict.contains("proven") || verdict.contains("audit log"), "{verdict}");
+    assert!(verdict.contains("kept/full.wgfb  damaged: it is not what was written") && verdict.ends_with("[exit 6]\n"));
     std::fs::remove_file(two.env.path().join("kept/again.wgfb")).unwrap();
+
+    // What only has its name is no backup at all.
+    std::fs::remove_file(&two.full).unwrap();
+    let checksum = format!("kept/office-{}.wgfb.sha256", &two.ids[0][..8]);
+    std::fs::write(two.env.path().join(checksum), "of something").unwrap();
+    let told = restore(&[]);
+    assert!(told.contains("the full backup that ") && told.contains(" builds on is not here"), "{told}");
 
     // What was put in its place is another one, under its name.
     std::fs::copy(&other, &two.full).unwrap();
@@ -271,7 +292,8 @@ fn what_one_builds_on_is_brought_along_and_never_pruned_before_it() {
     assert!(said(&two, &pushed).ends_with(wanted), "{pushed}");
     assert_eq!(names(&usb), ["full.wgfb", "incremental.wgfb"]);
     // What is there already stays as it is.
-    let made = two.env.json(&["backup", "create", "--kind", "incremental", "--copy-to", text(&usb)]);
+    let kept = text(two.full.parent().unwrap()).to_owned();
+    let made = two.env.json(&["backup", "create", "--kind", "incremental", "--to", &kept, "--copy-to", text(&usb)]);
     assert_eq!((&made["copied"][0]["fault"], &made["copied"][0]["base"]), (&Value::Null, &Value::Null), "{made:#}");
     assert_eq!(names(&usb).len(), 3);
 
@@ -299,6 +321,36 @@ fn what_one_builds_on_is_brought_along_and_never_pruned_before_it() {
     let pruned = two.env.json(&prune);
     assert_eq!((&pruned["needed"], &pruned["kept"]), (&Value::Array(Vec::new()), &2.into()), "{pruned:#}");
     assert!(!two.full.exists() && !file.exists());
+}
+
+#[test]
+fn it_lies_beside_what_it_builds_on() {
+    let two = two();
+    let usb = two.env.path().join("usb");
+    std::fs::create_dir(&usb).unwrap();
+    let create = ["backup", "create", "--kind", "incremental", "--to", text(&usb)];
+    let first = two.env.json(&create);
+    assert_eq!(first["kind"], "full");
+    assert!(first["full_because"].as_str().unwrap().ends_with(" lies elsewhere"), "{first:#}");
+    assert_eq!(two.env.json(&create)["base"], first["id"]);
+}
+
+#[test]
+fn a_full_one_stays_while_one_lies_beside_it_that_builds_on_it_and_of_which_nothing_is_known() {
+    let env = TestEnv::with_nodes();
+    let kept = env.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let full = create(&env, &["--to", text(&kept.join("full.wgfb"))]);
+    let before = env.saved();
+    create(&env, &["--kind", "incremental", "--to", text(&kept.join("incremental.wgfb"))]);
+    env.put_back(&before);
+    create(&env, &["--to", text(&kept.join("newer.wgfb"))]);
+    let prune = ["backup", "prune", "--keep-days", "0", "--keep-last", "1", "--yes"];
+    let told = env.run(&prune);
+    assert!(told.contains("incremental.wgfb builds on it") && full.exists(), "{told}");
+    std::fs::remove_file(kept.join("incremental.wgfb")).unwrap();
+    env.run(&prune);
+    assert!(!full.exists());
 }
 
 #[test]

@@ -116,8 +116,12 @@ fn what_a_backup_builds_on_comes_along_to_a_host_once_and_both_are_read_from_the
     let full = admin.json(&["backup", "create"]);
     let host = lab.host("a");
     let mut newest = String::new();
-    for (name, comes_along) in [("carol", true), ("dave", false)] {
+    for (name, comes_along) in [("carol", true), ("dave", false), ("erin", true)] {
         admin.ok(&["add", "remote", name]);
+        if name == "erin" {
+            // Somebody has cleared it away there.
+            host.sh(&format!("rm /var/backups/inc/*-{}.wgfb", &full["id"].as_str().unwrap()[..8]))?;
+        }
         let made = admin.json(&["backup", "create", "--kind", "incremental", "--copy-to", "a:/var/backups/inc/"]);
         let copied = &made["copied"][0];
         assert_eq!((&made["base"], &copied["fault"]), (&full["id"], &Value::Null), "{made:#}");
@@ -126,7 +130,7 @@ fn what_a_backup_builds_on_comes_along_to_a_host_once_and_both_are_read_from_the
         newest = Path::new(copied["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_owned();
     }
     let listed = host.sh("ls /var/backups/inc")?;
-    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert_eq!(listed.lines().count(), 4, "{listed}");
 
     // Fetched as they are, beside each other, on another machine.
     let new = Admin::new(&lab);
@@ -172,11 +176,11 @@ fn full_disk(kind: &str) -> Result {
     let admin = Admin::new(&lab);
     admin.init("small");
     let outside = tempfile::tempdir().unwrap();
-    let base = outside.path().join("base.wgfb");
-    admin.ok(&["backup", "create", "--to", base.to_str().unwrap()]);
+    let base = admin.json(&["backup", "create"])["file"].as_str().unwrap().to_owned();
+    let base_outside = outside.path().join("base.wgfb");
+    std::fs::copy(&base, &base_outside).unwrap();
     admin.ok(&["add", "server", "a", "--endpoint", "198.51.100.11"]);
-    let to = admin.database().with_file_name("kept");
-    let file = admin.json(&["backup", "create", "--kind", kind, "--to", to.to_str().unwrap()]);
+    let file = admin.json(&["backup", "create", "--kind", kind]);
     assert_eq!(file["kind"].as_str(), Some(kind));
     let file = file["file"].as_str().unwrap().to_owned();
     admin.ok(&["add", "remote", "alice", "bob"]);
@@ -214,12 +218,23 @@ fn full_disk(kind: &str) -> Result {
     let (mut refused, mut done) = (0, 0);
     for step in 0..10 {
         let size = database + 64 + step * database / 2;
-        let script = format!("\"$W\" backup create --kind {kind} >&2; echo $?; ls -A \"$1\" \"$1/backups\"");
+        let script = format!(
+            "mkdir -m 700 \"$1/backups\" && cp -p '{}' '{base}' &&
+             \"$W\" backup create --kind {kind} --json >\"$2/made\"; echo $?; rm '{base}'; ls -A \"$1\" \"$1/backups\"",
+            base_outside.display()
+        );
         let output = on_a_disk(&saved, &directory, size, &admin.command(&[]), &script);
         let (status, left) = output.stdout.split_once('\n').unwrap_or_default();
         assert!(!left.contains(".wg-friend-"), "{size} KiB: {left}");
         assert_eq!(status == "0", left.contains(".wgfb"), "{size} KiB: {left}{}", output.stderr);
-        if status == "0" { done += 1 } else { refused += 1 }
+        if status == "0" {
+            let made = std::fs::read_to_string(saved.join("made"))?;
+            assert!(made.contains(&format!("\"kind\": \"{kind}\"")), "{made}");
+            done += 1;
+        } else {
+            refused += 1;
+        }
+        std::fs::remove_file(saved.join("made"))?;
     }
     assert!(refused >= 1 && done >= 1, "{refused} refused, {done} done");
     Ok(())

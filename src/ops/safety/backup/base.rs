@@ -8,7 +8,7 @@ use wg_friend_crypt::DataKey;
 
 use super::prove::fault_of;
 use super::unpack::damaged;
-use super::{DATABASE, known, open};
+use super::{DATABASE, EXTENSION, known, open};
 use crate::db::archive::{Base, BaseName, Lock, Part, What};
 use crate::db::{self, Database, Passphrase, Scratch};
 use crate::ops::Error;
@@ -68,18 +68,22 @@ impl Source<'_> {
         })
     }
 
-    /// Looks into the files in the same directory. One whose header is damaged is known by its name.
+    /// Looks into the files in the same directory, and in that of the file that a link leads to. One whose header is damaged is known
+    /// by its name.
     fn beside(&self, wanted: &BaseName) -> Vec<PathBuf> {
         let file = self.file.canonicalize().unwrap_or_else(|_| self.file.to_owned());
-        let Some(entries) = file.parent().and_then(|directory| std::fs::read_dir(directory).ok()) else {
-            return Vec::new();
+        let own = std::path::absolute(self.file).unwrap_or_else(|_| file.clone());
+        let mut directories: Vec<&Path> = [&own, &file].into_iter().filter_map(|file| file.parent()).collect();
+        directories.dedup();
+        let is_called_so = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.contains(&wanted.id[..8]) && path.extension().is_some_and(|extension| extension == EXTENSION)
         };
-        let is_called_so =
-            |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(&wanted.id[..8]));
         let is_it = |path: &PathBuf| match open(path) {
             Ok(opened) => opened.header().id == wanted.id,
             Err(_) => is_called_so(path),
         };
+        let entries = directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten();
         // Opening what is no file could wait for ever.
         let files = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file() && *path != file);
         let mut found: Vec<PathBuf> = files.filter(is_it).collect();
@@ -116,10 +120,11 @@ impl Bases {
         let mut first = None;
         for file in &self.files {
             let Err(error) = self.lay_one(file, wanted, scratch) else { return Ok(()) };
-            let Some(fault) = fault_of(&error) else { return Err(error) };
             let fault = match error {
                 Error::Store(db::Error::BackupDamaged { what }) => what,
-                _ => fault,
+                // Whoever wrote its header may want more memory than there is.
+                Error::Store(cause @ db::Error::Crypt(_)) => cause.to_string(),
+                error => fault_of(&error).ok_or(error)?,
             };
             first.get_or_insert_with(|| damaged(format!("what it builds on, {}: {fault}", file.display())));
             scratch.remove(DATABASE)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::look::{NOT_THERE, look_at};
 use super::{digest, open, record, unreadable};
 use crate::db::archive;
 use crate::db::{BackupCopy, BackupRecord, Database, PartFile, Store};
@@ -100,7 +101,7 @@ pub fn push(
             ),
             hint: "make a new one with `wg-friend backup create`".into(),
         })?;
-        if !place.has(needed) {
+        if !place.has(needed, store, fleet)? {
             base = Some(Box::new(push_alone(store, fleet, clock, actor, (needed, &place), preview)?));
         }
     }
@@ -140,18 +141,28 @@ impl Place {
         }
     }
 
-    /// Whether a copy of a backup is there already, and nothing is known to be wrong with it; on this machine also one that
-    /// somebody has put there.
-    fn has(&self, record: &BackupRecord) -> bool {
-        let host = self.host().map(|host| host.name.as_str());
-        let mut known = record.copies.iter().filter(|copy| copy.host.as_deref() == host && copy.fault.is_none());
-        if known.any(|copy| copy.path.parent() == Some(self.directory()) && (host.is_some() || copy.path.is_file())) {
-            return true;
-        }
-        let is_it = |name: &std::ffi::OsStr| {
-            digest(&self.directory().join(name)).is_ok_and(|(_, sha256)| sha256 == record.sha256)
+    /// Whether a copy of a backup is there already, and is what was written; on this machine also one that somebody has put there.
+    /// What was once brought to a host may be gone since.
+    fn has(&self, record: &BackupRecord, database: &Database, fleet: &dyn Fleet) -> Result<bool, Error> {
+        let Some(host) = self.host() else {
+            let is_it = |name: &std::ffi::OsStr| {
+                digest(&self.directory().join(name)).is_ok_and(|(_, sha256)| sha256 == record.sha256)
+            };
+            return Ok(record.copies.iter().filter_map(|copy| copy.path.file_name()).any(is_it));
         };
-        host.is_none() && record.copies.iter().filter_map(|copy| copy.path.file_name()).any(is_it)
+        let is_here = |copy: &&BackupCopy| {
+            copy.host.as_deref() == Some(host.name.as_str()) && copy.path.parent() == Some(self.directory())
+        };
+        let Some(copy) = record.copies.iter().find(is_here) else { return Ok(false) };
+        let seen = look_at(record, copy, &database.hosts()?, fleet);
+        match seen.fault {
+            None => Ok(true),
+            Some(fault) if seen.reached && fault == NOT_THERE => Ok(false),
+            Some(fault) => Err(Error::RefusedWithRemedy {
+                message: format!("what it builds on, {} on {}: {fault}", copy.path.display(), host.name),
+                hint: format!("once that is settled, `wg-friend backup push {}` brings both there", &record.id[..8]),
+            }),
+        }
     }
 }
 
@@ -195,17 +206,18 @@ fn push_alone(
 }
 
 /// Returns a copy on this machine that is what was written.
-pub(super) fn whole_copy(record: &BackupRecord) -> Result<PathBuf, Error> {
-    let here = record.copies.iter().filter(|copy| copy.host.is_none());
-    for copy in here {
-        if copy.path.exists() && digest(&copy.path)?.1 == record.sha256 {
-            return Ok(copy.path.clone());
-        }
-    }
-    Err(Error::RefusedWithRemedy {
+fn whole_copy(record: &BackupRecord) -> Result<PathBuf, Error> {
+    whole_copies(record).next().ok_or_else(|| Error::RefusedWithRemedy {
         message: format!("no whole copy of the backup {} is on this machine", &record.id[..8]),
         hint: "make a new one with `wg-friend backup create`".into(),
     })
+}
+
+/// Returns the copies on this machine that are what was written. One that can't be read is none.
+pub(super) fn whole_copies(record: &BackupRecord) -> impl Iterator<Item = PathBuf> {
+    let here = record.copies.iter().filter(|copy| copy.host.is_none() && copy.path.exists());
+    let is_whole = |path: &PathBuf| digest(path).is_ok_and(|(_, sha256)| sha256 == record.sha256);
+    here.map(|copy| copy.path.clone()).filter(is_whole)
 }
 
 fn copy_here(source: &Path, path: &Path, sha256: &str) -> Result<(), Error> {

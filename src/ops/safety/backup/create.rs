@@ -94,14 +94,16 @@ enum Body {
 pub fn create(store: &mut Store, clock: &dyn Clock, actor: &Actor, request: &Request<'_>) -> Result<Made, Error> {
     let now = clock.now();
     let (header, key) = header(store, request, now)?;
+    let target = target(store.path(), request.to.as_deref(), &header)?;
+    let directory = target.parent().unwrap_or(Path::new("/"));
+    let own = request.own.map(|(own, _)| own);
     let (header, base, full_because) = match request.kind {
-        Kind::Incremental => match choose(store, request.own.map(|(own, _)| own), request.full_every, now)? {
+        Kind::Incremental => match choose(store, own, directory, request.full_every, now)? {
             Ok(base) => (header.building_on(base.name.clone()), Some(base), None),
             Err(why) => (header, None, Some(why)),
         },
         _ => (header, None, None),
     };
-    let target = target(store.path(), request.to.as_deref(), &header)?;
     let part = PartFile::begin(&target)?;
 
     let scratch = Scratch::beside(store.path())?;

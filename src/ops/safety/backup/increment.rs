@@ -1,12 +1,12 @@
 //! What a new incremental backup builds on, and how it differs from that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use wg_friend_crypt::DataKey;
 
 use super::base::{Bases, called};
-use super::copies::whole_copy;
+use super::copies::whole_copies;
 use super::unpack::damaged;
 use super::{DATABASE, digest, open};
 use crate::db::archive::{Base, BaseName, Comparison, Delta, Kind, Lock, What};
@@ -26,19 +26,21 @@ pub(super) struct Chosen {
     key: DataKey,
 }
 
-/// Finds the newest full backup that a new one can build on, or says why it can build on none. Both open with the same: what
-/// takes two passphrases to be restored is lost with either.
+/// Finds the newest full backup that a new one in a directory can build on, or says why it can build on none. Both open with
+/// the same, and lie together: what takes two passphrases to be restored, or two disks, is lost with either. One that the clock
+/// of another day has dated in the future is no newest one: it would stay that for ever.
 pub(super) fn choose(
     store: &Store,
     own: Option<&Passphrase>,
+    directory: &Path,
     full_every: Option<u32>,
     now: DateTime<Utc>,
 ) -> Result<Result<Chosen, String>, Error> {
     let known = store.backups()?;
     let mut why = None;
-    for record in known.iter().filter(|record| record.kind == Kind::Full) {
+    for record in known.iter().filter(|record| record.kind == Kind::Full && record.created <= now) {
         let name = BaseName { id: record.id.clone(), created: record.created };
-        match usable(store, record, own)? {
+        match usable(store, record, own, directory)? {
             Ok((file, key)) => {
                 let is_due = |days: &u32| now - name.created >= TimeDelta::days((*days).into()) - EARLIER;
                 return Ok(match full_every.filter(is_due) {
@@ -59,8 +61,12 @@ fn usable(
     store: &Store,
     record: &BackupRecord,
     own: Option<&Passphrase>,
+    directory: &Path,
 ) -> Result<Result<(PathBuf, DataKey), &'static str>, Error> {
-    let Ok(file) = whole_copy(record) else { return Ok(Err("has no whole copy on this machine")) };
+    let whole: Vec<PathBuf> = whole_copies(record).collect();
+    let Some(file) = whole.iter().find(|file| file.parent() == Some(directory)).cloned() else {
+        return Ok(Err(if whole.is_empty() { "has no whole copy on this machine" } else { "lies elsewhere" }));
+    };
     let opened = open(&file)?;
     let header = opened.header().clone();
     if header.id != record.id || header.database != store.id() {

@@ -12,6 +12,9 @@ use crate::model::Host;
 use crate::ops::Error;
 use crate::ops::clock::Clock;
 
+/// What is said of a copy that is gone; hosts say it in the same words.
+pub(super) const NOT_THERE: &str = "it is not there";
+
 /// A copy that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Seen {
@@ -50,7 +53,8 @@ pub fn look(
     Ok(seen)
 }
 
-fn look_at(record: &BackupRecord, copy: &BackupCopy, hosts: &[Host], fleet: &dyn Fleet) -> Seen {
+/// Looks at one copy.
+pub(super) fn look_at(record: &BackupRecord, copy: &BackupCopy, hosts: &[Host], fleet: &dyn Fleet) -> Seen {
     let of = |reached, fault: Option<String>| Seen {
         host: copy.host.clone(),
         path: copy.path.clone(),
@@ -73,7 +77,7 @@ fn look_at(record: &BackupRecord, copy: &BackupCopy, hosts: &[Host], fleet: &dyn
 /// Says what is wrong with a copy on this machine.
 fn fault_here(record: &BackupRecord, copy: &BackupCopy) -> Option<String> {
     if !copy.path.exists() {
-        return Some("it is not there".into());
+        return Some(NOT_THERE.into());
     }
     match digest(&copy.path) {
         Ok((_, sha256)) if sha256 == record.sha256 => None,

@@ -134,6 +134,8 @@ pub struct Verdict {
     pub live_fault: Option<String>,
     /// Every copy that is known of, if the backup was named by its id: whether each is what was written.
     pub copies: Vec<Seen>,
+    /// Every copy that is known of the one that it builds on.
+    pub base_copies: Vec<Seen>,
 }
 
 /// Verifies a backup, and notes in the history of the database what came of it.
@@ -160,6 +162,7 @@ pub fn verify(request: &Request<'_>, clock: &dyn Clock) -> Result<Verdict, Error
         live_restored: None,
         live_fault: live.fault,
         copies: Vec::new(),
+        base_copies: Vec::new(),
     };
     let looked = look(request, live.key.as_ref(), &mut verdict);
     let fault = looked.as_ref().err().and_then(fault_of);

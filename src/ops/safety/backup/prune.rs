@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::open;
+use super::{EXTENSION, open};
 use crate::db::archive::{self, Kind};
 use crate::db::{BackupCopy, BackupRecord, Store};
 use crate::fleet::{self, Fleet};
@@ -162,8 +162,11 @@ pub fn prune(
             needed.push(Needed { id: record.id.clone(), created: record.created, by });
             continue;
         }
-        let copies: Vec<Gone> =
-            record.copies.iter().map(|copy| remove(record, copy, &hosts, fleet, retention, preview)).collect();
+        let remove = |copy: &BackupCopy| match builder_beside(record, copy, &gone) {
+            Some(file) => Gone::not(record, copy, format!("{} builds on it", file.display())),
+            None => remove(record, copy, &hosts, fleet, retention, preview),
+        };
+        let copies: Vec<Gone> = record.copies.iter().map(remove).collect();
         if copies.iter().all(|copy| copy.fault.is_none()) {
             gone.insert(record.id.clone());
         }
@@ -182,6 +185,26 @@ pub fn prune(
     }
     let kept = records.iter().filter(|record| !gone.contains(&record.id)).count();
     Ok(Pruned { saved: !preview, kept, removed, needed })
+}
+
+impl Gone {
+    /// A copy that stays, and why.
+    fn not(record: &BackupRecord, copy: &BackupCopy, fault: String) -> Self {
+        let (id, created, host, path) = (record.id.clone(), record.created, copy.host.clone(), copy.path.clone());
+        Self { id, created, host, path, forgotten: None, fault: Some(fault) }
+    }
+}
+
+/// Returns a file beside a full backup that builds on it: another copy of the database may have made it, of which nothing is known
+/// here.
+fn builder_beside(record: &BackupRecord, copy: &BackupCopy, gone: &BTreeSet<String>) -> Option<PathBuf> {
+    let directory = copy.path.parent().filter(|_| copy.host.is_none() && record.kind == Kind::Full)?;
+    let files = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
+    let mut files = files.filter(|path| path.is_file() && path.extension().is_some_and(|name| name == EXTENSION));
+    files.find(|path| {
+        let header = open(path).map(|opened| opened.header().clone());
+        header.is_ok_and(|header| header.base.is_some_and(|base| base.id == record.id) && !gone.contains(&header.id))
+    })
 }
 
 /// Removes a copy, if it can be done.

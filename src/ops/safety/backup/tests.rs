@@ -13,13 +13,14 @@ use super::*;
 use crate::db::archive::damage::{Numbers, damage, tries};
 use crate::db::archive::{Base, BaseName, Comparison, Kind, Manifest, Part, What, Writer};
 use crate::db::{Scratch, Store};
-use crate::model::{Action, Actor, Egress, Event, Mtu, Network, Origin, Port, PskPolicy, Role, Source as From};
+use crate::model::{Action, Actor, Event, Network, Origin, PskPolicy, Role, Source as From};
 use crate::ops::clock::Fixed;
 use crate::ops::network::add::{NewNodes, add};
 use crate::ops::network::change::Mode as Change;
 use crate::ops::network::edit;
 use crate::ops::network::remove::remove;
 use crate::ops::network::setting::parse_all;
+use crate::wg::compile::fixture::Fixture;
 
 fn actor() -> Actor {
     Actor { operator: "tester".into(), address: None, source: From::Cli }
@@ -39,21 +40,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let network = Network {
-            name: "office".parse().unwrap(),
-            interface: "wg0".parse().unwrap(),
-            cidr4: Some("10.66.0.0/24".parse().unwrap()),
-            cidr6: None,
-            port: Port::WIREGUARD,
-            dns: Vec::new(),
-            mtu: Mtu::DEFAULT,
-            keepalive: 25,
-            psk: PskPolicy::None,
-            stable_clients: Vec::new(),
-            exit: Egress::None,
-            kill_switch: false,
-            exit_rules: Vec::new(),
-        };
+        let network = Network { psk: PskPolicy::None, ..Fixture::new().topology.network };
         let now = Fixed("2026-01-05T08:00:00Z".parse().unwrap());
         let path = dir.path().join("store/x.db");
         let (store, _) =
@@ -290,6 +277,18 @@ fn where_there_is_nothing_to_build_on_it_is_a_full_one_and_says_why() {
     lab.later(1);
     let made = create(&mut lab.store, &lab.now, &actor(), &with_own(Kind::Incremental)).unwrap();
     assert_eq!(because(&made), (Kind::Incremental, String::new()));
+}
+
+#[test]
+fn nothing_builds_on_one_that_a_wrong_clock_has_dated_in_the_future() {
+    let mut lab = Lab::new();
+    lab.later(24 * 3650);
+    lab.make(Kind::Full);
+    lab.later(-24 * 3650);
+    let full = lab.make(Kind::Incremental);
+    assert_eq!((full.about.kind, full.full_because.as_deref()), (Kind::Full, Some("there is no full one yet")));
+    lab.later(1);
+    assert_eq!(lab.make(Kind::Incremental).about.base, Some(full.about.id));
 }
 
 /// Two backups of noise, of which one builds on the other, as somebody would make them who has the key; and the key.
