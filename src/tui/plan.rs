@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
@@ -19,6 +18,7 @@ use super::widgets::cut;
 use crate::model::Name;
 use crate::model::Severity;
 use crate::ops::Error;
+use crate::ops::deploy::blast::Loss;
 use crate::ops::deploy::report::{HostReport, PlanReport};
 use crate::ops::deploy::{Disruption, HostOutcome, Outcome, Phase, Stop};
 
@@ -305,6 +305,10 @@ impl PlanView {
                 }
                 lines.extend(more.into_iter().map(|text| Line::styled(format!("  {text}"), theme.style(Tone::Warn))));
             }
+            let loses = self.report.iter().flat_map(|report| &report.blast.loses).filter(|loss| loss.host == host.host);
+            let loss =
+                |loss: &Loss| format!("{} loses packets: {} {}", loss.peer, loss.interface, loss.because.in_words());
+            lines.extend(loses.map(|one| Line::styled(loss(one), theme.style(Tone::Warn))));
             let progress = self.progress.get(&host.host);
             if let Some(until) = progress.and_then(|progress| progress.until) {
                 let left = until.saturating_duration_since(now).as_secs();
@@ -330,21 +334,25 @@ impl PlanView {
 
 fn overall(report: &PlanReport, theme: &Theme) -> Vec<Line<'static>> {
     let differing = report.hosts.iter().filter(|host| !host.changes.is_empty()).count();
-    let strong = theme.style(Tone::Strong);
-    let mut lines = vec![Line::styled(
-        format!("{} changes on {differing} of {} hosts", report.changes, report.hosts.len()),
-        strong,
-    )];
-    let mut say = |count: usize, text: &str, style: Style| {
+    let all = counted(report.changes, "change", "changes");
+    let text = format!("{all} on {differing} of {} hosts", report.hosts.len());
+    let mut lines = vec![Line::styled(text, theme.style(Tone::Strong))];
+    let mut say = |count: usize, one: &str, many: &str, tone| {
         if count > 0 {
-            lines.push(Line::styled(format!("{count} {text}"), style));
+            lines.push(Line::styled(counted(count, one, many), theme.style(tone)));
         }
     };
-    say(report.drift, "made by hand on a host", theme.style(Tone::Warn));
-    say(report.restarts, "interfaces go down and up", theme.style(Tone::Warn));
-    say(report.rekeys, "interfaces shake hands anew", theme.style(Tone::Warn));
-    say(report.failed, "hosts gave no answer", theme.style(Tone::Bad));
+    say(report.drift, "made by hand on a host", "made by hand on hosts", Tone::Warn);
+    say(report.restarts, "interface goes down and up", "interfaces go down and up", Tone::Warn);
+    say(report.rekeys, "interface shakes hands anew", "interfaces shake hands anew", Tone::Warn);
+    say(report.blast.loses.len(), "peer loses packets", "peers lose packets", Tone::Warn);
+    say(report.blast.devices.len(), "device needs a new file", "devices need a new file", Tone::Warn);
+    say(report.failed, "host gave no answer", "hosts gave no answer", Tone::Bad);
     lines
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Says how far a host is, and what that means.
@@ -371,7 +379,7 @@ fn state(report: Option<&HostReport>, known: Option<&Progress>, now: Instant, go
     match report {
         Some(report) if report.error.is_some() => ("no plan".to_owned(), Tone::Bad),
         Some(report) if report.changes.is_empty() => ("as the model says".to_owned(), Tone::Good),
-        Some(report) => (format!("{} changes", report.changes.len()), Tone::Warn),
+        Some(report) => (counted(report.changes.len(), "change", "changes"), Tone::Warn),
         None => (String::new(), Tone::Plain),
     }
 }

@@ -6,6 +6,7 @@ mod manners;
 mod nodes;
 mod parity;
 mod pictures;
+mod plans;
 mod screens;
 
 use crate::env::TestEnv;

@@ -16,6 +16,7 @@ use wg_friend::tui::msg::{Effect, Msg, Purpose};
 use wg_friend::tui::screens;
 use wg_friend::tui::theme::{Look, Theme};
 
+use super::plans;
 use super::screens::{SIZES, draw, go, watching};
 
 /// Two servers with a router, an exit and devices, some of them in trouble.
@@ -108,6 +109,21 @@ fn question(app: &mut App, _: u64) {
     app.update(Msg::Ran(purpose, Box::new(Ran { line, exit: Some(0), result, said: String::new() })));
 }
 
+/// What is said of a node beside the list.
+fn text(app: &mut App, _: u64) {
+    go(app, &screens::nodes::SCREEN);
+    let effects = app.update(Msg::Input(Input::Key(KeyCode::Enter.into())));
+    let runs = effects.into_iter().find_map(|effect| match effect {
+        Effect::Run(purpose @ Purpose::Tab(_), line, ..) => Some((purpose, line)),
+        _ => None,
+    });
+    let (purpose, line) = runs.expect("it is read");
+    let rows =
+        ["name         name-1", "role         remote", "addresses    10.66.0.30, fd66::1e", "access       vpn-only"];
+    let result = format!("{}\n\n{}\n", rows.join("\n"), "a line that is longer than any window is wide, ".repeat(6));
+    app.update(Msg::Ran(purpose, Box::new(Ran { line, exit: Some(0), result, said: String::new() })));
+}
+
 /// A way to something that is seen, from the dashboard on.
 type Way = Box<dyn Fn(&mut App, u64)>;
 /// One that holds nothing.
@@ -119,8 +135,15 @@ fn views() -> BTreeMap<String, Way> {
     for screen in screens::ALL.into_iter().filter(|screen| screen.title != "Begin") {
         views.insert(screen.title.to_lowercase(), Box::new(move |app, _| go(app, screen)));
     }
-    let others: [(&str, Plain); 8] = [
+    let others: [(&str, Plain); 12] = [
         ("dashboard", dashboard),
+        ("plan", plans::plan),
+        ("deploy", plans::deploy),
+        ("text", text),
+        ("remark", |app, _| {
+            go(app, &screens::nodes::SCREEN);
+            press(app, "y");
+        }),
         ("filter", |app, _| {
             go(app, &screens::nodes::SCREEN);
             press(app, "/name-2");
