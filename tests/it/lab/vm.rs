@@ -143,7 +143,8 @@ fn timers_do_their_work_under_systemd_when_their_time_comes_and_go_without_a_tra
          systemctl daemon-reload; systemctl restart wg-friend-backup.timer
          timedatectl set-ntp false 2>/dev/null; date -s 'tomorrow 02:59:55'")?;
     assert!(wait_until(Duration::from_secs(120), || backups() == 2), "{}", vm.sh("systemctl list-timers --all")?);
-    let result = || vm.sh("systemctl show -P ActiveState -P Result wg-friend-backup.service").unwrap();
+    let result =
+        || vm.sh("for p in ActiveState Result; do systemctl show -P $p wg-friend-backup.service; done").unwrap();
     assert!(wait_until(Duration::from_secs(60), || result() == "inactive\nsuccess"), "{}", result());
     let listed = run("backup list --json")?;
     assert_eq!(listed.matches("\"verified\": \"").count(), 2, "{listed}");
