@@ -167,12 +167,13 @@ pub fn steps(
     }
 }
 
-/// Files with keys that a host made and that another key has replaced. What an interface that is gone had stays: nobody
-/// else has it.
+/// Files with keys that a host made and that another key has replaced, or that were a next key and withdrawn. What another
+/// interface that is gone had stays: nobody else has it.
 fn keys_left(desired: &Desired, deployed: Option<&Deployed>) -> Vec<String> {
+    let is_used = |file: &String| desired.interfaces.iter().any(|interface| interface.key_file.as_ref() == Some(file));
     let replaced = |before: &InterfaceConfig| {
-        let now = desired.interface(&before.name)?;
-        before.key_file.clone().filter(|file| now.key_file.as_ref() != Some(file))
+        let is_over = desired.interface(&before.name).is_some() || before.beside.is_some();
+        before.key_file.clone().filter(|file| is_over && !is_used(file))
     };
     deployed.into_iter().flat_map(|deployed| &deployed.version.interfaces).filter_map(replaced).collect()
 }

@@ -14,6 +14,7 @@ use crate::model::{
 use crate::ops::clock::Clock;
 use crate::ops::{Error, psk};
 use crate::wg::compile::{self, Neighbours, cut_off_by_rotation};
+use crate::wg::config::Document;
 
 /// What to rotate.
 #[derive(Clone, Debug, Default)]
@@ -126,12 +127,13 @@ pub fn rotate_keys(
                         ),
                     ]);
                 }
-                Way::AtOnce { cut_off: names } => {
+                Way::AtOnce { cut_off: names, why } => {
                     if interface.staged_key.is_some() {
                         scope.tx.withdraw_staged_key(interface.id, "another one came first", scope.now)?;
                     }
                     scope.tx.replace_key(interface.id, public, kept, &request.reason, scope.now)?;
                     cut_off.extend(names);
+                    done.remarks.extend(why.map(|why| format!("`{}` can't be dialled by two keys: {why}", node.name)));
                 }
             }
             event = event.with(interface.name.as_str(), format!("{} → {}", interface.public_key, public));
@@ -170,8 +172,9 @@ enum Way {
     Staged,
     /// Beside the present one, too, at a port of its own: each device moves when it has its new file.
     Overlap { port: Port },
-    /// In the place of the present one, which cuts these nodes off until they have a new file.
-    AtOnce { cut_off: Vec<Name> },
+    /// In the place of the present one, which cuts these nodes off until they have a new file; why no other way is open to
+    /// one that could be dialled by both keys.
+    AtOnce { cut_off: Vec<Name>, why: Option<String> },
 }
 
 fn way(
@@ -183,7 +186,7 @@ fn way(
     request: &Rotation,
 ) -> Result<Way, Error> {
     let Some(own) = node.interfaces.iter().find(|own| own.id == new.id) else {
-        return Ok(Way::AtOnce { cut_off: Vec::new() });
+        return Ok(Way::AtOnce { cut_off: Vec::new(), why: None });
     };
     let cut_off = if node.enabled { cut_off_by_rotation(neighbours, own.id) } else { Vec::new() };
     let on_host = |own: &Interface| own.kept.as_ref().is_some_and(|kept| kept.key_on_host);
@@ -191,10 +194,14 @@ fn way(
     let is_ours = node.enabled && !node.provisional && own.kept.as_ref().is_none_or(|kept| !kept.key_unknown);
     let alone = neighbours.beyond(own.id).is_empty();
     if request.now || !is_ours || on_host(own) != on_host(new) || alone {
-        return Ok(Way::AtOnce { cut_off: if request.now { Vec::new() } else { cut_off } });
+        return Ok(Way::AtOnce { cut_off: if request.now { Vec::new() } else { cut_off }, why: None });
     }
-    if !cut_off.is_empty() && hindrance(topology, node, own).is_some() {
-        return Ok(Way::AtOnce { cut_off });
+    if !cut_off.is_empty()
+        && let Some(why) = hindrance(tx, topology, node, own)?
+    {
+        // Of a device everybody knows that nobody dials it.
+        let why = (node.host.is_some() && node.endpoint.is_some()).then_some(why);
+        return Ok(Way::AtOnce { cut_off, why });
     }
     match own.staged_key {
         None if cut_off.is_empty() => Ok(Way::Staged),
@@ -220,10 +227,16 @@ fn way(
 }
 
 /// Why an interface that devices dial can't be dialled by two keys at once.
-fn hindrance(topology: &Topology, node: &Node, own: &Interface) -> Option<&'static str> {
-    let compiled = compile::compile(topology).ok()?;
-    let config = compiled.iter().flat_map(|node| &node.interfaces).find(|config| config.id == own.id)?;
-    compile::hinders_overlap(node, own, config)
+fn hindrance(tx: &Tx<'_>, topology: &Topology, node: &Node, own: &Interface) -> Result<Option<String>, Error> {
+    let compiled = compile::compile(topology).map_err(Error::Model)?;
+    let config = compiled.iter().flat_map(|node| &node.interfaces).find(|config| config.id == own.id);
+    let Some(config) = config else { return Ok(None) };
+    let document = match own.kept.as_ref().is_some_and(|kept| !kept.made) {
+        true => tx.documents()?.remove(&own.id),
+        false => None,
+    };
+    let hooks = document.map_or_else(|| config.hooks.clone(), |text| Document::parse(&text).hooks());
+    Ok(compile::hinders_overlap(node, own, config, &hooks))
 }
 
 /// Returns the port at which an interface is dialled by its next key: the one that is asked for, or that of the network, or the

@@ -7,8 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Cidr, Interface, InterfaceId, Name, Node, NodeId, Overlap, PublicKey, Table, Topology};
-use crate::wg::{Beside, InterfaceConfig, NodeConfig, PeerConfig, key_file, overlap};
+use crate::model::{
+    ByHooks, Cidr, Hook, Interface, InterfaceId, Kept, Name, Node, NodeId, Overlap, PublicKey, Table, Topology,
+};
+use crate::wg::hooks::second;
+use crate::wg::{Beside, InterfaceConfig, NodeConfig, PeerConfig, config, key_file, overlap};
 
 use super::Neighbours;
 use super::layout::{listen_port, single_addresses};
@@ -125,8 +128,9 @@ fn with_next_key(node: &Node, interface: &InterfaceConfig, waiting: &BTreeSet<Pu
     let networks = interface.addresses.iter().map(|own| own.network()).filter(|net| !net.is_host()).collect();
     let peers = interface.peers.iter().map(|peer| peer.public_key);
     let knowing = peers.filter(|key| waiting.contains(key)).collect();
+    let name = overlap::name(&interface.name);
     let mut beside = InterfaceConfig {
-        name: overlap::name(&interface.name),
+        name: name.clone(),
         replaces: None,
         addresses: single_addresses(node),
         dns: Vec::new(),
@@ -135,7 +139,10 @@ fn with_next_key(node: &Node, interface: &InterfaceConfig, waiting: &BTreeSet<Pu
         routes: Vec::new(),
         rules: Vec::new(),
         firewall: None,
-        hooks: Vec::new(),
+        by_hooks: ByHooks::default(),
+        save_config: false,
+        // Those of a file that somebody made come from there.
+        hooks: second::repeated(&interface.hooks, &interface.name, &name).hooks,
         fallbacks: Vec::new(),
         beside: Some(Beside { name: interface.name.clone(), networks, knowing }),
         ..interface.clone()
@@ -152,23 +159,32 @@ fn loosen(interface: &mut InterfaceConfig) {
     }
 }
 
-/// Why an interface can't be dialled by two keys at once; `None` when it can: wg-friend runs it as it likes, and somebody
-/// dials it.
-pub fn hinders_overlap(node: &Node, interface: &Interface, config: &InterfaceConfig) -> Option<&'static str> {
+/// Why an interface can't be dialled by two keys at once; `None` when it can: wg-friend runs another one beside it, which needs
+/// the same of its hooks. `hooks` are those that somebody wrote, in the model or in its own file.
+pub fn hinders_overlap(node: &Node, interface: &Interface, config: &InterfaceConfig, hooks: &[Hook]) -> Option<String> {
     let to_default = |prefix: &Cidr| prefix.is_default();
-    if node.host.is_none() {
-        Some("wg-friend doesn't deploy to it")
+    let kept = |is: fn(&Kept) -> bool| interface.kept.as_ref().is_some_and(is);
+    let unclear = || second::repeated(hooks, &interface.name, &overlap::name(&interface.name)).unclear;
+    let why = if node.host.is_none() {
+        "wg-friend doesn't deploy to it"
     } else if node.endpoint.is_none() || interface.id != node.main().id {
-        Some("nobody dials it")
-    } else if interface.kept.as_ref().is_some_and(|kept| !kept.made || !kept.run.is_up()) {
-        Some("its interface is as somebody made it")
-    } else if interface.kept.as_ref().is_some_and(|kept| kept.key_on_host) {
-        Some("its host keeps its key")
+        "nobody dials it"
+    } else if kept(|kept| !kept.run.is_up()) {
+        "its interface doesn't run"
+    } else if kept(|kept| kept.key_by_hook) {
+        "one of its hooks loads its key"
     } else if config.table != Table::Auto || config.peers.iter().flat_map(|peer| &peer.allowed_ips).any(to_default) {
-        Some("its routes aren't in the main table")
+        "its routes aren't in the main table"
+    } else if kept(|kept| !kept.by_hooks.routes.is_empty()) {
+        "its hooks make routes"
     } else {
-        None
-    }
+        let unclear = unclear()?;
+        let shown = config::masked_line(&unclear);
+        return Some(format!(
+            "what its hook `{shown}` does has to be done for a second interface, too, and nobody can tell what it is"
+        ));
+    };
+    Some(why.to_owned())
 }
 
 /// The interfaces whose hosts look after two keys of a peer by themselves.
@@ -176,10 +192,10 @@ fn waiting(topology: &Topology) -> impl Iterator<Item = &Interface> {
     topology.enabled().flat_map(|node| node.interfaces.iter().filter(|own| can_await(node, own.id)))
 }
 
-/// Whether the host of a node looks after two keys of a peer by itself: it has one, and the interface is wg-friend's own.
+/// Whether the host of a node looks after two keys of a peer by itself: it has one, and the interface runs there.
 fn can_await(node: &Node, interface: InterfaceId) -> bool {
     let own = node.interfaces.iter().find(|own| own.id == interface);
-    node.host.is_some() && own.is_some_and(|own| own.kept.as_ref().is_none_or(|kept| kept.made && kept.run.is_up()))
+    node.host.is_some() && own.is_some_and(|own| own.kept.as_ref().is_none_or(|kept| kept.run.is_up()))
 }
 
 /// Returns the nodes that would be cut off if this interface just used another key, since nobody tells their machines of

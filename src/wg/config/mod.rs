@@ -37,7 +37,7 @@ mod writer;
 
 use zeroize::Zeroizing;
 
-use crate::model::Secrets;
+use crate::model::{InterfaceName, Secrets};
 
 pub use comments::{Category, Comment, Owner};
 pub use drafts::effective_allowed_ips;
@@ -52,6 +52,7 @@ pub use writer::{minimal, write};
 
 use super::beside::Loop;
 use super::firewall;
+use super::hooks::second;
 use super::interface::{InterfaceConfig, NodeConfig, PeerConfig};
 
 /// Where wg-quick(8) looks for its files.
@@ -121,12 +122,23 @@ pub fn masked_files(node: &NodeConfig, secrets: &Secrets) -> Vec<File> {
     files_with(node, Keys::Masked(secrets))
 }
 
+/// An interface that runs beside the one of a file, with what that one's hooks are for it.
+fn with_hooks_of(document: &str, first: &InterfaceName, interface: &InterfaceConfig) -> InterfaceConfig {
+    let hooks = Document::parse(document).hooks();
+    InterfaceConfig { hooks: second::repeated(&hooks, first, &interface.name).hooks, ..interface.clone() }
+}
+
 fn files_with(node: &NodeConfig, keys: Keys<'_>) -> Vec<File> {
     let mut files = Vec::new();
     for interface in &node.interfaces {
-        let content = match keys.secrets().documents.get(&interface.id) {
-            Some(document) => bring(document, node, interface, keys),
-            None => write(node, interface, keys),
+        let content = match (keys.secrets().documents.get(&interface.id), &interface.beside) {
+            (Some(document), None) => bring(document, node, interface, keys),
+            (Some(document), Some(first)) => {
+                let text = write(node, &with_hooks_of(document, &first.name, interface), keys);
+                // Whatever somebody wrote into his hooks is there, too.
+                if matches!(keys, Keys::Masked(_)) { Zeroizing::new(mask(&text)) } else { text }
+            }
+            (None, _) => write(node, interface, keys),
         };
         files.push(File { path: format!("{}.conf", interface.name), content, secret: true });
         if let Some(firewall) = &interface.firewall {

@@ -11,6 +11,7 @@ mod normalise;
 mod pairs;
 pub mod patterns;
 mod rule;
+pub mod second;
 pub mod split;
 #[cfg(test)]
 mod tests;

@@ -386,6 +386,11 @@ impl Rule {
         self.matches.get(name).filter(|value| !value.not).map(|value| value.text.as_str())
     }
 
+    /// Returns what a packet is compared with.
+    pub(super) fn compares(&self, name: &str) -> Option<&Value> {
+        self.matches.get(name)
+    }
+
     /// Whether the rule asks for nothing beyond these, by their long names.
     pub(super) fn asks_only(&self, names: &[&str]) -> bool {
         self.matches.iter().all(|(name, value)| names.contains(name) && !value.not)

@@ -2,6 +2,7 @@
 
 mod access;
 mod adopt;
+mod adopted_keys;
 mod anchors;
 mod backup;
 mod by_hand;

@@ -247,3 +247,47 @@ fn the_present_key_of_a_server_ends_when_somebody_says_so_and_who_has_not_moved_
     assert!(said.contains("UDP port 51820"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_server_whose_host_keeps_its_key_is_dialled_by_two_as_well() -> Result {
+    let lab = lab_or_skip!(spec());
+    let admin = make(&lab)?;
+    admin.ok(&["interface", "key", "hub", "wg0", "--make-on-host"]);
+    admin.deploy();
+    for device in ["bob", "carol"] {
+        take_new_file(&admin, device)?;
+    }
+    let hub = lab.host("hub");
+    let files = || hub.sh("ls /etc/wireguard | grep -c '[.]key$'").unwrap();
+    // Its uplink's key is made here.
+    assert_eq!(files(), "1");
+
+    // Withdrawn, the key goes with what ran by it.
+    begin(&lab, &admin)?;
+    assert_eq!(files(), "2");
+    admin.ok(&["rotate", "hub", "--abort"]);
+    admin.deploy();
+    assert_eq!(files(), "1");
+    admin.ok(&["plan", "--exit-code"]);
+
+    let flows = Flows::start(&lab, &ALL)?;
+    let (before, next) = begin(&lab, &admin)?;
+    flows.lost_at_most_one_each(&[Flow::Router, Flow::Exit]);
+    for device in ["bob", "carol"] {
+        take_new_file(&admin, device)?;
+    }
+    all_have_moved(&admin);
+    let flows = Flows::start(&lab, &ALL)?;
+    admin.deploy();
+    flows.go_on();
+    flows.lost_at_most_one_each(&ALL);
+    assert_eq!(runs_with(&lab, "hub")?, next);
+    assert!(keys(&admin, "hub", "retired").contains(&(before, "yearly".to_owned())));
+    assert_eq!(files(), "1");
+    assert_eq!(admin.json(&["interface", "key", "hub", "wg0"])["custody"], "never_seen");
+    nothing_is_left(&admin);
+    hub.sh("wg-quick down wg0; wg-quick up wg0")?;
+    assert_eq!(runs_with(&lab, "hub")?, next);
+    lab.host("bob").sh(&addressed("ping -n -c 1 -w 30 10.66.0.1"))?;
+    Ok(())
+}
