@@ -12,6 +12,7 @@ use crate::ops::clock::Clock;
 use crate::ops::deploy::{self, Change, Options, Outcome, Progress};
 use crate::ops::error::Error;
 use crate::ops::network::change::Mode;
+use crate::ops::rotation::ready;
 
 use super::item::items;
 use super::known;
@@ -76,15 +77,18 @@ pub fn adopt(
         return Err(Error::Refused(format!("nothing drifted on `{name}`; nothing was changed")));
     }
     let now = clock.now();
+    let held = ready::not_yet(store, &store.topology()?)?;
     let mut adopted = match mode {
         Mode::Save => store.write_all(now, actor, |tx| {
-            let (adopted, events) = Taking::new(tx, host, now)?.run(&found)?;
+            let (adopted, events) = Taking::new(tx, host, now, &held)?.run(&found)?;
             if adopted.adopted.is_empty() {
                 return Err(nothing(&adopted));
             }
             Ok::<_, Error>((Adopted { saved: true, ..adopted }, events))
         })?,
-        Mode::Preview => store.try_out(|tx| Taking::new(tx, host, now)?.run(&found).map(|(adopted, _)| adopted))?,
+        Mode::Preview => {
+            store.try_out(|tx| Taking::new(tx, host, now, &held)?.run(&found).map(|(adopted, _)| adopted))?
+        }
     };
     let waiting = host.changes().iter().enumerate().any(|(at, _)| !found.iter().any(|f| f.changes.contains(&at)));
     if adopted.saved && adopted.left.is_empty() && !waiting {

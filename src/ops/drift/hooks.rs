@@ -1,5 +1,7 @@
 //! What of a file, and of what hooks could make, the model can take over.
 
+use std::collections::BTreeSet;
+
 use crate::fleet::{Observed, ObservedInterface};
 use crate::model::{Hook, Node, Phase, Route};
 use crate::ops::deploy::{Change, Kind};
@@ -67,18 +69,20 @@ impl Taking<'_> {
             return Ok(Err(refused(change)));
         };
         let text = String::from_utf8_lossy(&file.content);
-        let hooks = Document::parse(&text).hooks();
-        let generated = generated_hooks(config);
-        let mut own = hooks.clone();
-        for hook in &generated {
-            match own.iter().position(|other| other == hook) {
-                Some(at) => drop(own.remove(at)),
+        let document = Document::parse(&text);
+        let mut own: Vec<(usize, Hook)> = document.hooks().into_iter().enumerate().collect();
+        let mut ours: BTreeSet<usize> = BTreeSet::new();
+        for hook in &generated_hooks(config) {
+            // Ours stand behind those of an adopted file.
+            match own.iter().rposition(|(_, other)| other == hook) {
+                Some(at) => drop(ours.insert(own.remove(at).0)),
                 None => {
                     let (key, command) = (hook.phase.as_str(), masked_line(&hook.command));
                     return Ok(Err(format!("{key} `{command}` is wg-friend's own: the interface can't do without it")));
                 }
             }
         }
+        let own: Vec<Hook> = own.into_iter().map(|(_, hook)| hook).collect();
         if let Some(reason) = self.offence(config, &own) {
             return Ok(Err(reason));
         }
@@ -87,7 +91,9 @@ impl Taking<'_> {
         };
         let adopted = node.interfaces.iter().any(|i| i.id == config.id && i.kept.as_ref().is_some_and(|k| !k.made));
         if adopted {
-            self.tx.edit_document(config.id, &text)?;
+            // What is ours comes anew whenever the file is made, for as long as it is needed: hooks, and peers' next keys.
+            let awaited = config.peers.iter().filter(|peer| peer.succeeds.is_some()).map(|peer| peer.public_key);
+            self.tx.edit_document(config.id, &document.without(&ours, &awaited.collect()))?;
             return Ok(Ok(()));
         }
         if own == config.hooks || in_file(&path, &self.host.desired, observed) != InFile::Hooks {

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::ops::deploy::desired::Desired;
 use crate::ops::deploy::{Change, HostPlan, Kind, as_it_should_run, diff, shared};
 use crate::ops::error::Error;
-use crate::wg::compile::compile;
+use crate::wg::compile::{compile, hold_back};
 use crate::wg::dump::LivePeer;
 use crate::wg::{InterfaceConfig, PeerConfig, runtime};
 
@@ -30,6 +30,8 @@ pub(super) struct Taking<'a> {
     pub(super) host: &'a HostPlan,
     pub(super) topology: Topology,
     pub(super) now: DateTime<Utc>,
+    /// Interfaces that go on with their present key for now.
+    held: &'a BTreeSet<InterfaceId>,
     /// Nodes that have to be written.
     pub(super) touched: BTreeSet<NodeId>,
     pub(super) added: Vec<Name>,
@@ -39,9 +41,14 @@ pub(super) struct Taking<'a> {
 }
 
 impl<'a> Taking<'a> {
-    pub(super) fn new(tx: &'a Tx<'a>, host: &'a HostPlan, now: DateTime<Utc>) -> Result<Self, Error> {
+    pub(super) fn new(
+        tx: &'a Tx<'a>,
+        host: &'a HostPlan,
+        now: DateTime<Utc>,
+        held: &'a BTreeSet<InterfaceId>,
+    ) -> Result<Self, Error> {
         let (touched, added, events, files) = Default::default();
-        Ok(Self { tx, host, topology: tx.topology()?, now, touched, added, events, files })
+        Ok(Self { tx, host, topology: tx.topology()?, now, held, touched, added, events, files })
     }
 
     /// Makes the edits and compares the host anew: only what no longer differs counts as adopted.
@@ -68,7 +75,8 @@ impl<'a> Taking<'a> {
             self.events.push(Event::node(Action::PeerUpdated, is).change(was, is));
         }
         let after = self.tx.topology()?;
-        let compiled = compile(&after).map_err(Error::Model)?;
+        let mut compiled = compile(&after).map_err(Error::Model)?;
+        hold_back(&after, &mut compiled, self.held);
         let secrets = self.tx.secrets()?;
         let deployed = self.host.deployed.as_ref();
         let mut desired = Desired::of(&self.host.host.name, &after, &compiled, &secrets);
@@ -129,6 +137,12 @@ impl<'a> Taking<'a> {
         let Some(config) = host.desired.interfaces.iter().find(|config| Some(config.name.as_str()) == name) else {
             return Ok(Err(self.refusal(change)));
         };
+        if let Some(first) = &config.beside {
+            return Ok(Err(format!(
+                "{} is there until all go by the next key of {}: nothing is kept of it",
+                config.name, first.name
+            )));
+        }
         if let Kind::File | Kind::Hook = change.kind {
             return self.file(config, change, &seen.observed);
         }

@@ -46,6 +46,21 @@ impl<'a> Edit<'a> {
         self.gone.insert(line);
     }
 
+    /// Takes sections out, each with its comments and one blank line.
+    pub(super) fn remove_sections(&mut self, sections: impl Iterator<Item = usize>) {
+        let blocks = self.document.blocks();
+        let lines = self.document.lines();
+        for section in sections {
+            let block = blocks[section].clone();
+            block.clone().for_each(|line| self.remove(line));
+            let is_blank = |line: &usize| lines.get(*line).is_some_and(|line| line.kind == LineKind::Blank);
+            let before = block.start.checked_sub(1).filter(is_blank).filter(|line| !self.is_gone(*line));
+            if let Some(blank) = before.or(Some(block.end).filter(is_blank)) {
+                self.remove(blank);
+            }
+        }
+    }
+
     /// Whether a line is taken out.
     pub(super) fn is_gone(&self, line: usize) -> bool {
         self.gone.contains(&line)

@@ -1,12 +1,13 @@
 //! The hooks of a document, line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
 use super::edit::Edit;
 use super::fields::Field;
 use super::syntax::{Document, LineKind, SectionKind};
+use crate::model::PublicKey;
 use crate::wg::{Hook, Phase};
 
 impl Document {
@@ -43,6 +44,16 @@ impl Document {
         edit.finish()
     }
 
+    /// Returns the text without some hooks, by their number, and without the peers of these keys.
+    pub fn without(&self, hooks: &BTreeSet<usize>, peers: &BTreeSet<PublicKey>) -> Zeroizing<String> {
+        let mut edit = Edit::new(self);
+        let lines = self.hook_lines().enumerate().filter(|(index, _)| hooks.contains(index));
+        lines.for_each(|(_, (at, _))| edit.remove(at));
+        let is_gone = |section: &usize| self.key_of(*section).is_some_and(|key| peers.contains(&key));
+        edit.remove_sections((0..self.sections().len()).filter(is_gone));
+        edit.finish()
+    }
+
     /// Returns the text with further hooks: each behind the last of its phase, or behind the last line of `[Interface]`.
     pub fn with_new_hooks(&self, new: &[Hook]) -> Zeroizing<String> {
         let mut edit = Edit::new(self);
@@ -73,5 +84,16 @@ mod tests {
         assert_eq!(*document.with_hooks(&BTreeMap::new()), text);
         let changed = [(1, None), (3, Some("g".to_owned()))].into();
         assert_eq!(*document.with_hooks(&changed), text.replace("  postup = d\r\n", "").replace("= e", "= g"));
+    }
+
+    #[test]
+    fn what_is_not_somebodys_own_goes_with_its_lines() {
+        let key = |byte| PublicKey::from_bytes([byte; 32]);
+        let peer = |name: &str, byte| format!("# {name}\n[Peer]\nPublicKey = {}\n", key(byte));
+        let own = format!("[Interface]\nPostUp = a # mine\n\n{}", peer("bob", 1));
+        let text = own.replace("# mine\n", "# mine\nPostUp = ours\n") + "\n" + &peer("bob, next", 2);
+        let document = Document::parse(&text);
+        assert_eq!(*document.without(&BTreeSet::new(), &BTreeSet::new()), text);
+        assert_eq!(*document.without(&[1].into(), &[key(2)].into()), own);
     }
 }

@@ -165,18 +165,8 @@ impl<'a> Merge<'a> {
 
     /// Takes out the peers that aren't wanted, each with its comments and one blank line.
     fn remove_peers(&mut self, groups: &[Group], pairs: &[Option<usize>]) {
-        let blocks = self.document.blocks();
-        let lines = self.document.lines();
         let gone = groups.iter().zip(pairs).filter(|(_, pair)| pair.is_none());
-        for section in gone.flat_map(|(group, _)| &group.sections) {
-            let block = blocks[*section].clone();
-            block.clone().for_each(|line| self.edit.remove(line));
-            let is_blank = |line: &usize| lines.get(*line).is_some_and(|line| line.kind == LineKind::Blank);
-            let before = block.start.checked_sub(1).filter(is_blank).filter(|line| !self.edit.is_gone(*line));
-            if let Some(blank) = before.or(Some(block.end).filter(is_blank)) {
-                self.edit.remove(blank);
-            }
-        }
+        self.edit.remove_sections(gone.flat_map(|(group, _)| &group.sections).copied());
     }
 
     fn interface(&mut self, node: &NodeConfig, interface: &InterfaceConfig) {

@@ -69,6 +69,16 @@ fn a_device_of_a_network_made_by_hand_keeps_its_file_until_it_takes_the_next() -
     let text = hub.read("/etc/wireguard/wg0.conf")?;
     assert_eq!(lines_of(&of_hub, &text), [""; 0], "{text}");
     hub.sh("wg-quick down wg0; wg-quick up wg0")?;
+    // Somebody goes on writing into his file. What is ours in it doesn't become his.
+    hub.sh("sed -i 's/^# NAT for the road warriors/&, and for Tom/; s/^PostDown = iptables -t nat.*/&\\nPostDown = logger wg0 is down/' /etc/wireguard/wg0.conf")?;
+    let of_hub = of_hub.replace("# NAT for the road warriors", "# NAT for the road warriors, and for Tom");
+    let nat = "PostDown = iptables -t nat -D POSTROUTING -o eth0 -j MASQUERADE\n";
+    let of_hub = of_hub.replace(nat, &format!("{nat}PostDown = logger wg0 is down\n"));
+    admin.ok(&["drift", "adopt", "hub", "--yes"]);
+    admin.deploy();
+    let again = hub.read("/etc/wireguard/wg0.conf")?;
+    assert_eq!(again.matches("wgf-handover-wg0.sh start").count(), text.matches("wgf-handover-wg0.sh start").count());
+    assert_eq!(lines_of(&of_hub, &again), [""; 0], "{again}");
     lab.host("bob").sh("ping -n -c 1 -w 30 192.168.11.50")?;
 
     let streams = vec![lab.ping_stream("bob", "192.168.11.50", 50)?, lab.ping_stream("office", "10.44.0.1", 50)?];
