@@ -31,6 +31,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0020_psk_rules.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0021_overlaps.sql")).foreign_key_check(),
     M::up(include_str!("migrations/0022_incremental.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/0023_revisions_used.sql")),
 ];
 
 /// Every schema there ever was, oldest first. A released step is never edited.

@@ -57,6 +57,21 @@ fn handouts_are_listed_newest_first() {
 }
 
 #[test]
+fn a_database_has_come_further_when_a_device_shows_for_the_first_time_that_it_has_its_file() {
+    let mut lab = lab();
+    let phone = lab.add("phone", 9);
+    lab.write(|tx| tx.record_revision(phone.id, "{}", None, "file", at(2))).unwrap();
+    let before = lab.store.mark().unwrap();
+    let mut used = |second| {
+        lab.store.record_uses(&[crate::db::Use { node: phone.id, number: 1, time: at(second) }]).unwrap();
+        lab.store.mark().unwrap()
+    };
+    let first = used(3);
+    assert_ne!(first, before);
+    assert_eq!(used(4), first, "each handshake would be too many");
+}
+
+#[test]
 fn what_a_host_runs_is_what_it_confirmed_last() {
     let mut lab = with_hosts();
     let hub = name("hub");

@@ -17,7 +17,7 @@ use wg_friend::tui::screens;
 use wg_friend::tui::theme::{Look, Theme};
 
 use super::plans;
-use super::screens::{SIZES, draw, go, watching};
+use super::screens::{SIZES, beginning, draw, go, watching};
 
 /// Two servers with a router, an exit and devices, some of them in trouble.
 fn picture() -> Picture {
@@ -124,8 +124,8 @@ fn text(app: &mut App, _: u64) {
     app.update(Msg::Ran(purpose, Box::new(Ran { line, exit: Some(0), result, said: String::new() })));
 }
 
-/// A way to something that is seen, from the dashboard on.
-type Way = Box<dyn Fn(&mut App, u64)>;
+/// A way to something that is seen.
+type Way = Box<dyn Fn(Theme, (u16, u16)) -> App>;
 /// One that holds nothing.
 type Plain = fn(&mut App, u64);
 
@@ -133,7 +133,7 @@ type Plain = fn(&mut App, u64);
 fn views() -> BTreeMap<String, Way> {
     let mut views: BTreeMap<String, Way> = BTreeMap::new();
     for screen in screens::ALL.into_iter().filter(|screen| screen.title != "Begin") {
-        views.insert(screen.title.to_lowercase(), Box::new(move |app, _| go(app, screen)));
+        views.insert(screen.title.to_lowercase(), from_dashboard(move |app, _| go(app, screen)));
     }
     let others: [(&str, Plain); 12] = [
         ("dashboard", dashboard),
@@ -166,22 +166,30 @@ fn views() -> BTreeMap<String, Way> {
         ("question", question),
         ("unlock", |app, _| press(app, "Lsecret")),
     ];
-    views.extend(others.map(|(name, way)| (name.to_owned(), Box::new(way) as Way)));
+    views.extend(others.map(|(name, way)| (name.to_owned(), from_dashboard(way))));
+    views.insert("begin".to_owned(), Box::new(beginning));
     views
 }
 
-fn seen(view: &dyn Fn(&mut App, u64), size: (u16, u16), look: Look) -> ratatui::Terminal<TestBackend> {
-    let (mut app, _dir, watch) = watching(Theme { look, ascii: false }, size);
-    view(&mut app, watch);
-    draw(&app, size)
+/// A way that begins at the dashboard, with the number under which the network is watched.
+fn from_dashboard(way: impl Fn(&mut App, u64) + 'static) -> Way {
+    Box::new(move |theme, size| {
+        let (mut app, _dir, watch) = watching(theme, size);
+        way(&mut app, watch);
+        app
+    })
+}
+
+fn seen(way: &Way, size: (u16, u16), look: Look) -> ratatui::Terminal<TestBackend> {
+    draw(&way(Theme { look, ascii: false }, size), size)
 }
 
 #[test]
 fn every_screen_looks_like_this() {
-    for (name, view) in views() {
+    for (name, way) in views() {
         let mut drawn = String::new();
         for size in SIZES {
-            let [dark, others @ ..] = Look::ALL.map(|look| seen(&view, size, look).backend().to_string());
+            let [dark, others @ ..] = Look::ALL.map(|look| seen(&way, size, look).backend().to_string());
             for other in others {
                 assert_eq!(other, dark, "{name} at {size:?}: looks differ in colours alone");
             }
@@ -226,7 +234,7 @@ fn colours_are_these() {
     for (look, called) in
         [(Look::Dark, "dark"), (Look::Light, "light"), (Look::Sixteen, "sixteen"), (Look::Plain, "plain")]
     {
-        let terminal = seen(&dashboard, (80, 24), look);
+        let terminal = seen(&from_dashboard(dashboard), (80, 24), look);
         insta::assert_snapshot!(format!("dashboard-{called}"), colours(&terminal));
     }
 }

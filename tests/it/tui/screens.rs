@@ -38,14 +38,37 @@ pub(super) fn app(theme: Theme, size: (u16, u16)) -> (App, tempfile::TempDir) {
     (app, dir)
 }
 
+fn of(database: std::path::PathBuf, theme: Theme) -> App {
+    let actor = Actor { operator: "tester".to_owned(), address: None, source: From::Tui };
+    let source = Source { database, network: None, actor, settings_file: None, key: None };
+    App::new(source, wg_friend::cli::definition(), theme, Instant::now())
+}
+
+/// The screens where there is no database yet, with what lies in two folders.
+pub(super) fn beginning(theme: Theme, (width, height): (u16, u16)) -> App {
+    let mut app = of(std::path::PathBuf::from("/nowhere/test.db"), theme);
+    let effects = app.begin();
+    let [Effect::Rows(screen, number)] = effects[..] else { panic!("{effects:?}") };
+    app.update(Msg::Input(Event::Resize(width, height)));
+    let row = |id: &str, name: &str, place: &str, tone| {
+        let cells = vec![Cell::new(name, Tone::Strong), Cell::new(place, tone)];
+        Row { id: id.to_owned(), cells, tags: Vec::new(), text: String::new() }
+    };
+    let rows = vec![
+        row("a new network", "a new network", "press n", Tone::Code),
+        row("/etc/wireguard/wg0.conf", "wg0.conf", "/etc/wireguard", Tone::Dim),
+        row("/home/kim/clients/office.conf", "office.conf", "/home/kim/clients", Tone::Dim),
+    ];
+    app.update(Msg::Rows(screen, number, Ok(rows)));
+    app
+}
+
 /// The same, and the number under which the network is watched.
 pub(super) fn watching(theme: Theme, (width, height): (u16, u16)) -> (App, tempfile::TempDir, u64) {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join("test.db");
     std::fs::write(&database, "").unwrap();
-    let actor = Actor { operator: "tester".to_owned(), address: None, source: From::Tui };
-    let source = Source { database, network: None, actor, settings_file: None, key: None };
-    let mut app = App::new(source, wg_friend::cli::definition(), theme, Instant::now());
+    let mut app = of(database, theme);
     let watch = |effect: &Effect| if let Effect::Watch(number) = effect { Some(*number) } else { None };
     let watch = app.begin().iter().find_map(watch).expect("it is watched");
     app.update(Msg::Input(Event::Resize(width, height)));
