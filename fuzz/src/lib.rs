@@ -293,6 +293,7 @@ fn unchanged(text: &str, tunnel: &Tunnel) {
             guid: None,
             public_key,
             succeeds: None,
+            by_both: false,
             link,
             next_preshared: false,
             allowed_ips,

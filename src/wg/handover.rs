@@ -27,11 +27,6 @@ fn pairs(interface: &InterfaceConfig) -> impl Iterator<Item = (&PeerConfig, &Pee
     next.filter_map(|(next, old)| Some((interface.peers.iter().find(|peer| peer.public_key == old)?, next)))
 }
 
-/// Whether a peer is dialled by its next key at another port, and by its present one at the first.
-fn in_overlap(peer: &PeerConfig, next: &PeerConfig) -> bool {
-    peer.endpoint != next.endpoint
-}
-
 /// Returns whose next keys are awaited, for people: `alice-phone, office`.
 pub fn names(interface: &InterfaceConfig) -> String {
     pairs(interface).map(|(peer, _)| peer.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -43,8 +38,7 @@ pub fn names(interface: &InterfaceConfig) -> String {
 pub(super) fn lines(interface: &InterfaceConfig) -> Option<String> {
     let line = |(peer, next): (&PeerConfig, &PeerConfig)| {
         let prefixes: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
-        let both = in_overlap(peer, next);
-        let grace = if both { "-".to_owned() } else { GRACE.to_string() };
+        let grace = if next.by_both { "-".to_owned() } else { GRACE.to_string() };
         let (next, old) = (next.public_key, peer.public_key);
         format!("{next},{old},{grace},{},{}\n", peer.name, prefixes.join(","))
     };
@@ -93,7 +87,7 @@ fn is_over(peer: &PeerConfig, next: &PeerConfig, carries: &impl Fn(&PublicKey) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Role;
+    use crate::model::{Kept, KeptPeer, Role, Run};
     use crate::wg::beside::Loop;
     use crate::wg::compile::fixture::{Fixture, lans};
     use crate::wg::compile::{Neighbours, compile, cut_off_by_rotation};
@@ -171,6 +165,18 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!((cut_off("hub"), cut_off("office"), cut_off("phone")), (vec!["phone".to_owned()], vec![], vec![]));
+    }
+
+    #[test]
+    fn who_does_not_have_the_peer_at_all_is_not_cut_off_by_its_next_key() {
+        let mut fixture = fixture();
+        let hub = fixture.node("hub").main().id;
+        let absent = KeptPeer { absent: true, ..KeptPeer::default() };
+        let kept = Kept { made: false, run: Run::Off, peers: [(hub, absent)].into(), ..Kept::made() };
+        fixture.node("phone").interfaces[0].kept = Some(kept.clone());
+        fixture.node("depot").interfaces[0].kept = Some(Kept { peers: [].into(), ..kept });
+        let cut_off = cut_off_by_rotation(&Neighbours::of(&fixture.topology), hub);
+        assert_eq!(cut_off.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["depot"]);
     }
 
     #[test]

@@ -116,6 +116,9 @@ pub struct PeerConfig {
     /// The key whose place this one takes, AllowedIPs and all, once its host has seen it in use; see [`super::handover`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub succeeds: Option<PublicKey>,
+    /// Whether it goes by the key before, too, until further notice; only of one that succeeds another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_both: bool,
     /// The link whose preshared key, if it has one, both ends carry.
     pub link: LinkId,
     /// Whether it is the link's next preshared key, where there is one, and not the present one.

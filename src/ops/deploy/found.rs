@@ -114,6 +114,7 @@ pub(super) fn as_it_runs(
             guid: None,
             public_key: *key,
             succeeds: None,
+            by_both: false,
             next_preshared: false,
             link,
             allowed_ips: Vec::new(),

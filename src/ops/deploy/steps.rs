@@ -172,7 +172,8 @@ pub fn steps(
 fn keys_left(desired: &Desired, deployed: Option<&Deployed>) -> Vec<String> {
     let is_used = |file: &String| desired.interfaces.iter().any(|interface| interface.key_file.as_ref() == Some(file));
     let replaced = |before: &InterfaceConfig| {
-        let is_over = desired.interface(&before.name).is_some() || before.beside.is_some();
+        let first = before.beside.as_ref().map_or(&before.name, |first| &first.name);
+        let is_over = desired.interface(&before.name).is_some() || desired.interface(first).is_some();
         before.key_file.clone().filter(|file| is_over && !is_used(file))
     };
     deployed.into_iter().flat_map(|deployed| &deployed.version.interfaces).filter_map(replaced).collect()

@@ -41,13 +41,16 @@ pub(in crate::ops) fn not_yet(store: &Store, topology: &Topology) -> Result<BTre
     let mut told = Told { store, hosts: BTreeMap::new() };
     let mut held = BTreeSet::new();
     for (own, key) in staged {
-        if own.overlap.is_some_and(|overlap| !overlap.over) {
+        // A key that a hook loads is for who wrote the hook to bring.
+        let by_hook = own.kept.as_ref().is_some_and(|kept| kept.key_by_hook);
+        if by_hook || own.overlap.is_some_and(|overlap| !overlap.over) {
             held.insert(own.id);
         }
         for (far, interface) in neighbours.beyond(own.id) {
             let other = far.interfaces.iter().find(|other| other.id == *interface);
             let goes_first = other.is_some_and(|other| other.staged_key.is_some() && comes_first(other, own));
-            if (goes_first && far.host.is_some()) || !told.of(far, *interface, key)? {
+            let is_told = compile::is_absent(far, *interface, own.id) || told.of(far, *interface, key)?;
+            if (goes_first && far.host.is_some()) || !is_told {
                 held.insert(own.id);
             }
         }

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use crate::db::{self, Store};
-use crate::model::{Action, Actor, Event, Interface, InterfaceId, InterfaceName, Name, Node, PublicKey};
+use crate::model::{
+    Action, Actor, Event, Interface, InterfaceId, InterfaceName, KeptEndpoint, Name, Node, NodeId, Overlap, PublicKey,
+    Topology,
+};
 use crate::ops::clock::Clock;
 use crate::ops::deploy::{HostPlan, Progress};
 
@@ -60,8 +63,9 @@ pub(in crate::ops) fn settle(
     let noted = store.write_all(now, actor, |tx| {
         let mut events = Vec::new();
         for (id, node, settled) in &found {
+            let moved = dialled_at_next_port(&tx.topology()?, node.id, *id);
             tx.activate_staged_key(*id, now)?;
-            if let Some(after) = dialled_at_next_port(node, *id) {
+            for after in moved {
                 tx.update_node(&after, now)?;
             }
             let event = Event::node(Action::KeyRotation, node)
@@ -76,16 +80,27 @@ pub(in crate::ops) fn settle(
     as_noted(noted, settled, progress)
 }
 
-/// Returns a node whose staged key had a port of its own as it is from now on.
-fn dialled_at_next_port(node: &Node, interface: InterfaceId) -> Option<Node> {
-    let mut node = node.clone();
-    let own = node.interfaces.iter_mut().find(|own| own.id == interface)?;
-    let port = own.overlap.take()?.port;
-    own.listen_port = Some(port);
-    if let Some(endpoint) = &mut node.endpoint {
-        endpoint.port = port;
-    }
-    Some(node)
+/// Returns a node whose staged key had a port of its own as it is from now on, and those that keep an endpoint of theirs for it.
+fn dialled_at_next_port(topology: &Topology, node: NodeId, interface: InterfaceId) -> Vec<Node> {
+    let overlap = |node: &Node| node.interfaces.iter().find(|own| own.id == interface)?.overlap;
+    let Some(Overlap { port, .. }) = topology.node(node).and_then(overlap) else { return Vec::new() };
+    let moved = |was: &Node| {
+        let mut after = was.clone();
+        for own in &mut after.interfaces {
+            if own.id == interface {
+                (own.overlap, own.listen_port) = (None, Some(port));
+            }
+            let kept = own.kept.as_mut().and_then(|kept| kept.peers.get_mut(&interface));
+            if let Some(KeptEndpoint::At(endpoint)) = kept.and_then(|kept| kept.endpoint.as_mut()) {
+                endpoint.port = port;
+            }
+        }
+        if let (true, Some(endpoint)) = (was.id == node, &mut after.endpoint) {
+            endpoint.port = port;
+        }
+        (after != *was).then_some(after)
+    };
+    topology.nodes.iter().filter_map(moved).collect()
 }
 
 /// Returns what was noted of what was found, and says what couldn't be.
@@ -110,11 +125,12 @@ fn as_noted(
     }
 }
 
-/// Returns the host that shows a staged key in use: its own one, once it has confirmed that; of a device, any whose last
-/// handshake with it was by that key.
+/// Returns the host that shows a staged key in use: its own one, once it has confirmed that; of a device, or where a hook loads the
+/// key, any whose last handshake with it was by that key.
 fn seen_by<'a>(node: &Node, interface: &Interface, staged: PublicKey, hosts: &'a [HostPlan]) -> Option<&'a Name> {
     let answered = |plan: &&HostPlan| plan.seen.is_ok();
-    if let Some(own) = &node.host {
+    let by_hook = interface.kept.as_ref().is_some_and(|kept| kept.key_by_hook);
+    if let Some(own) = node.host.as_ref().filter(|_| !by_hook) {
         let plan = hosts.iter().filter(answered).find(|plan| plan.host.name == *own)?;
         let observed = &plan.seen.as_ref().ok()?.observed;
         let brought = plan.deployed.as_ref().and_then(|deployed| deployed.interface(&interface.name));
@@ -137,8 +153,9 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::model::PrivateKey;
+    use crate::model::{Endpoint, Kept, KeptPeer, Port, PrivateKey, Role};
     use crate::ops::deploy::Phase;
+    use crate::wg::compile::fixture::Fixture;
 
     #[derive(Default)]
     struct Heard(Mutex<Vec<String>>);
@@ -189,5 +206,29 @@ mod tests {
         assert_eq!(as_noted(Err(gone), found(), &heard).unwrap(), []);
         assert_eq!(as_noted(Ok(()), found(), &heard).unwrap(), found());
         assert!(heard.0.into_inner().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_keeps_an_endpoint_of_his_own_for_it_dials_the_next_port_from_then_on() {
+        let mut fixture = Fixture::new();
+        fixture.add("hub", Role::Server);
+        fixture.add("office", Role::Router);
+        fixture.add("phone", Role::Remote);
+        let hub = fixture.node("hub").main().id;
+        let (port, first) = (Port::new(51821).unwrap(), fixture.node("hub").endpoint.clone());
+        fixture.node("hub").interfaces[0].overlap = Some(Overlap { port, until: None, over: true });
+        let inside: Endpoint = "192.168.1.10:51820".parse().unwrap();
+        let peer = KeptPeer { endpoint: Some(KeptEndpoint::At(inside.clone())), ..KeptPeer::default() };
+        fixture.node("office").interfaces[0].kept = Some(Kept { peers: [(hub, peer)].into(), ..Kept::made() });
+        let node = fixture.node("hub").id;
+
+        let after = dialled_at_next_port(&fixture.topology, node, hub);
+        let [hub_after, office_after] = &after[..] else { panic!("{after:#?}") };
+        assert_eq!((hub_after.main().overlap, hub_after.main().listen_port), (None, Some(port)));
+        assert_eq!(hub_after.endpoint, first.map(|endpoint| Endpoint { port, ..endpoint }));
+        let kept = office_after.main().kept.as_ref().unwrap().peers[&hub].endpoint.clone();
+        assert_eq!(kept, Some(KeptEndpoint::At(Endpoint { port, ..inside })));
+        fixture.node("hub").interfaces[0].overlap = None;
+        assert_eq!(dialled_at_next_port(&fixture.topology, node, hub), []);
     }
 }

@@ -119,6 +119,7 @@ impl<'a> Layout<'a> {
             guid: rotated.then_some(guid),
             public_key: far.interface.public_key,
             succeeds: None,
+            by_both: false,
             link: link.id(),
             next_preshared: false,
             allowed_ips: aggregated(allowed_ips),
@@ -221,10 +222,13 @@ pub(super) fn outer_interface(node: &Node) -> InterfaceName {
 
 /// Returns a node's addresses as /32 and /128: all but the server's main interface have them so.
 pub(super) fn single_addresses(node: &Node) -> Vec<InterfaceAddr> {
-    let full = |cidr: Cidr| {
-        InterfaceAddr::new(cidr.net().addr(), cidr.net().prefix_len()).expect("the length is its family's own")
-    };
-    node.addresses().map(full).collect()
+    node.addresses().map(|cidr| single(cidr.net().addr())).collect()
+}
+
+/// An address with nothing around it.
+pub(super) fn single(address: IpAddr) -> InterfaceAddr {
+    let length = if address.is_ipv4() { 32 } else { 128 };
+    InterfaceAddr::new(address, length).expect("the length is its family's own")
 }
 
 /// Sorts prefixes and leaves out those which another one holds.

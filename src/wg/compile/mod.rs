@@ -43,7 +43,7 @@ pub use layout::taken_by;
 pub use links::links;
 pub use neighbours::Neighbours;
 pub use refusal::Refusal;
-pub use succession::{cut_off_by_rotation, hinders_overlap, hold_back};
+pub use succession::{cut_off_by_rotation, hinders_overlap, hold_back, is_absent};
 
 use layout::Layout;
 use links::Members;

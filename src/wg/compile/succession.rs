@@ -14,7 +14,7 @@ use crate::wg::hooks::second;
 use crate::wg::{Beside, InterfaceConfig, NodeConfig, PeerConfig, config, key_file, overlap};
 
 use super::Neighbours;
-use super::layout::{listen_port, single_addresses};
+use super::layout::{listen_port, single};
 use super::server::loose_source_check;
 
 /// A staged key.
@@ -40,15 +40,19 @@ pub(super) fn add(topology: &Topology, nodes: &mut [NodeConfig]) {
     for interface in nodes.iter_mut().flat_map(|node| &mut node.interfaces) {
         let next = |peer: &PeerConfig| Some(followed(peer, staged.get(&peer.public_key)?));
         if waiting.contains(&interface.id) {
-            let next = interface.peers.iter().filter_map(|peer| Some((peer, next(peer)?)));
-            let awaited = |(peer, next): (&PeerConfig, PeerConfig)| PeerConfig {
-                succeeds: Some(peer.public_key),
-                allowed_ips: Vec::new(),
-                // Nobody else begins to use the other port.
-                keepalive: next.keepalive.or((next.endpoint != peer.endpoint).then_some(keepalive.max(1))),
-                ..next
+            let awaited = |peer: &PeerConfig| {
+                let by_both = staged.get(&peer.public_key)?.overlap.is_some();
+                let next = next(peer)?;
+                Some(PeerConfig {
+                    succeeds: Some(peer.public_key),
+                    by_both,
+                    allowed_ips: Vec::new(),
+                    // Nobody else begins to use the other port.
+                    keepalive: next.keepalive.or((by_both && next.endpoint.is_some()).then_some(keepalive.max(1))),
+                    ..next
+                })
             };
-            let next: Vec<PeerConfig> = next.map(awaited).collect();
+            let next: Vec<PeerConfig> = interface.peers.iter().filter_map(awaited).collect();
             if !next.is_empty() {
                 interface.peers.extend(next);
                 interface.peers.sort_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
@@ -101,7 +105,7 @@ pub fn hold_back(topology: &Topology, nodes: &mut [NodeConfig], interfaces: &BTr
             let model = topology.node(node.node);
             let own = model.and_then(|node| Some((node, node.interfaces.iter().find(|own| own.id == interface.id)?)));
             if let Some((node, own)) = own.filter(|(_, own)| own.overlap.is_some()) {
-                beside.push(with_next_key(node, interface, &waiting));
+                beside.push(with_next_key(interface, &waiting));
                 interface.listen_port = listen_port(node, own);
                 interface.followed_by = beside.last().map(|beside| beside.name.clone());
                 // Which of the two interfaces a peer is on is for what moves them to say.
@@ -124,7 +128,7 @@ pub fn hold_back(topology: &Topology, nodes: &mut [NodeConfig], interfaces: &BTr
 /// The interface that runs with the next key beside another one. It has the same peers and carries the same; which of the two
 /// a packet goes by is for the host's routes to say. It has the other's addresses again, so that what the host sends through it
 /// has the right source.
-fn with_next_key(node: &Node, interface: &InterfaceConfig, waiting: &BTreeSet<PublicKey>) -> InterfaceConfig {
+fn with_next_key(interface: &InterfaceConfig, waiting: &BTreeSet<PublicKey>) -> InterfaceConfig {
     let networks = interface.addresses.iter().map(|own| own.network()).filter(|net| !net.is_host()).collect();
     let peers = interface.peers.iter().map(|peer| peer.public_key);
     let knowing = peers.filter(|key| waiting.contains(key)).collect();
@@ -132,7 +136,7 @@ fn with_next_key(node: &Node, interface: &InterfaceConfig, waiting: &BTreeSet<Pu
     let mut beside = InterfaceConfig {
         name: name.clone(),
         replaces: None,
-        addresses: single_addresses(node),
+        addresses: interface.addresses.iter().map(|own| single(own.address())).collect(),
         dns: Vec::new(),
         table: Table::Off,
         sysctls: Vec::new(),
@@ -198,12 +202,18 @@ fn can_await(node: &Node, interface: InterfaceId) -> bool {
     node.host.is_some() && own.is_some_and(|own| own.kept.as_ref().is_none_or(|kept| kept.run.is_up()))
 }
 
+/// Whether a node doesn't have an interface among its peers although the model links the two: it was found like that.
+pub fn is_absent(node: &Node, own: InterfaceId, peer: InterfaceId) -> bool {
+    let own = node.interfaces.iter().find(|one| one.id == own);
+    own.and_then(|own| own.kept.as_ref()?.peers.get(&peer)).is_some_and(|kept| kept.absent)
+}
+
 /// Returns the nodes that would be cut off if this interface just used another key, since nobody tells their machines of
 /// it: they need a new file first.
 pub fn cut_off_by_rotation(neighbours: &Neighbours<'_>, interface: InterfaceId) -> Vec<Name> {
     let mut names: BTreeMap<NodeId, Name> = BTreeMap::new();
     for (node, far) in neighbours.beyond(interface) {
-        if !can_await(node, *far) {
+        if !can_await(node, *far) && !is_absent(node, *far, interface) {
             names.insert(node.id, node.name.clone());
         }
     }

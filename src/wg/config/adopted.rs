@@ -76,6 +76,27 @@ fn after_a_rotation_the_key_is_another_and_the_first_one_is_said_once() {
 }
 
 #[test]
+fn what_somebody_wrote_of_a_peer_is_about_its_present_key_and_not_about_the_one_that_is_awaited() {
+    let first: crate::model::PublicKey = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=".parse().unwrap();
+    let later = [8, 9].map(|byte| PrivateKey::from_random([byte; 32]).public());
+    for (present, awaited) in [(later[0], later[1]), (later[1], later[0])] {
+        let diff = diff(FILE, |config, _| {
+            let alice = PeerConfig { guid: Some(first), public_key: present, ..config.peers[0].clone() };
+            let next =
+                PeerConfig { public_key: awaited, succeeds: Some(present), allowed_ips: Vec::new(), ..alice.clone() };
+            config.peers[0] = alice;
+            config.peers.push(next);
+            config.peers.sort_by_key(|peer| peer.public_key);
+        });
+        let changed = format!(
+            "-PublicKey   = {first} # her phone\n+# permanent_guid: {first}\n+PublicKey   = {present} # her phone\n"
+        );
+        assert!(diff.contains(&changed) && diff.contains(&format!("+PublicKey = {awaited}\n")), "{diff}");
+        assert!(diff.replace(&changed, "").lines().all(|line| line.starts_with('+')), "{diff}");
+    }
+}
+
+#[test]
 fn a_key_that_nobody_holds_leaves_the_file() {
     let fresh = PrivateKey::from_random([9; 32]).public();
     insta::assert_snapshot!(diff(FILE, |config, secrets| {
@@ -172,6 +193,7 @@ fn a_peer_is_appended_in_the_files_own_line_ends() {
             guid: None,
             public_key: PrivateKey::from_random([9; 32]).public(),
             succeeds: None,
+            by_both: false,
             next_preshared: false,
             link,
             allowed_ips: vec!["10.9.0.4/32".parse().unwrap()],

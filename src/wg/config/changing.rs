@@ -35,6 +35,7 @@ pub(super) fn wanted(tunnel: &Tunnel) -> (InterfaceConfig, Secrets) {
             guid: None,
             public_key,
             succeeds: None,
+            by_both: false,
             link,
             next_preshared: false,
             allowed_ips,

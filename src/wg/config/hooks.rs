@@ -31,7 +31,9 @@ pub(super) fn of(interface: &InterfaceConfig) -> Vec<Hook> {
     }
     if let (Some(beside), Some(port)) = (&interface.beside, interface.listen_port) {
         // The other one takes this one's port in the end. A power cut before this file is gone must not leave two that want it.
-        hook("PreUp", format!("! grep -qsx 'ListenPort = {port}' {DIRECTORY}/{}.conf", beside.name));
+        // Whoever wrote its file may have spelled it in his own way.
+        let line = format!("^[[:space:]]*ListenPort[[:space:]]*=[[:space:]]*{port}([^0-9]|$)");
+        hook("PreUp", format!("! grep -qsiE '{line}' {DIRECTORY}/{}.conf", beside.name));
     }
     if let Some(file) = &interface.key_file {
         hook("PostUp", key_file::hook(file));

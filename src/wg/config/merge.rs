@@ -151,7 +151,9 @@ impl<'a> Merge<'a> {
         let mut pairs: Vec<Option<usize>> = groups.iter().map(|group| by_key.get(&group.key).copied()).collect();
         let mut taken: HashSet<usize> = pairs.iter().flatten().copied().collect();
         let mut by_link: BTreeMap<LinkId, Vec<usize>> = BTreeMap::new();
-        for (at, peer) in interface.peers.iter().enumerate().rev().filter(|(at, _)| !taken.contains(at)) {
+        // One that is awaited isn't the one that somebody wrote.
+        let own = interface.peers.iter().enumerate().filter(|(_, peer)| peer.succeeds.is_none());
+        for (at, peer) in own.rev().filter(|(at, _)| !taken.contains(at)) {
             by_link.entry(peer.link).or_default().push(at);
         }
         for (group, pair) in groups.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {

@@ -1,22 +1,21 @@
 //! What the hooks of an interface are for another one that runs beside it: each command that speaks of the one by name speaks of the
 //! other there. What concerns the whole host is in force already, and is neither repeated nor taken down.
 //!
-//! A command of which it can't be told what it does for an interface can't be repeated for another one.
-
-use std::ops::Range;
+//! A command can't be repeated when it can't be told what it does for an interface, or when it would do something else behind
+//! those that are there. Where a rule names the interface on both sides, packets go between the two as well.
 
 use crate::model::InterfaceName;
 use crate::wg::Hook;
 
-use super::line::{self, Step};
-use super::normalise::{self, Thing, discards};
-use super::rule::program;
+use super::line::{self, Chain, Step};
+use super::normalise::{self, Act, Thing, discards};
+use super::rule::{Rule, Verb, program};
 use super::split::{Command, Word};
 
 /// The hooks of an interface that runs beside another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Second {
-    /// In the order of those that they repeat.
+    /// In the order of those that they repeat, a command each.
     pub hooks: Vec<Hook>,
     /// The first command that nobody can repeat, as it is written.
     pub unclear: Option<String>,
@@ -24,12 +23,38 @@ pub struct Second {
 
 /// Repeats the hooks of `first` for `second`.
 pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -> Second {
+    let names = Names { first, second };
     let mut repeated = Second::default();
+    let mut acts: Vec<(Act, Duty, bool, String)> = Vec::new();
     for hook in hooks {
-        match line_for(&hook.command, first, second) {
-            Ok(command) => repeated.hooks.extend(command.map(|command| Hook { phase: hook.phase, command })),
-            Err(unclear) => drop(repeated.unclear.get_or_insert(unclear)),
+        for chain in &line::read(&hook.command, first).chains {
+            let mut all = Vec::new();
+            let mut unclear = None;
+            for step in &chain.steps {
+                let text = &hook.command[step.span.clone()];
+                let act = normalise::read(&step.command);
+                let duty = names.duty(chain, &step.command, act.as_ref());
+                match duty {
+                    Duty::Leave => {}
+                    Duty::Repeat => match names.for_second(text, chain, step) {
+                        Some(commands) => all.extend(commands),
+                        None => drop(unclear.get_or_insert(text)),
+                    },
+                    Duty::Unclear => drop(unclear.get_or_insert(text)),
+                }
+                acts.extend(act.map(|act| (act, duty, hook.phase.is_up(), text.to_owned())));
+            }
+            match unclear {
+                // Whether the others run may hang on it.
+                Some(text) => drop(repeated.unclear.get_or_insert_with(|| text.to_owned())),
+                None => {
+                    repeated.hooks.extend(all.into_iter().map(|command| Hook { phase: hook.phase, command }));
+                }
+            }
         }
+    }
+    if repeated.unclear.is_none() {
+        repeated.unclear = in_the_way(&acts).or_else(|| left_behind(&acts));
     }
     repeated
 }
@@ -45,62 +70,198 @@ enum Duty {
     Unclear,
 }
 
-/// Repeats one line; `None` when nothing of it has to be. An error is the command that is unclear.
-fn line_for(text: &str, first: &InterfaceName, second: &InterfaceName) -> Result<Option<String>, String> {
-    let read = line::read(text, first);
-    let duties: Vec<(&Step, Duty)> = read.steps().map(|step| (step, duty(&step.command, first.as_str()))).collect();
-    let of = |step: &Step| text[step.span.clone()].to_owned();
-    if let Some((step, _)) = duties.iter().find(|(_, duty)| *duty == Duty::Unclear) {
-        return Err(of(step));
-    }
-    let left: Vec<usize> =
-        duties.iter().enumerate().filter(|(_, (_, duty))| *duty == Duty::Leave).map(|(at, _)| at).collect();
-    if left.len() == duties.len() {
-        return Ok(None);
-    }
-    let rest = read.without(text, &left).map_err(|line::Tied| text.to_owned())?;
-    Ok(rest.map(|rest| renamed(&rest, first, second)))
+/// The sides of a rule on which an interface can be named.
+const SIDES: [&str; 2] = ["in-interface", "out-interface"];
+
+/// Targets after which a packet goes on to the next rule.
+const PASSING: [&str; 12] =
+    ["LOG", "NFLOG", "TCPMSS", "MARK", "CONNMARK", "TOS", "DSCP", "TTL", "HL", "CHECKSUM", "CLASSIFY", "TRACE"];
+
+/// Returns a rule of all interfaces that decides about the other one's packets, too, before or behind the repeated ones: those stand
+/// elsewhere than the ones that they repeat.
+fn in_the_way(acts: &[(Act, Duty, bool, String)]) -> Option<String> {
+    let rules = |wanted: Duty| {
+        acts.iter().filter_map(move |(act, duty, up, text)| match &act.thing {
+            Thing::Rule(rule) if *duty == wanted && *up && act.verb == Some(Verb::Add) => Some((rule, text)),
+            _ => None,
+        })
+    };
+    let decides = |left: &Rule, own: &Rule| {
+        let place = |rule: &Rule| (rule.ipv6, rule.table.clone(), rule.chain.clone());
+        let apart = SIDES.iter().any(|side| {
+            let both = left.is(side).zip(own.is(side));
+            both.is_some_and(|(left, own)| left != own && !left.ends_with('+'))
+        });
+        place(left) == place(own) && left.target != own.target && !apart && !PASSING.contains(&left.target.as_str())
+    };
+    let found = rules(Duty::Leave).find(|(left, _)| rules(Duty::Repeat).any(|(own, _)| decides(left, own)));
+    found.map(|(_, text)| text.clone())
 }
 
-/// Says what has to be done with a command for an interface beside the one of this name.
-fn duty(command: &Command, first: &str) -> Duty {
-    let Some(act) = normalise::read(command) else { return duty_of_others(command, first) };
-    let repeat = |yes: bool| if yes { Duty::Repeat } else { Duty::Leave };
-    let unclear = |yes: bool| if yes { Duty::Unclear } else { Duty::Leave };
-    match act.thing {
-        Thing::Rule(rule) => {
-            let sides = ["in-interface", "out-interface"].map(|side| rule.compares(side));
-            // What is said of all interfaces but one would be said of the other one, too.
-            let but_this = sides.iter().flatten().any(|value| value.not && value.text == first);
-            match (but_this || command.beyond.is_some(), sides.iter().flatten().any(|value| value.text == first)) {
-                (true, true) => Duty::Unclear,
-                (_, names) => repeat(names),
+/// Returns what a front end of the firewall would keep for the other interface after that is gone.
+fn left_behind(acts: &[(Act, Duty, bool, String)]) -> Option<String> {
+    let is_front_end = |act: &Act| matches!(act.thing, Thing::FrontEnd { .. });
+    let added = |(act, duty, up, _): &&(Act, Duty, bool, String)| *up && *duty == Duty::Repeat && is_front_end(act);
+    let undone = |act: &Act| acts.iter().any(|(other, _, up, _)| !*up && other.thing == act.thing);
+    acts.iter().filter(added).find(|(act, ..)| !undone(act)).map(|(.., text)| text.clone())
+}
+
+/// The interface whose hooks they are, and the one that runs beside it.
+struct Names<'a> {
+    first: &'a InterfaceName,
+    second: &'a InterfaceName,
+}
+
+impl Names<'_> {
+    /// Says what has to be done with a command.
+    fn duty(&self, chain: &Chain, command: &Command, act: Option<&Act>) -> Duty {
+        let duty = match act {
+            Some(act) => self.duty_of(command, &act.thing),
+            None => self.duty_of_others(command),
+        };
+        match duty {
+            // Whether it runs hangs on another one.
+            Duty::Repeat if chain.is_conditional(|_| true) => Duty::Unclear,
+            // What bash works out may be the name.
+            Duty::Leave if command.beyond.is_some() && !self.is_elsewhere(act) => Duty::Unclear,
+            duty => duty,
+        }
+    }
+
+    fn duty_of(&self, command: &Command, thing: &Thing) -> Duty {
+        let first = self.first.as_str();
+        let repeat = |yes: bool| if yes { Duty::Repeat } else { Duty::Leave };
+        let unclear = |yes: bool| if yes { Duty::Unclear } else { Duty::Leave };
+        match thing {
+            Thing::Rule(rule) => {
+                let sides: Vec<_> = SIDES.iter().filter_map(|side| rule.compares(side)).collect();
+                // What is said of all interfaces but one would be said of the other one, too.
+                match sides.iter().any(|value| value.not && value.text == first) {
+                    true => Duty::Unclear,
+                    false => repeat(sides.iter().any(|value| value.text == first)),
+                }
             }
+            Thing::FrontEnd { words, .. } => repeat(words.iter().any(|word| names(word, first))),
+            Thing::Shaping { dev } => repeat(dev == first),
+            // The names that are asked by the one are asked already, and addresses are both interfaces' own.
+            Thing::Forwarding { .. } | Thing::Names { .. } | Thing::Address { .. } => Duty::Leave,
+            Thing::Route { dev, .. } => unclear(dev.as_deref() == Some(first)),
+            Thing::PolicyRule { selectors, .. } => unclear(selectors.iter().any(|(_, value)| value == first)),
+            Thing::Table { .. } => unclear(command.words.iter().any(|word| mentions(&word.text, first))),
+            Thing::Key { .. } | Thing::TableFile { .. } | Thing::Script { .. } => Duty::Unclear,
         }
-        Thing::FrontEnd { words, .. } => repeat(words.iter().any(|word| names(word, first))),
-        Thing::Shaping { dev } => repeat(dev == first),
-        // The names that are asked by the one are asked already, and so are its further addresses there.
-        Thing::Forwarding { .. } | Thing::Names { .. } | Thing::Address { .. } => Duty::Leave,
-        Thing::Route { dev, .. } => unclear(dev.as_deref() == Some(first)),
-        Thing::PolicyRule { selectors, .. } => unclear(selectors.iter().any(|(_, value)| value == first)),
-        Thing::Table { .. } => unclear(command.words.iter().any(|word| mentions(&word.text, first))),
-        Thing::Key { .. } | Thing::TableFile { .. } | Thing::Script { .. } => Duty::Unclear,
+    }
+
+    /// The same of a command of which no pattern is known.
+    fn duty_of_others(&self, command: &Command) -> Duty {
+        let plain = command.redirects.iter().all(|redirect| discards(redirect.operator, &redirect.target.text));
+        match command.words.first().map(|word| program(&word.text)) {
+            Some("sysctl") if plain => {
+                let concerns = command.words.iter().any(|word| mentions(&word.text, self.first.as_str()));
+                if concerns { Duty::Repeat } else { Duty::Leave }
+            }
+            Some("true" | ":" | "logger" | "echo" | "sleep") if plain => Duty::Leave,
+            _ => Duty::Unclear,
+        }
+    }
+
+    /// Whether what bash works out in a command is no name of the interface: `POSTROUTING -o $(...)` leads to the internet.
+    fn is_elsewhere(&self, act: Option<&Act>) -> bool {
+        let open = |text: &str| text.contains(['$', '`', '*', '?', '[', '{']);
+        match act.map(|act| &act.thing) {
+            Some(Thing::Rule(rule)) => {
+                let to_internet = rule.stands_in("nat", "POSTROUTING");
+                SIDES.iter().filter_map(|side| Some((side, rule.is(side)?))).all(|(side, text)| {
+                    let is_command = text.starts_with("$(") || text.starts_with('`');
+                    !open(text) || (is_command && to_internet && *side == "out-interface")
+                })
+            }
+            Some(Thing::Forwarding { .. } | Thing::Names { .. } | Thing::Address { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Returns a step for the other interface; one that names it on both sides also for packets between the two. `None` when
+    /// the name stands where it is no interface's.
+    fn for_second(&self, text: &str, chain: &Chain, step: &Step) -> Option<Vec<String>> {
+        let script = line::script(text, self.first);
+        let forgiven = if chain.forgiven && !text.trim_end().ends_with("true") { " || true" } else { "" };
+        // The names stand in the same order in a question (`iptables -C RULE || iptables -A RULE`) as in what follows it.
+        let places: Vec<Vec<Place>> =
+            script.commands().map(|command| self.places(text, command)).collect::<Option<_>>()?;
+        let sides = places.iter().map(Vec::len).max()?;
+        if sides == 0 || sides > 2 || places.iter().any(|places| !matches!(places.len(), 0) && places.len() != sides) {
+            return None;
+        }
+        let is_rule = normalise::read(&step.command).is_some_and(|act| matches!(act.thing, Thing::Rule(_)));
+        let which: &[[bool; 2]] = match (sides, is_rule) {
+            (1, _) => &[[true, true]],
+            (_, true) => &[[true, true], [true, false], [false, true]],
+            _ => return None,
+        };
+        let renamed = |which: &[bool; 2]| {
+            let (mut new, mut from) = (String::with_capacity(text.len() + 16), 0);
+            for (place, other) in places.iter().flat_map(|places| places.iter().zip(which)) {
+                new.push_str(&text[from..place.word.span.start]);
+                new.push_str(&place.before);
+                new.push_str(if *other { self.second } else { self.first }.as_str());
+                new.push_str(&place.behind);
+                from = place.word.span.end;
+            }
+            format!("{new}{}{forgiven}", &text[from..])
+        };
+        Some(which.iter().map(renamed).collect())
+    }
+
+    /// Returns where a command names the interface as one; `None` when the name stands elsewhere, too.
+    fn places(&self, text: &str, command: &Command) -> Option<Vec<Place>> {
+        let first = self.first.as_str();
+        let is_sysctl = command.words.first().is_some_and(|word| program(&word.text) == "sysctl");
+        let mut places = Vec::new();
+        let mut before = "";
+        for word in &command.words {
+            let place = |before: &str, behind: &str| Place {
+                word: word.clone(),
+                before: before.to_owned(),
+                behind: behind.to_owned(),
+            };
+            let written = &text[word.span.clone()];
+            let of_option = OPTIONS.iter().find_map(|option| word.text.strip_prefix(option)?.strip_prefix('='));
+            match of_option {
+                _ if word.text == first && (OPTIONS.contains(&before) || WORDS.contains(&before)) => {
+                    places.push(place("", ""));
+                }
+                Some(value) if value == first => places.push(place(&word.text[..word.text.len() - first.len()], "")),
+                _ if is_sysctl && mentions(&word.text, first) => {
+                    let at = word.text.find(&format!("{}{first}", separator(&word.text)))? + 1;
+                    places.push(place(&word.text[..at], &word.text[at + first.len()..]));
+                }
+                _ if SAID.contains(&before) => {}
+                _ if mentions(&word.text, first) || written.contains("%i") => return None,
+                _ => {}
+            }
+            before = &word.text;
+        }
+        Some(places)
     }
 }
 
-/// The same of a command of which no pattern is known.
-fn duty_of_others(command: &Command, first: &str) -> Duty {
-    let plain = command.beyond.is_none()
-        && command.redirects.iter().all(|redirect| discards(redirect.operator, &redirect.target.text));
-    match command.words.first().map(|word| program(&word.text)) {
-        Some("sysctl") if plain => {
-            let concerns = command.words.iter().any(|word| mentions(&word.text, first));
-            if concerns { Duty::Repeat } else { Duty::Leave }
-        }
-        Some("true" | ":" | "logger" | "echo" | "sleep") if plain => Duty::Leave,
-        _ => Duty::Unclear,
-    }
+/// A word in which an interface is named, with what stands around the name.
+struct Place {
+    word: Word,
+    before: String,
+    behind: String,
 }
+
+/// Options whose value is an interface.
+const OPTIONS: [&str; 7] =
+    ["-i", "-o", "--in-interface", "--out-interface", "--add-interface", "--remove-interface", "--change-interface"];
+
+/// Words behind which an interface is named: `ufw allow in on wg0`, `tc qdisc add dev wg0`.
+const WORDS: [&str; 2] = ["on", "dev"];
+
+/// Options whose value is for people.
+const SAID: [&str; 3] = ["--comment", "--log-prefix", "comment"];
 
 /// Whether a word is the name of an interface, or an option with it (`--add-interface=wg0`).
 fn names(word: &str, interface: &str) -> bool {
@@ -112,35 +273,9 @@ fn mentions(text: &str, interface: &str) -> bool {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))).any(|part| part == interface)
 }
 
-/// Puts another name in the place of an interface's.
-fn renamed(text: &str, first: &InterfaceName, second: &InterfaceName) -> String {
-    let script = line::script(text, first);
-    let mut pieces: Vec<(Range<usize>, String)> = Vec::new();
-    for command in script.commands() {
-        let is_sysctl = command.words.first().is_some_and(|word| program(&word.text) == "sysctl");
-        let other = |word: &Word| match (names(&word.text, first.as_str()), word.text.strip_suffix(first.as_str())) {
-            (true, Some(before)) => Some(format!("{before}{second}")),
-            _ if is_sysctl && mentions(&word.text, first.as_str()) => Some(in_key(&word.text, first, second)),
-            _ => None,
-        };
-        pieces.extend(command.words.iter().filter_map(|word| Some((word.span.clone(), other(word)?))));
-    }
-    let (mut new, mut from) = (String::with_capacity(text.len() + 16), 0);
-    for (span, by) in pieces {
-        new.push_str(&text[from..span.start]);
-        new.push_str(&by);
-        from = span.end;
-    }
-    new.push_str(&text[from..]);
-    // wg-quick(8) puts the name of the interface that comes up there.
-    new.replace("%i", second.as_str())
-}
-
-/// Puts another name into the key of a setting of the kernel: `net.ipv4.conf.wg0.rp_filter=2`.
-fn in_key(word: &str, first: &InterfaceName, second: &InterfaceName) -> String {
-    let part = |part: &str| if part == first.as_str() { second.as_str().to_owned() } else { part.to_owned() };
-    let by = if word.contains('/') { "/" } else { "." };
-    word.split(by).map(part).collect::<Vec<_>>().join(by)
+/// What stands between the parts of the key of a setting of the kernel.
+fn separator(key: &str) -> char {
+    if key.contains('/') { '/' } else { '.' }
 }
 
 #[cfg(test)]
@@ -163,24 +298,63 @@ mod tests {
             "iptables -A FORWARD -i %i -j ACCEPT; iptables -A FORWARD -o wg0 -j ACCEPT; iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE",
             "sysctl -q -w net.ipv4.ip_forward=1   # or nothing works",
             "iptables -C FORWARD -i wg0 -j ACCEPT || iptables -I FORWARD 1 -i wg0 -j ACCEPT",
-            "iptables -D INPUT -i \"wg0\" -p udp --dport 53 -j ACCEPT || true",
-            "ufw route allow in on wg0 out on eth0",
-            "firewall-cmd --zone=trusted --add-interface=wg0 && firewall-cmd --zone=public --add-masquerade",
+            "iptables -D INPUT -i \"wg0\" -p udp --dport 53 -m comment --comment 'dns of %i' -j ACCEPT || true",
+            "ip6tables -A FORWARD --in-interface=wg0 -j ACCEPT && ip6tables -A FORWARD -o wg0 -j ACCEPT || true",
             "sysctl -w net.ipv4.conf.wg0.rp_filter=2; sysctl -w net/ipv6/conf/%i/disable_ipv6=0",
             "tc qdisc add dev %i root fq_codel",
             "ip addr add 10.9.0.1/32 dev wg0",
             "ip rule add from 10.9.0.5 table 100",
             "iptables -t nat -A PREROUTING -i eth0 -p tcp --dport 80 -j DNAT --to 10.66.0.9",
+            "iptables -t nat -A POSTROUTING -o $(ip route show default | cut -d' ' -f5) -j MASQUERADE",
             "logger wg0 is up",
-        ]), @r#"
-        iptables -A FORWARD -i wg0-next -j ACCEPT; iptables -A FORWARD -o wg0-next -j ACCEPT
+        ]), @"
+        iptables -A FORWARD -i wg0-next -j ACCEPT
+        iptables -A FORWARD -o wg0-next -j ACCEPT
         iptables -C FORWARD -i wg0-next -j ACCEPT || iptables -I FORWARD 1 -i wg0-next -j ACCEPT
-        iptables -D INPUT -i wg0-next -p udp --dport 53 -j ACCEPT || true
+        iptables -D INPUT -i wg0-next -p udp --dport 53 -m comment --comment 'dns of %i' -j ACCEPT || true
+        ip6tables -A FORWARD --in-interface=wg0-next -j ACCEPT || true
+        ip6tables -A FORWARD -o wg0-next -j ACCEPT || true
+        sysctl -w net.ipv4.conf.wg0-next.rp_filter=2
+        sysctl -w net/ipv6/conf/wg0-next/disable_ipv6=0
+        tc qdisc add dev wg0-next root fq_codel
+        ");
+    }
+
+    #[test]
+    fn packets_between_the_two_are_those_of_one() {
+        insta::assert_snapshot!(told(&["iptables -A FORWARD -i %i -o %i -j DROP; iptables -A FORWARD -i wg0 -j ACCEPT"]), @"
+        iptables -A FORWARD -i wg0-next -o wg0-next -j DROP
+        iptables -A FORWARD -i wg0-next -o wg0 -j DROP
+        iptables -A FORWARD -i wg0 -o wg0-next -j DROP
+        iptables -A FORWARD -i wg0-next -j ACCEPT
+        ");
+    }
+
+    #[test]
+    fn what_a_front_end_keeps_has_to_be_taken_down() {
+        let hook = |phase, command: &str| Hook { phase, command: command.to_owned() };
+        let up = [
+            hook(Phase::PostUp, "ufw route allow in on wg0 out on eth0"),
+            hook(
+                Phase::PostUp,
+                "firewall-cmd --zone=trusted --add-interface=wg0 && firewall-cmd --zone=public --add-masquerade",
+            ),
+        ];
+        let down = [
+            hook(Phase::PostDown, "ufw route delete allow in on %i out on eth0"),
+            hook(Phase::PostDown, "firewall-cmd --zone=trusted --remove-interface=%i"),
+        ];
+        let told = |hooks: &[Hook]| repeated(hooks, &"wg0".parse().unwrap(), &"wg0-next".parse().unwrap());
+        let whole = told(&[up.clone(), down].concat());
+        let commands: Vec<&str> = whole.hooks.iter().map(|hook| hook.command.as_str()).collect();
+        insta::assert_snapshot!(commands.join("\n"), @"
         ufw route allow in on wg0-next out on eth0
         firewall-cmd --zone=trusted --add-interface=wg0-next
-        sysctl -w net.ipv4.conf.wg0-next.rp_filter=2; sysctl -w net/ipv6/conf/wg0-next/disable_ipv6=0
-        tc qdisc add dev wg0-next root fq_codel
-        "#);
+        ufw route delete allow in on wg0-next out on eth0
+        firewall-cmd --zone=trusted --remove-interface=wg0-next
+        ");
+        assert_eq!(whole.unclear, None);
+        assert_eq!(told(&up).unclear, Some(up[0].command.clone()));
     }
 
     #[test]
@@ -191,12 +365,21 @@ mod tests {
             "iptables -A OUTPUT ! -o wg0 -j REJECT",
             "ip route add 10.7.0.0/24 dev wg0",
             "ip rule add iif %i table 100",
+            "ip rule add iif $INTERFACE table 100",
             "nft -f /etc/wireguard/rules.nft",
             "nft add rule inet filter forward iifname \"wg0\" accept",
             "wg set %i private-key /etc/wireguard/wg0.key",
             "wg set wg0 fwmark 7",
             "test -e /run/x && iptables -A FORWARD -i wg0 -j ACCEPT",
-            "iptables -A FORWARD -i wg0 -s $(cat /etc/net) -j ACCEPT",
+            "iptables -A FORWARD -i $INTERFACE -j ACCEPT",
+            "iptables -A FORWARD ! -i ${INTERFACE} -j DROP",
+            "ufw route allow in on $INTERFACE",
+            "ufw route allow in on wg0 out on wg0",
+            "firewall-cmd --zone=wg0 --add-interface=wg0",
+            "iptables -A FORWARD -i %i -j wg-%i",
+            "iptables -A FORWARD -i wg0 -m set --match-set wg0 src -j ACCEPT",
+            "iptables -A FORWARD -d 192.168.1.1 -j DROP",
+            "iptables -A FORWARD -j REJECT",
         ] {
             let first = told(&[line, "iptables -A FORWARD -i %i -j ACCEPT"]);
             assert!(first.starts_with("iptables -A FORWARD -i wg0-next -j ACCEPT\n=> "), "{line}: {first}");

@@ -154,7 +154,7 @@ fn a_server_is_dialled_by_both_keys_until_the_last_device_has_its_new_file() -> 
     hub.write("/etc/wireguard/wg0-next.conf", second)?;
     hub.sh("wg-quick down wg0")?;
     let tried = hub.run("wg-quick up wg0-next")?;
-    assert!(!tried.success() && tried.stderr.contains("ListenPort = 51822"), "{tried:?}");
+    assert!(!tried.success() && tried.stderr.contains("51822"), "{tried:?}");
     hub.sh("wg-quick up wg0")?;
     assert_eq!(runs_with(&lab, "hub")?, next);
     hub.sh("rm /etc/wireguard/wg0-next.conf")?;

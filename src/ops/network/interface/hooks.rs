@@ -11,7 +11,9 @@ use crate::ops::Error;
 use crate::wg::config::{self, Document};
 use crate::wg::hooks::allow::judge;
 use crate::wg::hooks::live::{essence, inverse, makes};
+use crate::wg::hooks::second;
 use crate::wg::hooks::understand;
+use crate::wg::overlap;
 
 /// The hooks of an interface, before and after.
 pub(super) struct Written {
@@ -190,7 +192,19 @@ impl Written {
             });
         }
         judged.remarks.extend(self.unpaired(interface));
+        judged.remarks.extend(self.not_repeated(place.interface));
         Ok(judged)
+    }
+
+    /// Says what isn't done for the interface that runs beside this one with its next key.
+    fn not_repeated(&self, interface: &Interface) -> Option<String> {
+        interface.overlap.filter(|overlap| !overlap.over && !self.new.is_empty())?;
+        let beside = overlap::name(&interface.name);
+        let unclear = second::repeated(&self.after(), &interface.name, &beside).unclear?;
+        let shown = config::masked_line(&unclear);
+        Some(format!(
+            "nobody can tell what `{shown}` has to do for {beside}, which has the next key: it isn't done there"
+        ))
     }
 
     /// Says what of the new hooks stays behind, or takes away what was never set up.
