@@ -1,5 +1,6 @@
 //! From a key to the drawn screen, with many nodes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use divan::{Bencher, black_box};
@@ -67,20 +68,20 @@ fn picture(size: usize) -> Picture {
         uptime: Some(1000),
     };
     let link = |at: usize| LinkLine {
-        link: LinkStatus {
+        link: Arc::new(LinkStatus {
             node: format!("node-{at}").parse().expect("a name"),
             role: Role::Remote,
-            address: Some("10.64.0.30".to_owned()),
+            address: Some("10.64.0.30".parse().expect("an address")),
             near: Some(format!("host-{}", at % 20).parse().expect("a name")),
             seen_by: None,
-            interface: Some("wg0".to_owned()),
+            interface: Some("wg0".parse().expect("a name")),
             state: LinkState::Connected,
             handshake_age: Some(12),
-            endpoint: Some("198.51.100.30:51820".to_owned()),
+            endpoint: Some("198.51.100.30:51820".parse().expect("an address and a port")),
             rx: 1000,
             tx: 1000,
             moved: None,
-        },
+        }),
         rx_rate: Some(at as u64),
         tx_rate: Some(at as u64),
     };

@@ -129,12 +129,12 @@ fn links(links: &[LinkStatus]) -> String {
         table.row([
             ends(link, several),
             Cell::new(link.role, style::DIM),
-            Cell::new(link.address.clone().unwrap_or_else(dash), style::PLAIN),
+            Cell::new(link.address.map_or_else(dash, |address| address.to_string()), style::PLAIN),
             link_state(link.state),
             Cell::new(link.handshake_age.map_or_else(dash, |s| format!("{} ago", duration(s))), style::PLAIN),
             Cell::new(bytes(link.rx), style::PLAIN),
             Cell::new(bytes(link.tx), style::PLAIN),
-            Cell::new(link.endpoint.clone().unwrap_or_else(dash), style::DIM),
+            Cell::new(link.endpoint.map_or_else(dash, |endpoint| endpoint.to_string()), style::DIM),
         ]);
     }
     table.render()

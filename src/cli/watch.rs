@@ -45,7 +45,7 @@ pub(super) fn run(interval: Duration, parallel: usize, context: &Context) -> Res
     watch(&mut |picture, events| {
         remembered.extend(events.iter().filter(|event| !is_beginning(event)).cloned());
         remembered.drain(..remembered.len().saturating_sub(REMEMBERED));
-        screen.show(&render(picture, remembered.make_contiguous(), schedule, context.clock.now()))
+        screen.show(&render(&picture, remembered.make_contiguous(), schedule, context.clock.now()))
     })
 }
 
@@ -141,7 +141,7 @@ fn hosts(hosts: &[HostLine], now: DateTime<Utc>) -> String {
 fn links(links: &[LinkLine]) -> String {
     let mut table = Table::new(&["NODE", "ROLE", "STATE", "HANDSHAKE", "IN", "OUT", "ENDPOINT"]);
     let dash = || "-".to_owned();
-    let several = to_several(links.iter().map(|line| &line.link));
+    let several = to_several(links.iter().map(|line| line.link.as_ref()));
     let rate = |rate: Option<u64>| rate.map_or_else(dash, |rate| format!("{}/s", bytes(rate)));
     for LinkLine { link, rx_rate, tx_rate } in links {
         table.row([
@@ -151,7 +151,7 @@ fn links(links: &[LinkLine]) -> String {
             Cell::new(link.handshake_age.map_or_else(dash, |s| format!("{} ago", duration(s))), style::PLAIN),
             Cell::new(rate(*rx_rate), style::PLAIN),
             Cell::new(rate(*tx_rate), style::PLAIN),
-            Cell::new(link.endpoint.clone().unwrap_or_else(dash), style::DIM),
+            Cell::new(link.endpoint.map_or_else(dash, |endpoint| endpoint.to_string()), style::DIM),
         ]);
     }
     table.render()
@@ -159,6 +159,8 @@ fn links(links: &[LinkLine]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::Role;
     use crate::ops::deploy::status::LinkStatus;
@@ -185,20 +187,20 @@ mod tests {
 
     #[test]
     fn the_screen_says_who_answers_what_flows_and_what_has_changed() {
-        let link = LinkStatus {
+        let link = Arc::new(LinkStatus {
             moved: None,
             near: Some("hub".parse().unwrap()),
             node: "office".parse().unwrap(),
             role: Role::Router,
             address: None,
             seen_by: Some("hub".parse().unwrap()),
-            interface: Some("wg0".to_owned()),
+            interface: Some("wg0".parse().unwrap()),
             state: LinkState::Connected,
             handshake_age: Some(41),
-            endpoint: Some("203.0.113.9:4711".to_owned()),
+            endpoint: Some("203.0.113.9:4711".parse().unwrap()),
             rx: 1,
             tx: 2,
-        };
+        });
         let picture = Picture {
             hosts: vec![
                 host("branch", HostState::Disconnected, None, Some("no route")),

@@ -1,6 +1,6 @@
 //! What was adopted: the configurations that were there before, and where each node is known from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::params;
 use zeroize::Zeroizing;
@@ -45,6 +45,11 @@ impl Database {
             });
         }
         Ok(found)
+    }
+
+    /// Returns which interfaces were adopted, of whatever network.
+    pub fn adopted(&self) -> Result<BTreeSet<InterfaceId>> {
+        Ok(self.numbers("SELECT interface_id FROM documents")?.into_iter().map(InterfaceId).collect())
     }
 
     /// Returns which interface has or had each key.

@@ -25,14 +25,17 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Node>> {
 
 /// Reads nodes, ordered by id: one query per table, merged in order, so that time and memory grow with the nodes alone.
 pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
-    let mut nodes = Vec::new();
+    let condition = which.condition(Kind::Node, "n.id");
+    let sql = format!("SELECT count(*) FROM nodes n {condition}");
+    // A vector that grows is there twice for a while.
+    let count: u32 = conn.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+    let mut nodes = Vec::with_capacity(count as usize);
     let sql = format!(
         "SELECT n.id, n.guid, n.name, n.role, n.device, n.enabled, n.custody, n.provisional, n.address4, n.address6,
                       n.endpoint, n.keepalive, n.mtu, n.dns, n.outer_interface, n.nat, n.access, n.exit_id, h.name, n.notes,
                       n.origin, n.created, n.server_id,
                       n.exit_group_id, n.exit_none, n.kill_switch, n.routed, n.exit_rules, n.exit_via
-               FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {} ORDER BY n.id",
-        which.condition(Kind::Node, "n.id")
+               FROM nodes n LEFT JOIN hosts h ON h.id = n.host_id {condition} ORDER BY n.id"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
@@ -51,6 +54,7 @@ pub(super) fn load_some(conn: &Connection, which: Which) -> Result<Vec<Node>> {
         which.condition(Kind::Node, "i.node_id")
     );
     merge(conn, (&mut nodes, of), "interfaces", &sql, |node, cells| {
+        node.interfaces.reserve_exact(1); // most nodes have a single one
         let kind = cells.get::<Option<i64>>(3)?.map_or(InterfaceKind::Main, |exit| InterfaceKind::Uplink(NodeId(exit)));
         node.interfaces.push(Interface {
             id: InterfaceId(cells.get(1)?),

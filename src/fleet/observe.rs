@@ -182,8 +182,12 @@ fn malformed(section: &str, reason: impl Into<String>) -> AnswerError {
 /// When a section is missing or can't be understood.
 pub fn read_observation(answer: &Answer, question: &Question) -> Result<Observed, AnswerError> {
     let system = system(&answer.text("system").ok_or(AnswerError::Missing("system"))?)?;
-    let dump = Zeroizing::new(answer.text("dump").unwrap_or_default());
-    let live = dump::parse(&dump).map_err(|e| malformed("dump", e.to_string()))?;
+    let dump = answer.bytes("dump").unwrap_or_default();
+    let live = match std::str::from_utf8(dump) {
+        Ok(text) => dump::parse(text.trim_end()), // of a large host it is long, and private keys are in it: no copy
+        Err(_) => dump::parse(Zeroizing::new(String::from_utf8_lossy(dump).into_owned()).trim_end()),
+    };
+    let live = live.map_err(|e| malformed("dump", e.to_string()))?;
     let mut interfaces: BTreeMap<InterfaceName, ObservedInterface> = live
         .into_iter()
         .map(|(name, live)| {

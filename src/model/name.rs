@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,7 @@ pub enum InvalidName {
 /// Letters, digits, `-`, `_` and `.`; begins with a letter or digit; at most 63 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+pub struct Name(Arc<str>); // what is known of a node is known by its name: copies share the text
 
 impl Name {
     const LIMIT: usize = 63;
@@ -69,7 +70,7 @@ impl FromStr for Name {
         if text.len() > Self::LIMIT {
             return Err(InvalidName::TooLong { name: text.to_owned(), limit: Self::LIMIT });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -78,7 +79,7 @@ impl FromStr for Name {
 /// `[a-zA-Z0-9_=+.-]{1,15}`, what wg-quick(8) and the kernel both take; `.` and `..` are no names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct InterfaceName(String);
+pub struct InterfaceName(Arc<str>);
 
 impl InterfaceName {
     /// Bytes in the longest name that Linux takes (IFNAMSIZ without the final NUL).
@@ -107,7 +108,7 @@ impl FromStr for InterfaceName {
         if text.len() > Self::LIMIT {
             return Err(InvalidName::TooLong { name: text.to_owned(), limit: Self::LIMIT });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -126,7 +127,7 @@ macro_rules! text_newtype {
         }
         impl From<$type> for String {
             fn from(name: $type) -> Self {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
     };

@@ -226,7 +226,7 @@ impl Dashboard {
         };
         let rate = line.rx_rate.unwrap_or(0) + line.tx_rate.unwrap_or(0);
         let rates = self.traffic.get(&(link.near.clone(), link.node.clone()));
-        let address = if width >= ROOMY { link.address.clone().unwrap_or_default() } else { String::new() };
+        let address = link.address.filter(|_| width >= ROOMY).map(|address| address.to_string()).unwrap_or_default();
         let right = width.saturating_sub(names + if width >= ROOMY { 56 } else { 38 }).min(24);
         let spark = rates.map(|rates| spark(rates, right, theme)).unwrap_or_default();
         let name = cut(link.node.as_str(), names, theme.ascii);

@@ -145,7 +145,7 @@ impl Jobs {
                 {
                     let _gone = told.send(Msg::Changed(number, mark));
                 }
-                let _gone = told.send(Msg::Picture(number, Box::new(picture.clone()), events.to_vec()));
+                let _gone = told.send(Msg::Picture(number, Box::new(picture), events));
                 Ok(())
             });
             let _gone = answers.send(Msg::Unwatched(number, watched.err()));
@@ -230,23 +230,23 @@ fn watched(source: &Source, stop: Stop, show: &mut watch::Show<'_>) -> Result<()
 fn head(source: &Source) -> Result<Head, Error> {
     let database = ops::safety::unlock::open(source.path())?;
     let mark = database.mark()?; // of what is written meanwhile, the watch tells
-    let networks = ops::network::networks::list(&database)?;
+    let networks = database.networks()?;
     let encrypted = database.is_encrypted()?;
     let remembered = db::keyring::recall(database.id()).is_some();
-    let names = networks.iter().map(|listed| listed.network.name.to_string()).collect();
+    let names = networks.iter().map(|(_, network)| network.name.to_string()).collect();
     let mut head = Head { mark, networks: networks.len(), encrypted, remembered, ..Head::default() };
     head.names.insert("NETWORK", names);
     let database = match source.open().and_then(|database| Ok((database.topology()?, database))) {
         Ok((topology, database)) => {
             tell(&mut head, &topology);
+            head.undeployed = deploy::pending::undeployed(&database, &topology)?.len();
             database
         }
         Err(Error::Store(db::Error::NoNetworkChosen { .. })) => return Ok(head),
         Err(error) => return Err(error),
     };
     head.before = ops::network::history::before_last(&database)?;
-    head.open = ops::deploy::status::recorded(&database)?.open.len();
-    head.undeployed = deploy::pending::undeployed(&database)?.len();
+    head.open = deploy::resume::open(&database)?.len();
     // A model that contradicts itself compiles no files; what is wrong with it is said where it is edited.
     let pending = source.store().and_then(|store| deploy::pending::pending(&store));
     head.pending = pending.ok().map(|hosts| hosts.into_values().filter(|lacks| *lacks).count());

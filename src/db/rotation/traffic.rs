@@ -3,7 +3,7 @@
 //! The kernel counts per peer and begins at nought whenever an interface or a peer is made anew. What it showed last is kept
 //! ([`Counter`]); what it shows beyond that is added to totals that only grow ([`Traffic`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
@@ -213,16 +213,26 @@ impl Tx<'_> {
 
     /// Forgets the counters of peers that are no longer on an interface: they would begin at nought again.
     fn forget_counters(&self, grown: &[Grown], whole: &[(InterfaceId, InterfaceName)]) -> Result<()> {
-        let mut present: BTreeMap<(InterfaceId, &InterfaceName), Vec<String>> = BTreeMap::new();
+        let mut present: BTreeMap<(InterfaceId, &InterfaceName), BTreeSet<&PublicKey>> = BTreeMap::new();
         for one in grown {
-            present.entry((one.near, &one.name)).or_default().push(one.far_key.to_string());
+            present.entry((one.near, &one.name)).or_default().insert(&one.far_key);
         }
-        for (near, name) in whole {
-            let present = present.get(&(*near, name)).map_or(&[][..], Vec::as_slice);
-            let sql = "DELETE FROM traffic_counters
-                       WHERE near_id = ?1 AND name = ?2 AND far_key NOT IN (SELECT value FROM json_each(?3))";
-            let present = crate::db::row::list(present);
-            self.transaction.prepare_cached(sql)?.execute(params![near.0, name.as_str(), present])?;
+        // There may be several looks at one.
+        for (near, name) in whole.iter().collect::<BTreeSet<_>>() {
+            let present = present.remove(&(*near, name)).unwrap_or_default();
+            // Few go: a list of those that stay would be as long as a large network.
+            let sql = "SELECT far_key FROM traffic_counters WHERE near_id = ?1 AND name = ?2";
+            let mut statement = self.transaction.prepare_cached(sql)?;
+            let mut rows = statement.query(params![near.0, name.as_str()])?;
+            let mut gone: Vec<PublicKey> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let key: PublicKey = Cells { table: "traffic_counters", row }.parse(0)?;
+                gone.extend((!present.contains(&key)).then_some(key));
+            }
+            let sql = "DELETE FROM traffic_counters WHERE near_id = ?1 AND name = ?2 AND far_key = ?3";
+            for key in gone {
+                self.transaction.prepare_cached(sql)?.execute(params![near.0, name.as_str(), key.to_string()])?;
+            }
         }
         Ok(())
     }

@@ -52,6 +52,8 @@ pub fn plan(
     for host in topology.hosts.iter().filter(|h| only.is_empty() || only.contains(&h.name)) {
         jobs.extend(job(store, (&topology, &compiled, &secrets), host, None)?);
     }
+    // What hosts say of large networks takes as much memory again.
+    drop((topology, compiled));
     let plan = look(store, fleet, clock, actor, jobs, secrets, parallel, progress)?;
     let plan = after_rotations(store, clock, actor, plan, progress)?;
     // What isn't noted now, as on a disk that is full, the next look notes: it keeps nobody from looking.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::db::{Database, Deployment, Store};
-use crate::model::{Actor, DeploymentState, Host, InterfaceId, InterfaceName, Name, Node, PublicKey, Run};
+use crate::model::{Actor, DeploymentState, Host, InterfaceId, InterfaceName, Name, Node, PublicKey, Run, Topology};
 use crate::ops::error::Error;
 use crate::ops::rotation::ready;
 use crate::wg::InterfaceConfig;
@@ -20,18 +20,20 @@ use super::desired::{Desired, Version};
 use super::plan::{HostPlan, Seen};
 use super::{adopted, journal, only, running};
 
-/// Returns the hosts on which nothing of the network was ever confirmed, though some of it is to be there that wasn't found there;
-/// ordered by name.
+/// Returns the hosts of a model on which nothing of the network was ever confirmed, though some of it is to be there that
+/// wasn't found there; ordered by name.
 ///
 /// # Errors
 /// When the store can't be read.
-pub fn undeployed(database: &Database) -> Result<Vec<Name>, Error> {
-    let Some(newest) = database.newest_state()? else { return Ok(Vec::new()) };
-    let model = database.model_at(newest)?;
-    let is_made_here = |node: &Node| node.interfaces.iter().any(|own| !model.adopted.contains_key(&own.id));
+pub fn undeployed(database: &Database, topology: &Topology) -> Result<Vec<Name>, Error> {
+    if database.newest_state()?.is_none() {
+        return Ok(Vec::new());
+    }
+    let adopted = database.adopted()?;
+    let is_made_here = |node: &Node| node.interfaces.iter().any(|own| !adopted.contains(&own.id));
     let mut waiting = Vec::new();
-    for host in model.hosts.values() {
-        let mut nodes = model.topology.enabled().filter(|node| node.host.as_ref() == Some(&host.name));
+    for host in &topology.hosts {
+        let mut nodes = topology.enabled().filter(|node| node.host.as_ref() == Some(&host.name));
         let is_confirmed = |deployment: &Deployment| deployment.state == DeploymentState::Confirmed;
         if nodes.any(is_made_here) && !database.deployments(&host.name, u32::MAX)?.iter().any(is_confirmed) {
             waiting.push(host.name.clone());
@@ -195,7 +197,7 @@ mod tests {
     use super::super::look::{Job, job};
     use super::*;
     use crate::db::{KdfParams, Passphrase};
-    use crate::model::{Become, HostAddress, Origin, Role, Source, Topology};
+    use crate::model::{Become, HostAddress, Origin, Role, Source};
     use crate::ops::clock::Fixed;
     use crate::ops::host;
     use crate::ops::network::add::{NewNodes, add};
@@ -264,6 +266,10 @@ mod tests {
             adopted::note(&mut self.store, now, &self.actor, &host, desired, &BTreeMap::new()).unwrap();
         }
 
+        fn undeployed(&self) -> Vec<Name> {
+            undeployed(&self.store, &self.store.topology().unwrap()).unwrap()
+        }
+
         /// The hosts that something was deployed to; those that lack later changes with a `!`.
         fn pending(&self) -> String {
             let word = |(host, lacks): (Name, bool)| format!("{host}{}", if lacks { "!" } else { "" });
@@ -275,10 +281,10 @@ mod tests {
     fn a_host_lacks_what_was_changed_for_it_since_it_was_deployed_to_and_nothing_else() {
         let mut office = office();
         assert_eq!(office.pending(), "", "nothing was deployed");
-        assert_eq!(undeployed(&office.store).unwrap().len(), 2);
+        assert_eq!(office.undeployed().len(), 2);
         office.deploy("hub");
         assert_eq!(office.pending(), "hub");
-        assert_eq!(undeployed(&office.store).unwrap(), ["branch".parse().unwrap()]);
+        assert_eq!(office.undeployed(), ["branch".parse().unwrap()]);
         office.deploy("branch");
         assert_eq!(office.pending(), "branch hub");
 

@@ -1,13 +1,14 @@
 //! Who is connected: the links of the model, as the hosts see them right now or as the last deploys left them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::db::{Database, Store};
 use crate::fleet::{self, Connection, Fleet, Observed, Question, read_observation};
-use crate::model::{DeploymentState, Host, Name, NodeId, PublicKey, Role, Topology};
+use crate::model::{DeploymentState, Host, InterfaceName, Name, Node, NodeId, PublicKey, Role, Topology};
 use crate::ops::clock::Clock;
 use crate::ops::error::Error;
 use crate::ops::parallel::each;
@@ -57,32 +58,39 @@ pub struct Moved {
 }
 
 /// One link as one of its ends sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkStatus {
     /// The node at the far end.
     pub node: Name,
     /// Its role.
     pub role: Role,
     /// Its address in the network.
-    pub address: Option<String>,
+    pub address: Option<IpAddr>,
     /// The node at the near end; `None` when nobody was asked.
     pub near: Option<Name>,
     /// The host that tells.
     pub seen_by: Option<Name>,
     /// The interface there.
-    pub interface: Option<String>,
+    pub interface: Option<InterfaceName>,
     /// Whether it carries traffic.
     pub state: LinkState,
     /// Seconds since the latest handshake.
     pub handshake_age: Option<i64>,
     /// Where the far end is.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<SocketAddr>,
     /// Bytes received from it since the interface came up.
     pub rx: u64,
     /// Bytes sent to it.
     pub tx: u64,
     /// Where its traffic goes instead, if one of its ends has moved it because the link is down.
     pub moved: Option<Moved>,
+}
+
+impl LinkStatus {
+    /// What its place among others goes by.
+    pub(in crate::ops) fn place(&self) -> (Role, &Name, &Option<Name>) {
+        (self.role, &self.node, &self.near)
+    }
 }
 
 /// One host.
@@ -234,9 +242,7 @@ impl Network {
     /// # Errors
     /// When it contradicts itself.
     pub(in crate::ops) fn over(topology: Topology) -> Result<Self, Error> {
-        let mut compiled = compile::compile(&topology).map_err(Error::Model)?;
-        compiled.retain(|config| topology.node(config.node).is_some_and(|node| node.host.is_some()));
-        compiled.shrink_to_fit();
+        let compiled = compile::compile_for_hosts(&topology).map_err(Error::Model)?;
         Ok(Self { topology, compiled })
     }
 
@@ -319,10 +325,10 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
             found.push(LinkStatus {
                 node: far.name.clone(),
                 role: far.role,
-                address: far.address4.map(|a| a.to_string()).or_else(|| far.address6.map(|a| a.to_string())),
+                address: address(far),
                 near: Some(node.name.clone()),
                 seen_by: Some(host.name.clone()),
-                interface: Some(interface.name.to_string()),
+                interface: Some(interface.name.clone()),
                 state: match (seen, age) {
                     (None, _) => LinkState::Unknown,
                     (Some(None), _) => LinkState::NotDeployed,
@@ -331,7 +337,7 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
                     (Some(Some(_)), Some(_)) => LinkState::Disconnected,
                 },
                 handshake_age: age,
-                endpoint: live.and_then(|l| l.endpoint).map(|e| e.to_string()),
+                endpoint: live.and_then(|l| l.endpoint),
                 rx: live.map_or(0, |l| l.rx),
                 tx: live.map_or(0, |l| l.tx),
                 moved: observed.and_then(|observed| moved(interface, peer, observed)),
@@ -339,6 +345,11 @@ fn links_of(topology: &Topology, host: &Host, node: &NodeConfig, observed: Optio
         }
     }
     found
+}
+
+/// The address by which a node is called.
+fn address(node: &Node) -> Option<IpAddr> {
+    node.address4.map(IpAddr::from).or_else(|| node.address6.map(IpAddr::from))
 }
 
 /// Says where a peer's traffic goes instead, if the host has moved it.
@@ -353,25 +364,35 @@ fn moved(interface: &InterfaceConfig, peer: &PeerConfig, observed: &Observed) ->
 fn one_end_each(topology: &Topology, links: Vec<LinkStatus>) -> Vec<LinkStatus> {
     let servers: BTreeSet<&Name> = topology.with_role(Role::Server).map(|node| &node.name).collect();
     let seen_from_server = |link: &LinkStatus| link.near.as_ref().is_some_and(|near| servers.contains(near));
-    let mut best: BTreeMap<(Name, Name), LinkStatus> = BTreeMap::new();
+    let mut lines: Vec<LinkStatus> = Vec::with_capacity(links.len());
+    let mut best: BTreeMap<(Name, Name), usize> = BTreeMap::new();
     for mut link in links.into_iter().filter(|link| link.role != Role::Server || seen_from_server(link)) {
         let Some(near) = link.near.clone() else { continue };
         let ends = if near <= link.node { (near, link.node.clone()) } else { (link.node.clone(), near) };
-        match best.get_mut(&ends) {
-            Some(known) if known.state <= link.state => known.moved = known.moved.take().or(link.moved),
-            known => {
-                link.moved = link.moved.or_else(|| known?.moved.take());
-                best.insert(ends, link);
+        match best.get(&ends) {
+            Some(at) => {
+                let known = &mut lines[*at];
+                let moved = known.moved.take();
+                if known.state <= link.state {
+                    known.moved = moved.or(link.moved);
+                } else {
+                    link.moved = link.moved.or(moved);
+                    *known = link;
+                }
+            }
+            None => {
+                best.insert(ends, lines.len());
+                lines.push(link);
             }
         }
     }
-    let told: BTreeSet<Name> = best.values().map(|link| link.node.clone()).collect();
-    let mut lines: Vec<LinkStatus> = best.into_values().collect();
+    drop(best);
+    let told: BTreeSet<Name> = lines.iter().map(|link| link.node.clone()).collect();
     let untold = topology.enabled().filter(|node| node.role != Role::Server && !told.contains(&node.name));
     lines.extend(untold.map(|node| LinkStatus {
         node: node.name.clone(),
         role: node.role,
-        address: node.address4.map(|a| a.to_string()).or_else(|| node.address6.map(|a| a.to_string())),
+        address: address(node),
         near: None,
         seen_by: None,
         interface: None,
@@ -382,6 +403,6 @@ fn one_end_each(topology: &Topology, links: Vec<LinkStatus>) -> Vec<LinkStatus> 
         tx: 0,
         moved: None,
     }));
-    lines.sort_by(|a, b| (a.role, &a.node, &a.near).cmp(&(b.role, &b.node, &b.near)));
+    lines.sort_by(|a, b| a.place().cmp(&b.place()));
     lines
 }

@@ -9,7 +9,7 @@ use crate::db::{Database, Revision};
 use crate::model::{InterfaceId, LinkId, Name, Node, NodeId, Role, Topology};
 use crate::ops::Error;
 use crate::wg::NodeConfig;
-use crate::wg::compile::compile;
+use crate::wg::compile::{compile, compile_in_parts};
 
 use super::meaning::{Meaning, OWN_KEY, Reason, Weight, compare};
 
@@ -175,9 +175,21 @@ fn in_use(last: &Revision, meaning: Option<&Meaning>, revisions: &[Revision]) ->
 /// # Errors
 /// When the model contradicts itself or the store can't be read.
 pub fn list(database: &Database) -> Result<Vec<DeviceReport>, Error> {
+    list_those(database, |_| true)
+}
+
+/// Says of some devices what they have and what they need, ordered by name. Of a large network there is never all of what it
+/// compiles to at once.
+fn list_those(database: &Database, which: impl Fn(&DeviceReport) -> bool) -> Result<Vec<DeviceReport>, Error> {
     let topology = database.topology()?;
-    let compiled = compile(&topology).map_err(Error::Model)?;
-    Ok(devices(&topology, &compiled, &database.preshared_in_files()?, &database.all_revisions()?))
+    let (preshared, revisions) = (database.preshared_in_files()?, database.all_revisions()?);
+    let mut found = Vec::new();
+    let mut take = |configs: Vec<NodeConfig>| {
+        found.extend(devices(&topology, &configs, &preshared, &revisions).into_iter().filter(&which));
+    };
+    compile_in_parts(&topology, &mut take).map_err(Error::Model)?;
+    found.sort_by(|a, b| a.node.cmp(&b.node));
+    Ok(found)
 }
 
 /// Returns the devices that were given a file and need a new one, those that must get it first. Needs no passphrase.
@@ -185,8 +197,7 @@ pub fn list(database: &Database) -> Result<Vec<DeviceReport>, Error> {
 /// # Errors
 /// When the model contradicts itself or the store can't be read.
 pub fn needed(database: &Database) -> Result<Vec<DeviceReport>, Error> {
-    let mut devices = list(database)?;
-    devices.retain(|device| device.state == DeviceState::Outdated);
+    let mut devices = list_those(database, |device| device.state == DeviceState::Outdated)?;
     devices.sort_by_key(|device| device.must.is_empty()); // stable
     Ok(devices)
 }

@@ -17,7 +17,7 @@ use crate::wg::compile::{self, Neighbours};
 /// # Errors
 /// When the topology contradicts itself, or the store can't be read.
 pub(in crate::ops) fn compile(store: &Store, topology: &Topology) -> Result<Vec<NodeConfig>, Error> {
-    let mut compiled = compile::compile(topology).map_err(Error::Model)?;
+    let mut compiled = compile::compile_for_hosts(topology).map_err(Error::Model)?;
     compile::hold_back(topology, &mut compiled, &not_yet(store, topology)?);
     Ok(compiled)
 }

@@ -118,7 +118,8 @@ type Shown = (Vec<Grown>, Vec<(InterfaceId, InterfaceName)>);
 
 fn grown(database: &Database, seen: &[&Counters]) -> db::Result<Shown> {
     let mut owners = Owners { database, known: BTreeMap::new() };
-    let (mut grown, mut whole) = (Vec::new(), Vec::new());
+    let peers = seen.iter().flat_map(|host| &host.interfaces).map(|interface| interface.peers.len()).sum();
+    let (mut grown, mut whole) = (Vec::with_capacity(peers), Vec::new());
     // While an interface goes by two keys there are two of them in the kernel, and each counts for itself.
     let mut known: BTreeMap<(InterfaceId, &InterfaceName), BTreeMap<PublicKey, CounterSeen>> = BTreeMap::new();
     for Counters { time, interfaces } in seen {

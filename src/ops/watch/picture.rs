@@ -1,13 +1,14 @@
 //! What a watcher sees: the hosts and links as they are known at one moment, and what changed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::fleet::Observed;
-use crate::model::Name;
+use crate::model::{InterfaceName, Name, Role};
 use crate::ops::deploy::status::{LinkState, LinkStatus, Network};
 
 use super::state::{HostState, Reach};
@@ -41,13 +42,17 @@ pub struct HostLine {
 /// A link.
 #[derive(Clone, Debug, Serialize)]
 pub struct LinkLine {
-    /// As the host sees it that tells.
-    #[serde(flatten)]
-    pub link: LinkStatus,
+    /// As the host sees it that tells. Of a large network one picture follows another, and most links are as they were.
+    #[serde(flatten, serialize_with = "shared")]
+    pub link: Arc<LinkStatus>,
     /// Bytes received from the far end, a second, between the host's last two answers.
     pub rx_rate: Option<u64>,
     /// Bytes sent to it.
     pub tx_rate: Option<u64>,
+}
+
+fn shared<S: Serializer>(link: &Arc<LinkStatus>, serializer: S) -> Result<S::Ok, S::Error> {
+    link.as_ref().serialize(serializer)
 }
 
 /// Everything.
@@ -99,14 +104,15 @@ struct Known {
 }
 
 /// Bytes received and sent, by interface and node.
-type Counters = BTreeMap<(Option<String>, Name), (u64, u64)>;
+type Counters = BTreeMap<(Option<InterfaceName>, Name), (u64, u64)>;
 
 /// Puts answers and silence together.
 pub(super) struct Board {
     network: Network,
     note: Option<String>,
     hosts: BTreeMap<Name, Known>,
-    links: Vec<LinkStatus>,
+    /// Ordered by role and name.
+    links: Vec<Arc<LinkStatus>>,
     counters: BTreeMap<Name, (Duration, Counters)>,
     rates: BTreeMap<Name, Counters>,
 }
@@ -118,7 +124,7 @@ impl Board {
         let (hosts, links, counters, rates) = nothing;
         let mut board = Self { network, note: None, hosts, links, counters, rates };
         board.meet(now);
-        board.links = board.network.links(&board.answers());
+        board.links = board.network.links(&board.answers()).into_iter().map(Arc::new).collect();
         board
     }
 
@@ -203,10 +209,10 @@ impl Board {
             hint: known.reach.error().and_then(|(_, hint)| hint.map(str::to_owned)),
             uptime: known.observed.as_ref().map(|observed| observed.system.uptime),
         };
-        let with_rate = |link: &LinkStatus| {
+        let with_rate = |link: &Arc<LinkStatus>| {
             let rates = link.seen_by.as_ref().and_then(|host| self.rates.get(host));
             let rate = rates.and_then(|rates| rates.get(&key(link)));
-            LinkLine { link: link.clone(), rx_rate: rate.map(|r| r.0), tx_rate: rate.map(|r| r.1) }
+            LinkLine { link: Arc::clone(link), rx_rate: rate.map(|r| r.0), tx_rate: rate.map(|r| r.1) }
         };
         Picture {
             hosts: self.hosts.iter().map(line).collect(),
@@ -222,16 +228,27 @@ impl Board {
     /// Works the links out anew. Returns those whose state is another.
     fn relink(&mut self, now: Moment) -> Vec<Event> {
         let links = self.network.links(&self.answers());
-        let ends = |link: &LinkStatus| (link.node.clone(), link.near.clone());
         let several = links.iter().filter_map(|link| link.near.as_ref()).collect::<BTreeSet<_>>().len() > 1;
-        let before: BTreeMap<_, LinkState> = self.links.iter().map(|link| (ends(link), link.state)).collect();
-        let changed = links.iter().filter_map(|link| {
-            let before = before.get(&ends(link)).copied().unwrap_or(LinkState::Unknown);
-            (before != link.state).then(|| link_event(link, several, before, now))
-        });
-        let events = changed.collect();
-        self.links = links;
+        let mut events = Vec::new();
+        let mut next = Vec::with_capacity(links.len());
+        for link in links {
+            let before = self.known(&link);
+            let state = before.map_or(LinkState::Unknown, |before| before.state);
+            if state != link.state {
+                events.push(link_event(&link, several, state, now));
+            }
+            next.push(before.filter(|before| ***before == link).map_or_else(|| Arc::new(link), Arc::clone));
+        }
+        self.links = next;
         events
+    }
+
+    /// Returns what was known of a link so far, also if its far end was something else then.
+    fn known(&self, link: &LinkStatus) -> Option<&Arc<LinkStatus>> {
+        let (role, node, near) = link.place();
+        let at = |role: &Role| self.links.binary_search_by(|known| known.place().cmp(&(*role, node, near))).ok();
+        let at = at(&role).or_else(|| Role::ALL.iter().find_map(at))?;
+        Some(&self.links[at])
     }
 
     /// Works out how much went through the links that a host sees since its answer before.
@@ -249,7 +266,7 @@ impl Board {
     }
 }
 
-fn key(link: &LinkStatus) -> (Option<String>, Name) {
+fn key(link: &LinkStatus) -> (Option<InterfaceName>, Name) {
     (link.interface.clone(), link.node.clone())
 }
 

@@ -38,7 +38,7 @@ const CLOSING: Duration = Duration::from_secs(3);
 const NOTING: Duration = Duration::from_secs(10);
 
 /// Shows how things stand, and what has changed since it was called last.
-pub type Show<'a> = dyn FnMut(&Picture, &[Event]) -> Result<(), Error> + 'a;
+pub type Show<'a> = dyn FnMut(Picture, Vec<Event>) -> Result<(), Error> + 'a;
 
 /// Watches every host that something of the network lives on, until it is asked to stop. Needs no secret. What counters show
 /// is taken down in `store`, where there is one.
@@ -103,7 +103,7 @@ pub fn watch(
             pollers.follow(board.network());
         }
         if learnt || !events.is_empty() || shown.is_none_or(|at: Instant| at.elapsed() >= Duration::from_secs(1)) {
-            show(&board.picture(), &events)?;
+            show(board.picture(), events)?;
             shown = Some(Instant::now());
         }
     }

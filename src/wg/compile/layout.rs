@@ -46,7 +46,8 @@ impl<'a> Layout<'a> {
         let mut links: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
         for link in &all {
             for (near, far) in [(link.inner, link.outer), (link.outer, link.inner)] {
-                links.entry(near.node.id).or_default().push((*link, near, far));
+                // Most nodes have one link, for which a vector would make room for four.
+                links.entry(near.node.id).or_insert_with(|| Vec::with_capacity(1)).push((*link, near, far));
             }
         }
         let ways = Ways::of(members, &all);
@@ -100,8 +101,11 @@ impl<'a> Layout<'a> {
         let rest = all.iter().filter(|prefix| !elsewhere.iter().any(|other| other.covers(prefix))).copied();
         carried.insert(home.id, rest.collect());
         let ways = self.links_of(node).iter().filter(|(link, ..)| link.is_way());
-        ways.map(|(link, _, far)| self.peer(link, node, *far, carried.remove(&far.node.id).unwrap_or_default()))
-            .collect()
+        let mut peers = Vec::with_capacity(1); // most have no more
+        peers.extend(
+            ways.map(|(link, _, far)| self.peer(link, node, *far, carried.remove(&far.node.id).unwrap_or_default())),
+        );
+        peers
     }
 
     pub(super) fn mtu(&self, node: &Node) -> Mtu {
@@ -138,7 +142,7 @@ impl<'a> Layout<'a> {
 
     /// Returns an interface with nothing around it yet.
     pub(super) fn interface(&self, node: &Node, interface: &Interface, mut peers: Vec<PeerConfig>) -> InterfaceConfig {
-        peers.sort_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key)));
+        peers.sort_unstable_by(|a, b| (&a.name, a.public_key).cmp(&(&b.name, b.public_key))); // no key is there twice
         InterfaceConfig {
             id: interface.id,
             name: interface.name.clone(),

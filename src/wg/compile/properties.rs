@@ -8,8 +8,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::fixture::{Fixture, lans};
-use super::{compile, links};
-use crate::model::{Access, Cidr, Egress, Grant, InterfaceId, LinkId, Node, NodeId, Protocol, Role, Topology};
+use super::{compile, compile_for_hosts, in_parts, links};
+use crate::model::{
+    Access, Cidr, Egress, Grant, InterfaceId, LinkId, Node, NodeId, Protocol, Role, Topology, WhenDown,
+};
 use crate::wg::firewall::{Duty, Granted, ServerRules};
 use crate::wg::{InterfaceConfig, NodeConfig};
 
@@ -285,6 +287,35 @@ proptest! {
         turned.nodes.rotate_left(middle);
         turned.links.reverse();
         prop_assert_eq!(compile(&turned).unwrap(), compile(&fixture.topology).unwrap());
+    }
+
+    #[test]
+    fn parts_are_what_the_whole_is(
+        fixture in graph(), hosted in vec(any::<bool>(), 1..20), giving_way in any::<Index>(), smallest in 1..4usize,
+    ) {
+        let mut topology = fixture.topology;
+        for (node, hosted) in topology.nodes.iter_mut().zip(hosted.iter().cycle()) {
+            node.host = hosted.then(|| "machine".parse().unwrap());
+        }
+        let mut moving = topology.clone();
+        if !moving.links.is_empty() {
+            let at = giving_way.index(moving.links.len());
+            moving.links[at].when_down = WhenDown::Move;
+        }
+        for topology in [topology, moving] {
+            let mut parts = Vec::new();
+            let told = in_parts(&topology, smallest, &mut |part| parts.extend(part));
+            parts.sort_by_key(|config| config.node);
+            match compile(&topology) {
+                Ok(whole) => {
+                    prop_assert_eq!((told, parts), (Ok(()), whole.clone()));
+                    let on_host = |config: &NodeConfig| topology.node(config.node).unwrap().host.is_some();
+                    let on_hosts: Vec<NodeConfig> = whole.into_iter().filter(on_host).collect();
+                    prop_assert_eq!(compile_for_hosts(&topology), Ok(on_hosts));
+                }
+                refused => prop_assert_eq!(told, refused.map(drop)),
+            }
+        }
     }
 
     #[test]

@@ -19,11 +19,13 @@ pub(super) fn compile(layout: &Layout<'_>, server: &Node) -> NodeConfig {
 
 fn main_interface(layout: &Layout<'_>, server: &Node) -> InterfaceConfig {
     let mut carried = layout.ways.carried_for_server(server);
-    let links = layout.links_of(server).iter().filter(|(link, ..)| link.is_way());
+    let links = layout.links_of(server);
     let peer = |(link, _, far): &(Link<'_>, End<'_>, End<'_>)| -> PeerConfig {
         layout.peer(link, server, *far, carried.remove(&far.node.id).unwrap_or_default())
     };
-    let mut interface = layout.interface(server, server.main(), links.map(peer).collect());
+    let mut peers = Vec::with_capacity(links.len());
+    peers.extend(links.iter().filter(|(link, ..)| link.is_way()).map(peer));
+    let mut interface = layout.interface(server, server.main(), peers);
     interface.addresses = network_addresses(&layout.members.topology.network, server);
     interface.sysctls = layout.forwarding();
     if server.address4.is_some() && !layout.members.exits.is_empty() {

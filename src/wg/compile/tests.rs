@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use super::fixture::{Fixture, lans};
 use super::{Refusal, check, compile};
-use crate::model::{Access, Cidr, Grant, Group, GroupId, Kept, Lan, NodeId, Role, STABLE_CLIENTS};
+use crate::model::{Access, Cidr, Grant, Group, GroupId, Kept, Lan, Mtu, NodeId, Role, STABLE_CLIENTS};
 use crate::wg::firewall::Duty;
 use crate::wg::{InterfaceConfig, NodeConfig, Table};
 
@@ -514,4 +514,16 @@ fn links_that_cannot_be_are_refused() {
     neither `office` nor `depot` can dial the other, for neither has an endpoint: set one, such as `wg-friend set office endpoint=vpn.example.com`
     neither `alice` nor `bob` can dial the other, for neither has an endpoint: set one, such as `wg-friend set alice endpoint=vpn.example.com`
     ");
+}
+
+#[test]
+fn what_is_wrong_is_told_in_the_same_order_whatever_part_it_is_in() {
+    let mut fixture = Fixture::everything();
+    fixture.node("office").host = Some("branch".parse().unwrap());
+    for node in &mut fixture.topology.nodes {
+        node.mtu = Some(Mtu::try_from(1000).unwrap());
+    }
+    let whole = compile(&fixture.topology).unwrap_err();
+    assert!(whole.len() > 3);
+    assert_eq!(super::in_parts(&fixture.topology, 1, &mut drop), Err(whole));
 }

@@ -61,6 +61,7 @@ impl<'a> Ways<'a> {
             servers_of: BTreeMap::new(),
             direct: BTreeMap::new(),
         };
+        let one = || Vec::with_capacity(1); // most nodes are linked to no other
         for link in links.iter().filter(|link| link.is_way()) {
             let (a, b) = (link.inner.node, link.outer.node);
             let cost = cost(link.weight, a, b);
@@ -69,8 +70,8 @@ impl<'a> Ways<'a> {
                     improve(&mut ways.between[one][other], Way { cost, first: b.id });
                     improve(&mut ways.between[other][one], Way { cost, first: a.id });
                 }
-                (Some(server), None) => ways.servers_of.entry(b.id).or_default().push((server, cost)),
-                (None, Some(server)) => ways.servers_of.entry(a.id).or_default().push((server, cost)),
+                (Some(server), None) => ways.servers_of.entry(b.id).or_insert_with(one).push((server, cost)),
+                (None, Some(server)) => ways.servers_of.entry(a.id).or_insert_with(one).push((server, cost)),
                 (None, None) => {
                     ways.direct.entry(a.id).or_default().insert(b.id, cost);
                     ways.direct.entry(b.id).or_default().insert(a.id, cost);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Cell;
@@ -30,20 +31,20 @@ fn picture() -> Picture {
         uptime: error.is_none().then_some(200_000),
     };
     let link = |near: Option<&str>, node: &str, role, state, age: Option<i64>, rate: Option<u64>| LinkLine {
-        link: LinkStatus {
+        link: Arc::new(LinkStatus {
             node: node.parse().unwrap(),
             role,
-            address: Some("10.66.0.30".to_owned()),
+            address: Some("10.66.0.30".parse().unwrap()),
             near: near.map(|near| near.parse().unwrap()),
             seen_by: None,
-            interface: Some("wg0".to_owned()),
+            interface: Some("wg0".parse().unwrap()),
             state,
             handshake_age: age,
-            endpoint: Some("198.51.100.30:51820".to_owned()),
+            endpoint: Some("198.51.100.30:51820".parse().unwrap()),
             rx: 1_000_000,
             tx: 20_000,
             moved: None,
-        },
+        }),
         rx_rate: rate,
         tx_rate: rate.map(|rate| rate / 10),
     };
