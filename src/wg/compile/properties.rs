@@ -10,7 +10,8 @@ use proptest::sample::Index;
 use super::fixture::{Fixture, lans};
 use super::{compile, compile_for_hosts, in_parts, links};
 use crate::model::{
-    Access, Cidr, Egress, Grant, InterfaceId, LinkId, Node, NodeId, Protocol, Role, Topology, WhenDown,
+    Access, Cidr, Egress, Grant, InterfaceId, LinkId, Node, NodeId, Overlap, Port, Protocol, PublicKey, Role, Topology,
+    WhenDown,
 };
 use crate::wg::firewall::{Duty, Granted, ServerRules};
 use crate::wg::{InterfaceConfig, NodeConfig};
@@ -291,11 +292,15 @@ proptest! {
 
     #[test]
     fn parts_are_what_the_whole_is(
-        fixture in graph(), hosted in vec(any::<bool>(), 1..20), giving_way in any::<Index>(), smallest in 1..4usize,
+        fixture in graph(), hosted in vec(any::<bool>(), 20), staged in vec(any::<Option<bool>>(), 20), giving_way in any::<Index>(), smallest in 1..4usize,
     ) {
         let mut topology = fixture.topology;
-        for (node, hosted) in topology.nodes.iter_mut().zip(hosted.iter().cycle()) {
+        let numbered = topology.nodes.iter_mut().zip(0u8..);
+        for ((node, number), (hosted, staged)) in numbered.zip(hosted.iter().zip(&staged).cycle()) {
             node.host = hosted.then(|| "machine".parse().unwrap());
+            let own = &mut node.interfaces[0];
+            own.staged_key = staged.map(|_| PublicKey::from_bytes([number ^ 0x55; 32]));
+            own.overlap = staged.and_then(|both| both.then_some(Overlap { port: Port::WIREGUARD, until: None, over: false }));
         }
         let mut moving = topology.clone();
         if !moving.links.is_empty() {
