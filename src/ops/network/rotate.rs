@@ -15,6 +15,7 @@ use crate::ops::clock::Clock;
 use crate::ops::{Error, psk};
 use crate::wg::compile::{self, Neighbours, cut_off_by_rotation};
 use crate::wg::config::Document;
+use crate::wg::overlap;
 
 /// What to rotate.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +117,16 @@ pub fn rotate_keys(
                     scope.tx.set_overlap(interface.id, &overlap)?;
                     staged.insert(interface.id);
                     event = event.with("port", port.get());
+                    // wg-friend's own firewall is for both; hooks are repeated.
+                    let by_hand = interface.kept.as_ref().is_some_and(|kept| !kept.made);
+                    let beside = overlap::name(&interface.name);
+                    done.remarks.extend(by_hand.then(|| {
+                        format!(
+                            "its next key has an interface of its own, {beside}: what the host's firewall says of {} outside of its hooks \
+                             has to be said of {beside}, too, before you deploy",
+                            interface.name
+                        )
+                    }));
                     done.remarks.extend([
                         format!(
                             "`{}` is dialled by its next key at UDP port {port}: open it, or forward it to the host",
@@ -199,8 +210,9 @@ fn way(
     if !cut_off.is_empty()
         && let Some(why) = hindrance(tx, topology, node, own)?
     {
-        // Of a device everybody knows that nobody dials it.
-        let why = (node.host.is_some() && node.endpoint.is_some()).then_some(why);
+        // Of a device, and of an uplink, everybody knows that nobody dials it.
+        let could_be = node.host.is_some() && node.endpoint.is_some() && own.id == node.main().id;
+        let why = could_be.then_some(why);
         return Ok(Way::AtOnce { cut_off, why });
     }
     match own.staged_key {

@@ -4,12 +4,15 @@
 //! A command can't be repeated when it can't be told what it does for an interface, or when it would do something else behind
 //! those that are there. Where a rule names the interface on both sides, packets go between the two as well.
 
+mod order;
+
 use crate::model::InterfaceName;
 use crate::wg::Hook;
 
 use super::line::{self, Chain, Step};
 use super::normalise::{self, Act, Thing, discards};
-use super::rule::{Rule, Verb, program};
+use super::rule::{Verb, program};
+
 use super::split::{Command, Word};
 
 /// The hooks of an interface that runs beside another one.
@@ -25,7 +28,7 @@ pub struct Second {
 pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -> Second {
     let names = Names { first, second };
     let mut repeated = Second::default();
-    let mut acts: Vec<(Act, Duty, bool, String)> = Vec::new();
+    let mut acts: Vec<Known> = Vec::new();
     for hook in hooks {
         for chain in &line::read(&hook.command, first).chains {
             let mut all = Vec::new();
@@ -33,7 +36,11 @@ pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -
             for step in &chain.steps {
                 let text = &hook.command[step.span.clone()];
                 let act = normalise::read(&step.command);
-                let duty = names.duty(chain, &step.command, act.as_ref());
+                let duty = match names.duty(chain, &step.command, act.as_ref()) {
+                    // What is set up while the interface goes away is for nobody.
+                    Duty::Repeat if is_set_up_late(hook, act.as_ref()) => Duty::Leave,
+                    duty => duty,
+                };
                 match duty {
                     Duty::Leave => {}
                     Duty::Repeat => match names.for_second(text, chain, step) {
@@ -54,9 +61,15 @@ pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -
         }
     }
     if repeated.unclear.is_none() {
-        repeated.unclear = in_the_way(&acts).or_else(|| left_behind(&acts));
+        repeated.unclear = order::in_the_way(&acts, first.as_str()).or_else(|| order::of_front_ends(&acts));
     }
     repeated
+}
+
+/// Whether a front end of the firewall is told something anew while the interface goes down, as some scripts write it.
+fn is_set_up_late(hook: &Hook, act: Option<&Act>) -> bool {
+    let adds = |act: &Act| act.verb == Some(Verb::Add) && matches!(act.thing, Thing::FrontEnd { .. });
+    !hook.phase.is_up() && act.is_some_and(adds)
 }
 
 /// What has to be done with a command.
@@ -73,38 +86,9 @@ enum Duty {
 /// The sides of a rule on which an interface can be named.
 const SIDES: [&str; 2] = ["in-interface", "out-interface"];
 
-/// Targets after which a packet goes on to the next rule.
-const PASSING: [&str; 12] =
-    ["LOG", "NFLOG", "TCPMSS", "MARK", "CONNMARK", "TOS", "DSCP", "TTL", "HL", "CHECKSUM", "CLASSIFY", "TRACE"];
-
-/// Returns a rule of all interfaces that decides about the other one's packets, too, before or behind the repeated ones: those stand
-/// elsewhere than the ones that they repeat.
-fn in_the_way(acts: &[(Act, Duty, bool, String)]) -> Option<String> {
-    let rules = |wanted: Duty| {
-        acts.iter().filter_map(move |(act, duty, up, text)| match &act.thing {
-            Thing::Rule(rule) if *duty == wanted && *up && act.verb == Some(Verb::Add) => Some((rule, text)),
-            _ => None,
-        })
-    };
-    let decides = |left: &Rule, own: &Rule| {
-        let place = |rule: &Rule| (rule.ipv6, rule.table.clone(), rule.chain.clone());
-        let apart = SIDES.iter().any(|side| {
-            let both = left.is(side).zip(own.is(side));
-            both.is_some_and(|(left, own)| left != own && !left.ends_with('+'))
-        });
-        place(left) == place(own) && left.target != own.target && !apart && !PASSING.contains(&left.target.as_str())
-    };
-    let found = rules(Duty::Leave).find(|(left, _)| rules(Duty::Repeat).any(|(own, _)| decides(left, own)));
-    found.map(|(_, text)| text.clone())
-}
-
-/// Returns what a front end of the firewall would keep for the other interface after that is gone.
-fn left_behind(acts: &[(Act, Duty, bool, String)]) -> Option<String> {
-    let is_front_end = |act: &Act| matches!(act.thing, Thing::FrontEnd { .. });
-    let added = |(act, duty, up, _): &&(Act, Duty, bool, String)| *up && *duty == Duty::Repeat && is_front_end(act);
-    let undone = |act: &Act| acts.iter().any(|(other, _, up, _)| !*up && other.thing == act.thing);
-    acts.iter().filter(added).find(|(act, ..)| !undone(act)).map(|(.., text)| text.clone())
-}
+/// A command that is understood: what it does, what has to be done with it, whether it runs when the interface comes up, and its
+/// text.
+type Known = (Act, Duty, bool, String);
 
 /// The interface whose hooks they are, and the one that runs beside it.
 struct Names<'a> {
@@ -122,6 +106,7 @@ impl Names<'_> {
         match duty {
             // Whether it runs hangs on another one.
             Duty::Repeat if chain.is_conditional(|_| true) => Duty::Unclear,
+            Duty::Repeat if act.is_none() && command.beyond.is_some() => Duty::Unclear,
             // What bash works out may be the name.
             Duty::Leave if command.beyond.is_some() && !self.is_elsewhere(act) => Duty::Unclear,
             duty => duty,
@@ -142,12 +127,15 @@ impl Names<'_> {
                 }
             }
             Thing::FrontEnd { words, .. } => repeat(words.iter().any(|word| names(word, first))),
-            Thing::Shaping { dev } => repeat(dev == first),
+            Thing::Shaping { dev } if dev == first => Duty::Repeat,
+            Thing::Shaping { .. } | Thing::Table { .. } => {
+                unclear(command.words.iter().any(|word| mentions(&word.text, first)))
+            }
             // The names that are asked by the one are asked already, and addresses are both interfaces' own.
             Thing::Forwarding { .. } | Thing::Names { .. } | Thing::Address { .. } => Duty::Leave,
-            Thing::Route { dev, .. } => unclear(dev.as_deref() == Some(first)),
+            // Without an interface it leads by the one on whose network the next hop is.
+            Thing::Route { dev, via, .. } => unclear(dev.as_deref() == Some(first) || (dev.is_none() && via.is_some())),
             Thing::PolicyRule { selectors, .. } => unclear(selectors.iter().any(|(_, value)| value == first)),
-            Thing::Table { .. } => unclear(command.words.iter().any(|word| mentions(&word.text, first))),
             Thing::Key { .. } | Thing::TableFile { .. } | Thing::Script { .. } => Duty::Unclear,
         }
     }
@@ -155,12 +143,19 @@ impl Names<'_> {
     /// The same of a command of which no pattern is known.
     fn duty_of_others(&self, command: &Command) -> Duty {
         let plain = command.redirects.iter().all(|redirect| discards(redirect.operator, &redirect.target.text));
-        match command.words.first().map(|word| program(&word.text)) {
-            Some("sysctl") if plain => {
-                let concerns = command.words.iter().any(|word| mentions(&word.text, self.first.as_str()));
+        let words: Vec<&str> = command.words.iter().map(|word| word.text.as_str()).collect();
+        let Some((name, words)) = words.split_first() else { return Duty::Unclear };
+        match (program(name), words) {
+            ("sysctl", _) if plain => {
+                let concerns = words.iter().any(|word| mentions(word, self.first.as_str()));
                 if concerns { Duty::Repeat } else { Duty::Leave }
             }
-            Some("true" | ":" | "logger" | "echo" | "sleep") if plain => Duty::Leave,
+            ("ip", ["link", "set", "dev", dev, "mtu" | "txqueuelen", _]) if plain && *dev == self.first.as_str() => {
+                Duty::Repeat
+            }
+            // What a chain does in the end comes after all its rules.
+            ("iptables" | "ip6tables", ["-P" | "--policy", _, _]) if plain => Duty::Leave,
+            ("true" | ":" | "logger" | "echo" | "sleep" | "modprobe" | "ping", _) if plain => Duty::Leave,
             _ => Duty::Unclear,
         }
     }
@@ -185,7 +180,8 @@ impl Names<'_> {
     /// the name stands where it is no interface's.
     fn for_second(&self, text: &str, chain: &Chain, step: &Step) -> Option<Vec<String>> {
         let script = line::script(text, self.first);
-        let forgiven = if chain.forgiven && !text.trim_end().ends_with("true") { " || true" } else { "" };
+        // Of a chain with a single step it stands in that.
+        let forgiven = if chain.forgiven && chain.steps.len() > 1 { " || true" } else { "" };
         // The names stand in the same order in a question (`iptables -C RULE || iptables -A RULE`) as in what follows it.
         let places: Vec<Vec<Place>> =
             script.commands().map(|command| self.places(text, command)).collect::<Option<_>>()?;
@@ -233,6 +229,10 @@ impl Names<'_> {
                 }
                 Some(value) if value == first => places.push(place(&word.text[..word.text.len() - first.len()], "")),
                 _ if is_sysctl && mentions(&word.text, first) => {
+                    // What quotes keep together would fall apart without them.
+                    if written.replace("%i", first) != word.text {
+                        return None;
+                    }
                     let at = word.text.find(&format!("{}{first}", separator(&word.text)))? + 1;
                     places.push(place(&word.text[..at], &word.text[at + first.len()..]));
                 }
@@ -270,7 +270,11 @@ fn names(word: &str, interface: &str) -> bool {
 
 /// Whether the name of an interface stands in a text by itself: `net.ipv4.conf.wg0.rp_filter`, `iifname "wg0" accept`.
 fn mentions(text: &str, interface: &str) -> bool {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))).any(|part| part == interface)
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !interface.chars().all(is_part) {
+        return text.contains(interface);
+    }
+    text.split(|c: char| !is_part(c)).any(|part| part == interface)
 }
 
 /// What stands between the parts of the key of a setting of the kernel.
@@ -284,9 +288,9 @@ mod tests {
     use crate::wg::Phase;
 
     /// The lines for `wg0-next`; after an arrow, the command that nobody can repeat.
-    fn told(lines: &[&str]) -> String {
+    fn told(lines: &[impl AsRef<str>]) -> String {
         let hooks: Vec<Hook> =
-            lines.iter().map(|line| Hook { phase: Phase::PostUp, command: (*line).to_owned() }).collect();
+            lines.iter().map(|line| Hook { phase: Phase::PostUp, command: line.as_ref().to_owned() }).collect();
         let second = repeated(&hooks, &"wg0".parse().unwrap(), &"wg0-next".parse().unwrap());
         let lines = second.hooks.into_iter().map(|hook| hook.command);
         lines.chain(second.unclear.map(|text| format!("=> {text}"))).collect::<Vec<_>>().join("\n")
@@ -307,6 +311,7 @@ mod tests {
             "iptables -t nat -A PREROUTING -i eth0 -p tcp --dport 80 -j DNAT --to 10.66.0.9",
             "iptables -t nat -A POSTROUTING -o $(ip route show default | cut -d' ' -f5) -j MASQUERADE",
             "logger wg0 is up",
+            "modprobe wireguard; iptables -P FORWARD ACCEPT; ip link set dev %i txqueuelen 1000",
         ]), @"
         iptables -A FORWARD -i wg0-next -j ACCEPT
         iptables -A FORWARD -o wg0-next -j ACCEPT
@@ -317,17 +322,41 @@ mod tests {
         sysctl -w net.ipv4.conf.wg0-next.rp_filter=2
         sysctl -w net/ipv6/conf/wg0-next/disable_ipv6=0
         tc qdisc add dev wg0-next root fq_codel
+        ip link set dev wg0-next txqueuelen 1000
         ");
     }
 
     #[test]
     fn packets_between_the_two_are_those_of_one() {
-        insta::assert_snapshot!(told(&["iptables -A FORWARD -i %i -o %i -j DROP; iptables -A FORWARD -i wg0 -j ACCEPT"]), @"
-        iptables -A FORWARD -i wg0-next -o wg0-next -j DROP
-        iptables -A FORWARD -i wg0-next -o wg0 -j DROP
-        iptables -A FORWARD -i wg0 -o wg0-next -j DROP
-        iptables -A FORWARD -i wg0-next -j ACCEPT
+        insta::assert_snapshot!(told(&["iptables -A FORWARD -i %i -o %i -j ACCEPT; iptables -A FORWARD -i wg0 -o eth0 -j DROP"]), @"
+        iptables -A FORWARD -i wg0-next -o wg0-next -j ACCEPT
+        iptables -A FORWARD -i wg0-next -o wg0 -j ACCEPT
+        iptables -A FORWARD -i wg0 -o wg0-next -j ACCEPT
+        iptables -A FORWARD -i wg0-next -o eth0 -j DROP
         ");
+    }
+
+    #[test]
+    fn which_rule_such_a_packet_meets_first_must_not_matter() {
+        let rules =
+            |rules: &[&str]| told(&rules.iter().map(|rule| format!("iptables -A FORWARD {rule}")).collect::<Vec<_>>());
+        for (one, other) in [
+            ("-i wg0 -o wg0 -j DROP", "-i wg0 -j ACCEPT"),
+            ("-i wg0 -d 10.66.0.5 -j ACCEPT", "-o wg0 -m conntrack --ctstate RELATED,ESTABLISHED -j DROP"),
+            ("-i wg0 -j ACCEPT", "-o wg0 -j DROP"),
+            ("-i wg0 -o wg+ -j DROP", "-o wg0 -j ACCEPT"),
+            ("-i wg0 -o eth+ -j ACCEPT", "-o eth0 -j DROP"),
+        ] {
+            assert!(rules(&[one, other]).contains("=> "), "{one}; {other}");
+        }
+        for (one, other) in [
+            ("-i wg0 -d 10.66.0.5 -j ACCEPT", "-i wg0 -j DROP"),
+            ("-i wg0 -j ACCEPT", "-i eth0 -o wg0 -j DROP"),
+            ("-i wg0 -j ACCEPT", "-o wg0 -j ACCEPT"),
+            ("-i wg0 -j LOG", "-o wg0 -j ACCEPT"),
+        ] {
+            assert!(!rules(&[one, other]).contains("=> "), "{one}; {other}");
+        }
     }
 
     #[test]
@@ -355,6 +384,18 @@ mod tests {
         ");
         assert_eq!(whole.unclear, None);
         assert_eq!(told(&up).unclear, Some(up[0].command.clone()));
+        // What firewalld isn't told to keep, it forgets; whatever is told anew while the interface goes down is for nobody.
+        let runtime = [up[1].clone(), hook(Phase::PostDown, "firewall-cmd --zone=trusted --add-interface=wg0")];
+        assert_eq!((told(&runtime).unclear, told(&runtime).hooks.len()), (None, 1));
+        let kept = [hook(Phase::PostUp, "firewall-cmd --permanent --zone=trusted --add-interface=wg0")];
+        assert!(told(&kept).unclear.is_some());
+        // ufw goes by the first rule that fits.
+        let order = [
+            hook(Phase::PostUp, "ufw route allow in on wg0"),
+            hook(Phase::PostUp, "ufw route deny from 10.8.0.0/24"),
+            hook(Phase::PostDown, "ufw route delete allow in on wg0"),
+        ];
+        assert_eq!(told(&order).unclear, Some(order[0].command.clone()));
     }
 
     #[test]
@@ -365,6 +406,9 @@ mod tests {
             "iptables -A OUTPUT ! -o wg0 -j REJECT",
             "ip route add 10.7.0.0/24 dev wg0",
             "ip rule add iif %i table 100",
+            "ip route add default via 10.66.0.2 table 100",
+            "tc filter add dev eth0 parent ffff: matchall action mirred egress redirect dev wg0",
+            "sysctl -w 'net.ipv4.conf.wg0.rp_filter = 2'",
             "ip rule add iif $INTERFACE table 100",
             "nft -f /etc/wireguard/rules.nft",
             "nft add rule inet filter forward iifname \"wg0\" accept",
