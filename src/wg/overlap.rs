@@ -140,6 +140,20 @@ mod tests {
     }
 
     #[test]
+    fn a_second_interface_calls_nobody_who_calls_it() {
+        let mut fixture = fixture();
+        fixture.node("office").endpoint = Some("198.51.100.11:51820".parse().unwrap());
+        let nodes = both(&fixture);
+        let endpoints = |interface: &InterfaceConfig| {
+            let of = |peer: &PeerConfig| peer.endpoint.as_ref().map(ToString::to_string);
+            interface.peers.iter().map(of).collect::<Vec<_>>()
+        };
+        let [first, second] = &of(&nodes, "hub").interfaces[..] else { panic!("{nodes:#?}") };
+        assert_eq!(endpoints(first), [Some("198.51.100.11:51820".to_owned()), None]);
+        assert_eq!(endpoints(second), [None, None]);
+    }
+
+    #[test]
     fn hosts_dial_the_next_key_by_themselves_and_devices_have_it_in_their_files() {
         let nodes = both(&fixture());
         insta::assert_snapshot!(peers_of(&of(&nodes, "office").interfaces[0]), @"

@@ -71,7 +71,7 @@ leave() {
 }
 
 # Looks, first by `first_look`, then by `look` each time when `nap` seconds have passed or USR1 has arrived, which sets `soon`
-# to 5. What it begins beside itself is in `helpers`.
+# to 7. What it begins beside itself is in `helpers`.
 run() {
 	number=$(index) && [ -n "$number" ] || return 1
 	sleeper=
@@ -80,7 +80,7 @@ run() {
 	soon=0
 	nap=$EVERY
 	trap leave HUP INT TERM
-	trap 'woken=yes; soon=5; [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null' USR1
+	trap 'woken=yes; soon=7; [ -z "$sleeper" ] || kill "$sleeper" 2>/dev/null' USR1
 	echo "$$ $VERSION" > "$STATE.$$" && mv -f "$STATE.$$" "$STATE" || return 1
 	first_look
 	while :; do

@@ -79,22 +79,41 @@ led_here() {
 		}' "${1-}"
 }
 
-# Leads what has to be led: lines of one of the words above, keys, a peer and prefixes.
+# Leads what has to be led: lines of one of the words above, keys, a peer and prefixes. Packets are lost while a peer and this host
+# go by different keys, so routes come first, in as few commands as there are families, and what is said of it comes after.
 lead_all() {
 	[ -n "$1" ] || return 0
 	case $(printf '%s\n' "$1" | wc -l) in
-	? | 1?)
-		while read -r line; do
-			# shellcheck disable=SC2086 # words without blanks
-			lead $line
-		done <<END
+	? | 1?) ;;
+	*) lead_many "$1"; return ;;
+	esac
+	four='' six=''
+	while read -r way keys who rest; do
+		for to in $rest; do
+			own=no
+			case $to in *!) own=yes to=${to%!} ;; esac
+			case $way.$own in
+			there.*) line="route replace $to dev $IFACE" ;;
+			back.yes) line="route replace $to dev $OTHER${NL}route del $to dev $IFACE" ;; # of one that was replaced there is nothing left
+			*) line="route del $to dev $IFACE" ;;
+			esac
+			case $to in *:*) six=$six$line$NL ;; *) four=$four$line$NL ;; esac
+		done
+	done <<END
 $1
 END
-		;;
-	*) lead_many "$1" ;;
-	esac
+	[ -z "$four" ] || printf '%s' "$four" | at_once -4 2>/dev/null || :
+	[ -z "$six" ] || printf '%s' "$six" | at_once -6 2>/dev/null || :
+	while read -r way keys who rest; do
+		case $way in
+		there) led="$led$keys "; say "$who uses the next key of $OTHER" ;;
+		back) led="${led%%" $keys "*} ${led#*" $keys "}"; say "$who uses the present key of $OTHER" ;;
+		esac
+	done <<END
+$1
+END
 }
-# The same of so many that a command for each of them would take its time.
+# The same of so many that a shell would take its time.
 lead_many() {
 	commands=$(printf '%s\n' "$1" | awk -v here="$IFACE" -v other="$OTHER" '{
 		for (i = 4; i <= NF; i++) {
@@ -116,8 +135,8 @@ lead_many() {
 }
 # Carries out what ip(8) reads, with the option $1.
 at_once() {
-	case $(ip -V 2>&1) in
-	*iproute2*) ip "$1" -force -batch - ;;
+	case $BATCH in
+	yes) ip "$1" -force -batch - ;;
 	*)
 		while read -r words; do
 			# shellcheck disable=SC2086 # words without blanks
@@ -126,24 +145,8 @@ at_once() {
 		;;
 	esac
 }
-lead() {
-	way=$1 keys=$2 who=$3
-	shift 3
-	for to in "$@"; do
-		own=no
-		case $to in *!) own=yes to=${to%!} ;; esac
-		case $to in *:*) family=-6 ;; *) family=-4 ;; esac
-		case $way.$own in
-		there.*) ip $family route replace "$to" dev "$IFACE" 2>/dev/null ;;
-		back.yes) ip $family route replace "$to" dev "$OTHER" 2>/dev/null || ip $family route del "$to" dev "$IFACE" 2>/dev/null ;;
-		*) ip $family route del "$to" dev "$IFACE" 2>/dev/null ;;
-		esac || :
-	done
-	case $way in
-	there) led="$led$keys "; say "$who uses the next key of $OTHER" ;;
-	back) led="${led%%" $keys "*} ${led#*" $keys "}"; say "$who uses the present key of $OTHER" ;;
-	esac
-}
+# Whether ip(8) reads a list of commands; busybox's doesn't.
+case $(ip -V 2>&1) in *iproute2*) BATCH=yes ;; *) BATCH=no ;; esac
 
 look() {
 	next_nap
@@ -152,17 +155,20 @@ look() {
 	shakes=$(wg show all latest-handshakes 2>/dev/null)
 	if [ "$soon" -gt 0 ] && [ "$shakes" = "$known" ]; then return 0; fi
 	known=$shakes
+	lead_all "$(decide)"
 	looks=$((looks + 1))
 	[ $((looks % 6)) != 0 ] || learn
-	lead_all "$(decide)"
 }
 
 first_look() {
 	trap end_with_all HUP INT TERM
+	looks=0 known='' led=' '
+	# Hosts shake hands as soon as the interface is up, and go by it from then on: they don't wait until this one can listen.
+	look
 	port_of "$OTHER"; ports=$port
 	port_of "$IFACE"
 	if listen "$ports${ports:+${port:+,}}$port" && [ "$EVERY" = 1 ]; then EVERY=10; fi
-	looks=0 known=
+	known=''
 	learn
 	look
 }
@@ -173,7 +179,7 @@ learn() {
 	while read -r way keys who prefix; do
 		case $way in
 		back) led="$led$keys " ;;
-		stray) lead stray - - "$prefix" ;;
+		stray) lead_all "stray - - $prefix" ;;
 		esac
 	done <<END
 $todo

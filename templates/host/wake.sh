@@ -38,7 +38,7 @@ end_with_all() {
 # How long to sleep. What has woken this shell may not have come to the interface yet.
 next_nap() {
 	case $soon in
-	5) nap=0.01 ;; 4) nap=0.02 ;; 3) nap=0.04 ;; 2) nap=0.08 ;; 1) nap=0.16 ;;
+	7) nap=0.001 ;; 6) nap=0.005 ;; 5) nap=0.01 ;; 4) nap=0.03 ;; 3) nap=0.05 ;; 2) nap=0.08 ;; 1) nap=0.16 ;;
 	*) nap=$EVERY soon=1 ;;
 	esac
 	soon=$((soon - 1))

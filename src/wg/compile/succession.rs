@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    ByHooks, Cidr, Hook, Interface, InterfaceId, Kept, Name, Node, NodeId, Overlap, PublicKey, Table, Topology,
+    ByHooks, Cidr, Hook, Interface, InterfaceId, Kept, LinkId, Name, Node, NodeId, Overlap, PublicKey, Table, Topology,
 };
 use crate::wg::hooks::second;
 use crate::wg::{Beside, InterfaceConfig, NodeConfig, PeerConfig, config, key_file, overlap};
@@ -98,6 +98,8 @@ pub fn hold_back(topology: &Topology, nodes: &mut [NodeConfig], interfaces: &BTr
         return;
     }
     let waiting: BTreeSet<PublicKey> = waiting(topology).map(|own| own.public_key).collect();
+    let all = nodes.iter().flat_map(|node| &node.interfaces).flat_map(|interface| &interface.peers);
+    let called = all.filter(|peer| peer.by_both && peer.endpoint.is_some()).map(|peer| peer.link).collect();
     for node in nodes {
         let mut beside = Vec::new();
         for interface in node.interfaces.iter_mut().filter(|own| interfaces.contains(&own.id)) {
@@ -105,7 +107,7 @@ pub fn hold_back(topology: &Topology, nodes: &mut [NodeConfig], interfaces: &BTr
             let model = topology.node(node.node);
             let own = model.and_then(|node| Some((node, node.interfaces.iter().find(|own| own.id == interface.id)?)));
             if let Some((node, own)) = own.filter(|(_, own)| own.overlap.is_some()) {
-                beside.push(with_next_key(interface, &waiting));
+                beside.push(with_next_key(interface, &waiting, &called));
                 interface.listen_port = listen_port(node, own);
                 interface.followed_by = beside.last().map(|beside| beside.name.clone());
                 // Which of the two interfaces a peer is on is for what moves them to say.
@@ -127,8 +129,13 @@ pub fn hold_back(topology: &Topology, nodes: &mut [NodeConfig], interfaces: &BTr
 
 /// The interface that runs with the next key beside another one. It has the same peers and carries the same; which of the two
 /// a packet goes by is for the host's routes to say. It has the other's addresses again, so that what the host sends through it
-/// has the right source.
-fn with_next_key(interface: &InterfaceConfig, waiting: &BTreeSet<PublicKey>) -> InterfaceConfig {
+/// has the right source. It calls nobody who calls it, over one of the links `called`: as soon as it is up they would shake hands,
+/// and go by it before the host can lead them there.
+fn with_next_key(
+    interface: &InterfaceConfig,
+    waiting: &BTreeSet<PublicKey>,
+    called: &BTreeSet<LinkId>,
+) -> InterfaceConfig {
     let networks = interface.addresses.iter().map(|own| own.network()).filter(|net| !net.is_host()).collect();
     let peers = interface.peers.iter().map(|peer| peer.public_key);
     let knowing = peers.filter(|key| waiting.contains(key)).collect();
@@ -151,6 +158,7 @@ fn with_next_key(interface: &InterfaceConfig, waiting: &BTreeSet<PublicKey>) -> 
         beside: Some(Beside { name: interface.name.clone(), networks, knowing }),
         ..interface.clone()
     };
+    beside.peers.iter_mut().filter(|peer| called.contains(&peer.link)).for_each(|peer| peer.endpoint = None);
     loosen(&mut beside);
     beside
 }

@@ -7,7 +7,7 @@
 mod order;
 
 use crate::model::InterfaceName;
-use crate::wg::Hook;
+use crate::wg::{Hook, Phase};
 
 use super::line::{self, Chain, Step};
 use super::normalise::{self, Act, Thing, discards};
@@ -44,7 +44,10 @@ pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -
                 match duty {
                     Duty::Leave => {}
                     Duty::Repeat => match names.for_second(text, chain, step) {
-                        Some(commands) => all.extend(commands),
+                        Some(commands) => {
+                            let phase = phase_of(hook, act.as_ref());
+                            all.extend(commands.into_iter().map(|command| Hook { phase, command }));
+                        }
                         None => drop(unclear.get_or_insert(text)),
                     },
                     Duty::Unclear => drop(unclear.get_or_insert(text)),
@@ -54,9 +57,7 @@ pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -
             match unclear {
                 // Whether the others run may hang on it.
                 Some(text) => drop(repeated.unclear.get_or_insert_with(|| text.to_owned())),
-                None => {
-                    repeated.hooks.extend(all.into_iter().map(|command| Hook { phase: hook.phase, command }));
-                }
+                None => repeated.hooks.extend(all),
             }
         }
     }
@@ -64,6 +65,16 @@ pub fn repeated(hooks: &[Hook], first: &InterfaceName, second: &InterfaceName) -
         repeated.unclear = order::in_the_way(&acts, first.as_str()).or_else(|| order::of_front_ends(&acts));
     }
     repeated
+}
+
+/// When a repeated command runs. Peers shake hands with the other interface as soon as it is up, and what they send has to pass
+/// from then on: rules of a firewall go by names, and can be there before.
+fn phase_of(hook: &Hook, act: Option<&Act>) -> Phase {
+    let is_rule = |act: &Act| matches!(act.thing, Thing::Rule(_) | Thing::FrontEnd { .. });
+    match hook.phase {
+        Phase::PostUp if act.is_some_and(is_rule) => Phase::PreUp,
+        phase => phase,
+    }
 }
 
 /// Whether a front end of the firewall is told something anew while the interface goes down, as some scripts write it.
@@ -285,7 +296,6 @@ fn separator(key: &str) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wg::Phase;
 
     /// The lines for `wg0-next`; after an arrow, the command that nobody can repeat.
     fn told(lines: &[impl AsRef<str>]) -> String {
@@ -383,6 +393,8 @@ mod tests {
         firewall-cmd --zone=trusted --remove-interface=wg0-next
         ");
         assert_eq!(whole.unclear, None);
+        let phases: Vec<Phase> = whole.hooks.iter().map(|hook| hook.phase).collect();
+        assert_eq!(phases, [Phase::PreUp, Phase::PreUp, Phase::PostDown, Phase::PostDown], "before anybody sends");
         assert_eq!(told(&up).unclear, Some(up[0].command.clone()));
         // What firewalld isn't told to keep, it forgets; whatever is told anew while the interface goes down is for nobody.
         let runtime = [up[1].clone(), hook(Phase::PostDown, "firewall-cmd --zone=trusted --add-interface=wg0")];
