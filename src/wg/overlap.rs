@@ -70,11 +70,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::model::{Overlap, Port, Role};
+    use crate::model::{Hook, Kept, Overlap, Phase, Port, Role};
     use crate::wg::NodeConfig;
     use crate::wg::beside::Loop;
     use crate::wg::compile::fixture::{Fixture, lans};
-    use crate::wg::compile::{compile, hold_back};
+    use crate::wg::compile::{compile, hinders_overlap, hold_back};
     use crate::wg::stage::play;
     use crate::wg::{PeerConfig, config};
 
@@ -137,6 +137,20 @@ mod tests {
             "{rules}"
         );
         assert!(!rules.contains(r#"iifname "wg0""#) && !rules.contains(r#"iifname != "wg0""#), "{rules}");
+    }
+
+    #[test]
+    fn a_hook_that_nobody_can_read_is_in_the_way_where_hooks_let_packets_pass() {
+        let mut fixture = fixture();
+        let hook = Hook { phase: Phase::PostUp, command: "/root/up.sh %i".to_owned() };
+        let hinders = |fixture: &Fixture| {
+            let nodes = compile(&fixture.topology).unwrap();
+            let node = fixture.topology.nodes.iter().find(|node| node.name.as_str() == "hub").unwrap();
+            hinders_overlap(node, node.main(), &of(&nodes, "hub").interfaces[0], std::slice::from_ref(&hook))
+        };
+        assert_eq!(hinders(&fixture), None);
+        fixture.node("hub").interfaces[0].kept = Some(Kept { made: false, firewall: false, ..Kept::made() });
+        assert!(hinders(&fixture).is_some_and(|why| why.contains("`/root/up.sh %i`")));
     }
 
     #[test]

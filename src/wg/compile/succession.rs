@@ -189,6 +189,9 @@ pub fn hinders_overlap(node: &Node, interface: &Interface, config: &InterfaceCon
         "its routes aren't in the main table"
     } else if kept(|kept| !kept.by_hooks.routes.is_empty()) {
         "its hooks make routes"
+    } else if !kept(|kept| !kept.firewall) {
+        // What passes is for wg-friend's own rules to say, which know both.
+        return None;
     } else {
         let unclear = unclear()?;
         let shown = config::masked_line(&unclear);
